@@ -1,0 +1,59 @@
+/*
+ * file.h - read whole, map, write-then-rename.
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct file_bytes {
+    char *data; /* terminated by a zero byte that size does not count */
+    size_t size;
+};
+
+/* Read a regular file whole. ERR_MISSING when absent, ERR_LIMIT when larger than size_max, ERR_IO otherwise. */
+int file_read(struct file_bytes *out, const char *path, size_t size_max, struct err *err);
+void file_release(struct file_bytes *bytes);
+
+struct file_map {
+    const unsigned char *data; /* read-only, private; NULL when size is 0 */
+    size_t size;
+    int64_t mtime_ns;
+    uint64_t inode, device;
+};
+
+/* Map a regular file read-only; size is fstat's of the mapped descriptor. ERR_MISSING, ERR_IO. */
+int file_map(struct file_map *out, const char *path, struct err *err);
+void file_unmap(struct file_map *map);
+
+/* Write bytes to path: a temporary name beside it, fsync, rename, fsync of the folder. mode as in open(2).
+ * On failure the old file stands and no temporary stays. */
+int file_write(const char *path, const void *bytes, size_t size, unsigned mode, struct err *err);
+
+/* Make a folder and its missing parents (0777 less umask). An existing folder is no error. */
+int file_make_dirs(const char *path, struct err *err);
+
+/* fsync a folder, so that renames inside it are durable. */
+int file_sync_dir(const char *path, struct err *err);
+
+/* Remove a folder and all in it (no link is followed). Missing is no error. */
+int file_remove_tree(const char *path, struct err *err);
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+
+/* New strings, free() them: folder/name; the folder part of path ("." when none); name resolved against
+ * folder unless it is absolute; the absolute form with links and dots resolved (ERR_MISSING when absent). */
+char *file_join(const char *folder, const char *name);
+char *file_folder(const char *path);
+char *file_resolve(const char *folder, const char *name);
+int file_absolute(char **out, const char *path, struct err *err);
+
+/* The last component, pointing into path. */
+const char *file_name(const char *path);
+
+#endif

@@ -1,0 +1,124 @@
+/*
+ * study.h - what study.yaml says, checked.
+ *
+ * study_load reads YAML, refuses unknown keys with the nearest known one, checks every value that can
+ * be checked without opening a model or a task file, and gives a canonical JSON form that the store
+ * keeps and whose digest tells one study from another. DESIGN section 3 has the file.
+ */
+#ifndef STUDY_STUDY_H
+#define STUDY_STUDY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/doc.h"
+#include "base/err.h"
+#include "study/method.h"
+#include "study/recipe.h"
+
+#define STUDY_SIZE_MAX ((size_t)1 << 20)
+#define STUDY_MODELS_MAX 64
+#define STUDY_TASKS_MAX 64
+#define STUDY_COMPONENTS_MAX 16
+
+struct study_model {
+    char *name; /* short name */
+    char *path; /* as written, relative to the study file */
+};
+
+enum study_layers {
+    STUDY_LAYERS_GROUPS, /* n_layer_groups contiguous groups; 1 = the whole model */
+    STUDY_LAYERS_EACH,   /* a group a layer */
+    STUDY_LAYERS_SMOOTH  /* n_layer_groups knots, interpolated over depth */
+};
+
+/* A searched parameter: its bounds and where it starts. */
+struct study_range {
+    const struct method_parameter *parameter;
+    double lower, upper, start;
+};
+
+/* A parameter held at one value. */
+struct study_fixed {
+    const struct method_parameter *parameter;
+    double value;
+};
+
+struct study_merge {
+    const struct method *method;
+    size_t base;      /* index into models, or SIZE_MAX */
+    size_t n_sources; /* indices into models */
+    size_t *sources;
+    enum study_layers layers;
+    uint32_t n_layer_groups;
+    size_t n_components; /* 0: one component, "all"; "filter:TEXT" for a text that is no known component */
+    char **components;
+    size_t n_search;
+    struct study_range search[METHOD_PARAMETERS_MAX];
+    size_t n_fixed;
+    struct study_fixed fixed[METHOD_PARAMETERS_MAX];
+};
+
+struct study_task {
+    json_t *inline_task; /* the task's own keys when given inline, else NULL */
+    char *path;          /* task file as written, else NULL */
+    char *metric;        /* NULL: the task's first */
+    double weight;       /* > 0, default 1 */
+    size_t limit;        /* documents at most, 0: all */
+};
+
+enum study_objective { STUDY_WEIGHTED_MEAN, STUDY_MINIMUM };
+
+struct study_optimizer {
+    char *algorithm;   /* "cma-es" (auto means that too) */
+    size_t population; /* 0: auto */
+    double sigma;      /* share of the box width, 0: auto (0.25) */
+};
+
+struct study_budget {
+    uint64_t evaluations; /* search candidates at most, default 1000 */
+    int64_t wall_ms;      /* 0: no limit */
+    int until_minute;     /* minute of the day at which to stop, -1: none */
+    uint32_t stagnation;  /* generations without a better best, 0: off */
+};
+
+struct study_evaluator {
+    enum recipe_dtype dtype;
+    uint64_t memory; /* bytes a worker may use, 0: unlimited */
+    int64_t timeout_ms; /* a candidate, 0: ten times the median */
+};
+
+struct study {
+    char *name;
+    char *folder; /* of the study file; paths are relative to it */
+    uint64_t seed;
+    size_t n_models;
+    struct study_model *models;
+    struct study_merge merge;
+    size_t n_tasks;
+    struct study_task *tasks;
+    double splits[3]; /* search, select, report; they sum to 1 */
+    enum study_objective objective;
+    struct study_optimizer optimizer;
+    struct study_budget budget;
+    struct study_evaluator evaluator;
+    size_t finalists; /* candidates that go on to the select split, default 8 */
+};
+
+/* Read and check a study file. Errors name file, key and the nearest known key. */
+int study_load(struct study *out, const char *path, struct err *err);
+/* The same from a document; folder is where relative paths start. */
+int study_parse(struct study *out, const json_t *doc, const char *folder, struct err *err);
+void study_release(struct study *study);
+
+/* The canonical form: every default spelled out, folder left out; a new reference. study_parse(study_print(s)) equals s. */
+json_t *study_print(const struct study *study);
+/* SHA-256 of the printed form less the budget (a longer budget continues the same search). */
+void study_identity(const struct study *study, char out[DIGEST_HEX]);
+
+/* The path of a model, resolved against the study's folder; free() it. */
+char *study_model_path(const struct study *study, size_t model);
+
+#endif
