@@ -1,0 +1,88 @@
+/*
+ * tensors.h - which tensors a model of a family has: name, shape, place.
+ *
+ * One table (tensors.c) drives checking a checkpoint, binding it to the forward pass, grouping its tensors for a
+ * recipe and ordering an export. Shapes are [outputs, inputs], as stored. Names of layers
+ * are written with their index, "model.layers.3.mlp.up_proj.weight".
+ */
+#ifndef MODEL_TENSORS_H
+#define MODEL_TENSORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "evaluator/model/config.h"
+
+#define TENSORS_NAME_MAX 512 /* bytes of a tensor's name, terminator included */
+#define TENSORS_DIMS_MAX 8
+
+/* What a tensor does. Those from INPUT_NORM to DOWN_BIAS occur once a layer. */
+enum tensor_role {
+    TENSOR_EMBEDDING,
+    TENSOR_INPUT_NORM,
+    TENSOR_Q,
+    TENSOR_Q_BIAS,
+    TENSOR_K,
+    TENSOR_K_BIAS,
+    TENSOR_V,
+    TENSOR_V_BIAS,
+    TENSOR_O,
+    TENSOR_O_BIAS,
+    TENSOR_MLP_NORM, /* post_attention_layernorm */
+    TENSOR_GATE,
+    TENSOR_GATE_BIAS,
+    TENSOR_UP,
+    TENSOR_UP_BIAS,
+    TENSOR_DOWN,
+    TENSOR_DOWN_BIAS,
+    TENSOR_FINAL_NORM,
+    TENSOR_HEAD,
+    TENSOR_UNKNOWN /* no row of the table: a family we do not know */
+};
+
+#define TENSOR_ROLES ((size_t)TENSOR_UNKNOWN)
+
+/* The part of a model a tensor belongs to; a recipe's components select by it. Same order as enum recipe_component. */
+enum tensor_part {
+    TENSOR_PART_EMBEDDINGS,
+    TENSOR_PART_ATTENTION,
+    TENSOR_PART_MLP,
+    TENSOR_PART_NORM,
+    TENSOR_PART_FINAL_NORM,
+    TENSOR_PART_HEAD
+};
+
+/* A tensor's place in a model. */
+struct tensor_place {
+    char name[TENSORS_NAME_MAX];
+    enum tensor_role role;
+    enum tensor_part part;
+    bool in_layer;
+    uint32_t layer; /* 0 when not in a layer */
+    uint32_t depth; /* layer; 0 for the embedding, n_layers - 1 for final norm and head */
+    size_t n_dims;
+    size_t dims[TENSORS_DIMS_MAX];
+};
+
+/* How many tensors a model of a known family has (0 for CONFIG_OTHER); the i-th in forward order: embedding, layer by layer, final
+ * norm, head. A tied head is not counted, biases only when the config says so. */
+size_t tensors_count(const struct config *config);
+void tensors_at(const struct config *config, size_t i, struct tensor_place *out);
+
+/* The place of a name; false when the model has no such tensor. */
+bool tensors_find(const struct config *config, const char *name, struct tensor_place *out);
+
+/* The name of a role in a layer (ignored when the role is not a layer's). */
+void tensors_name(char out[TENSORS_NAME_MAX], enum tensor_role role, uint32_t layer);
+
+/* True for tensors that some files hold and nobody reads: old rotary buffers, the head of a tied model. */
+bool tensors_ignored(const struct config *config, const char *name);
+
+/*
+ * The best that can be said of a name when the family is unknown: the layer is the number after "layers.", "h.", "blocks."
+ * or "block."; the part follows from the words attn, mlp, norm, embed, lm_head. dims are left empty.
+ */
+void tensors_guess(const struct config *config, const char *name, struct tensor_place *out);
+
+#endif
