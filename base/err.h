@@ -25,7 +25,8 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char text[ERR_TEXT_MAX]; /* one line, the thing first: "m/a.safetensors: tensor 12: end past file" */
+    char text[ERR_TEXT_MAX]; /* one line, the thing first: "m/a.safetensors: tensor 12: end past
+                                file" */
 };
 
 /* Fill err and return code. Text beyond ERR_TEXT_MAX is cut; line breaks become spaces. */

@@ -15,7 +15,8 @@ struct file_bytes {
     size_t size;
 };
 
-/* Read a regular file whole. ERR_MISSING when absent, ERR_LIMIT when larger than size_max, ERR_IO otherwise. */
+/* Read a regular file whole. ERR_MISSING when absent, ERR_LIMIT when larger than size_max, ERR_IO
+ * otherwise. */
 int file_read(struct file_bytes *out, const char *path, size_t size_max, struct err *err);
 void file_release(struct file_bytes *bytes);
 
@@ -30,8 +31,8 @@ struct file_map {
 int file_map(struct file_map *out, const char *path, struct err *err);
 void file_unmap(struct file_map *map);
 
-/* Write bytes to path: a temporary name beside it, fsync, rename, fsync of the folder. mode as in open(2).
- * On failure the old file stands and no temporary stays. */
+/* Write bytes to path: a temporary name beside it, fsync, rename, fsync of the folder. mode as in
+ * open(2). On failure the old file stands and no temporary stays. */
 int file_write(const char *path, const void *bytes, size_t size, unsigned mode, struct err *err);
 
 /* Make a folder and its missing parents (0777 less umask). An existing folder is no error. */
@@ -46,8 +47,9 @@ int file_remove_tree(const char *path, struct err *err);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 
-/* New strings, free() them: folder/name; the folder part of path ("." when none); name resolved against
- * folder unless it is absolute; the absolute form with links and dots resolved (ERR_MISSING when absent). */
+/* New strings, free() them: folder/name; the folder part of path ("." when none); name resolved
+ * against folder unless it is absolute; the absolute form with links and dots resolved (ERR_MISSING
+ * when absent). */
 char *file_join(const char *folder, const char *name);
 char *file_folder(const char *path);
 char *file_resolve(const char *folder, const char *name);

@@ -37,7 +37,8 @@ void *mem_try_block(size_t n, size_t size, const char *what, struct err *err);
 bool mem_multiply(size_t a, size_t b, size_t *out);
 bool mem_add(size_t a, size_t b, size_t *out);
 
-/* Tests: let the next n calls of mem_try succeed, then fail one, then succeed again; negative: never fail. */
+/* Tests: let the next n calls of mem_try succeed, then fail one, then succeed again; negative:
+ * never fail. */
 void mem_fail_after(long n);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * rng.h - random numbers as functions of (seed, purpose, index), never of time.
  *
- * PCG32 (XSH-RR) and PCG64 (XSL-RR) with jump-ahead: M. E. O'Neill, HMC-CS-2014-0905; F. Brown 1994 for
- * the arbitrary stride. One stream a purpose: initstate is the run's seed, initseq the purpose.
+ * PCG32 (XSH-RR) and PCG64 (XSL-RR) with jump-ahead: M. E. O'Neill, HMC-CS-2014-0905; F. Brown 1994
+ * for the arbitrary stride. One stream a purpose: initstate is the run's seed, initseq the purpose.
  */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H

@@ -2,7 +2,8 @@
  * method.h - the merge methods: names, parameters, bounds, the paper of each.
  *
  * One table. From it come `braid methods`, the checks of a study and of a recipe, the search's
- * coordinates and README's list. The arithmetic is in evaluator/merge; formulas in the papers named.
+ * coordinates and README's list. The arithmetic is in evaluator/merge; formulas in the papers
+ * named.
  */
 #ifndef STUDY_METHOD_H
 #define STUDY_METHOD_H
@@ -26,16 +27,16 @@ struct method_parameter {
     const char *name;
     enum method_scope scope;
     enum method_kind kind;
-    double fallback;      /* the default: a study's start, and what a recipe gets when it is silent */
-    double lower, upper;  /* what a recipe may say, inclusive; +-INFINITY: no limit */
-    const char *about;    /* one line */
+    double fallback; /* the default: a study's start, and what a recipe gets when it is silent */
+    double lower, upper; /* what a recipe may say, inclusive; +-INFINITY: no limit */
+    const char *about;   /* one line */
 };
 
 struct method {
     const char *name;
     const char *about; /* one line, for `braid methods` */
     const char *paper;
-    bool needs_base;      /* sources are fine-tunes of one base */
+    bool needs_base;                 /* sources are fine-tunes of one base */
     size_t sources_min, sources_max; /* not counting the base */
     size_t n_parameters;
     struct method_parameter parameters[METHOD_PARAMETERS_MAX];
@@ -52,7 +53,8 @@ const struct method_parameter *method_parameter_find(const struct method *method
 
 /* How many parameters of a scope; the k-th of them in table order (k below that count). */
 size_t method_count(const struct method *method, enum method_scope scope);
-const struct method_parameter *method_at(const struct method *method, enum method_scope scope, size_t k);
+const struct method_parameter *method_at(const struct method *method, enum method_scope scope,
+                                         size_t k);
 
 /* Index among the parameters of its scope, or SIZE_MAX. */
 size_t method_index(const struct method *method, enum method_scope scope, const char *name);

@@ -1,8 +1,8 @@
 /*
  * recipe.h - one candidate, complete enough to cook anywhere.
  *
- * A recipe is canonical JSON and its identity is the SHA-256 of those bytes. Sources are named by the
- * digest of their contents (evaluator/model/checkpoint.h), never by path. Every parameter is
+ * A recipe is canonical JSON and its identity is the SHA-256 of those bytes. Sources are named by
+ * the digest of their contents (evaluator/model/checkpoint.h), never by path. Every parameter is
  * spelled out, so that a change of defaults never changes an old recipe.
  *
  *   {"base":"<64 hex>"|null, "dtype":"bfloat16",
@@ -12,8 +12,9 @@
  *
  * Groups are tried in order; a tensor takes the first whose component matches it and whose layers
  * hold its depth. Depth of the embeddings is 0, of the final norm and the output head layers - 1.
- * Components: all, attention, mlp, norms (every norm gain), embeddings, head (output matrix and final
- * norm), rest (anything); any other text is a substring of the tensor's name, written "filter:TEXT".
+ * Components: all, attention, mlp, norms (every norm gain), embeddings, head (output matrix and
+ * final norm), rest (anything); any other text is a substring of the tensor's name, written
+ * "filter:TEXT".
  */
 #ifndef STUDY_RECIPE_H
 #define STUDY_RECIPE_H
@@ -44,9 +45,9 @@ struct recipe_group {
 struct recipe {
     const struct method *method;
     enum recipe_dtype dtype;
-    uint64_t seed;      /* of random masks */
-    uint32_t n_layers;  /* layers of every source */
-    size_t n_sources;   /* S */
+    uint64_t seed;               /* of random masks */
+    uint32_t n_layers;           /* layers of every source */
+    size_t n_sources;            /* S */
     char (*sources)[DIGEST_HEX]; /* [S], the base not counted */
     char base[DIGEST_HEX];       /* "" when there is none */
     size_t n_groups;
@@ -55,18 +56,23 @@ struct recipe {
 
 void recipe_release(struct recipe *recipe);
 
-/* A recipe with one group ("all", every layer) whose parameters are the method's defaults. sources are copied; base may be NULL. */
-void recipe_init(struct recipe *out, const struct method *method, enum recipe_dtype dtype, uint64_t seed,
-                 uint32_t n_layers, const char *const *sources, size_t n_sources, const char *base);
+/* A recipe with one group ("all", every layer) whose parameters are the method's defaults. sources
+ * are copied; base may be NULL. */
+void recipe_init(struct recipe *out, const struct method *method, enum recipe_dtype dtype,
+                 uint64_t seed, uint32_t n_layers, const char *const *sources, size_t n_sources,
+                 const char *base);
 
-/* Append a group with default parameters and return it (valid until the next append). Groups of recipe_init are kept. */
-struct recipe_group *recipe_add_group(struct recipe *recipe, const char *component, uint32_t first, uint32_t end);
+/* Append a group with default parameters and return it (valid until the next append). Groups of
+ * recipe_init are kept. */
+struct recipe_group *recipe_add_group(struct recipe *recipe, const char *component, uint32_t first,
+                                      uint32_t end);
 /* Drop all groups, to lay out others. */
 void recipe_clear_groups(struct recipe *recipe);
 
-/* Text to recipe and back. recipe_print appends canonical JSON; print(parse(x)) == x for what print wrote. Refused with the
- * place: unknown keys and methods, parameters missing, out of bounds or not finite, groups that leave a layer of some tensor uncovered
- * (the last group must be "all" or "rest" for its layers), too few or many sources. */
+/* Text to recipe and back. recipe_print appends canonical JSON; print(parse(x)) == x for what print
+ * wrote. Refused with the place: unknown keys and methods, parameters missing, out of bounds or not
+ * finite, groups that leave a layer of some tensor uncovered (the last group must be "all" or
+ * "rest" for its layers), too few or many sources. */
 int recipe_parse(struct recipe *out, const char *bytes, size_t size, struct err *err);
 void recipe_print(struct text *out, const struct recipe *recipe);
 int recipe_copy(struct recipe *out, const struct recipe *recipe, struct err *err);
@@ -74,9 +80,17 @@ int recipe_copy(struct recipe *out, const struct recipe *recipe, struct err *err
 /* SHA-256 of the canonical bytes. */
 void recipe_identity(const struct recipe *recipe, char out[DIGEST_HEX]);
 
-/* The group of a tensor: its name, and its depth (layer index, 0 for embeddings, n_layers - 1 for final norm and head);
- * component is the tensor's own class as in study/recipe.c's table. NULL when no group matches (parse refuses such recipes). */
-enum recipe_component { RECIPE_EMBEDDINGS, RECIPE_ATTENTION, RECIPE_MLP, RECIPE_NORM, RECIPE_FINAL_NORM, RECIPE_HEAD };
+/* The group of a tensor: its name, and its depth (layer index, 0 for embeddings, n_layers - 1 for
+ * final norm and head); component is the tensor's own class as in study/recipe.c's table. NULL when
+ * no group matches (parse refuses such recipes). */
+enum recipe_component {
+    RECIPE_EMBEDDINGS,
+    RECIPE_ATTENTION,
+    RECIPE_MLP,
+    RECIPE_NORM,
+    RECIPE_FINAL_NORM,
+    RECIPE_HEAD
+};
 const struct recipe_group *recipe_group_of(const struct recipe *recipe, const char *tensor,
                                            enum recipe_component component, uint32_t depth);
 /* True when a component text ("attention", "filter:k_proj", ...) takes in this tensor. */

@@ -40,17 +40,19 @@ struct score_task {
     double *values;          /* [M] aggregate over documents */
     double *errors;          /* [M] standard error, NaN where the metric has none */
     char **ids;              /* [N] document ids */
-    double *document_values; /* [N, M] per-document metric values (log-likelihood for perplexities) */
-    uint32_t *first;         /* [N + 1] */
-    double *loglikelihoods;  /* [first[N]] */
-    uint8_t *greedy;         /* [first[N]] 0 or 1 */
-    size_t truncated;        /* documents whose context was cut */
+    double
+        *document_values; /* [N, M] per-document metric values (log-likelihood for perplexities) */
+    uint32_t *first;      /* [N + 1] */
+    double *loglikelihoods; /* [first[N]] */
+    uint8_t *greedy;        /* [first[N]] 0 or 1 */
+    size_t truncated;       /* documents whose context was cut */
 };
 
 struct score {
     enum score_failure failure;
     char *detail;             /* one line when it failed, else NULL */
-    char weights[DIGEST_HEX]; /* SHA-256 of the blended tensors, see evaluator/merge/plan.h; "" when not known */
+    char weights[DIGEST_HEX]; /* SHA-256 of the blended tensors, see evaluator/merge/plan.h; "" when
+                                 not known */
     char *path;               /* numeric path, as "f32/openblas-SkylakeX" */
     double wall_s, cpu_s;
     uint64_t positions; /* token positions computed */
@@ -72,23 +74,24 @@ bool score_failure_final(enum score_failure failure);
  * Per-document results of one task as bytes, little-endian, for the store and the wire:
  *   u32 version = 1, u32 N, u32 M, u32 R = first[N]; u32 first[N + 1]; f64 document_values[N * M];
  *   f64 loglikelihoods[R]; u8 greedy[R].
- * Ids are not part of it: a task's digest and split fix them. score_unpack fills n, n_metrics, first,
- * document_values, loglikelihoods, greedy of an all-zero task; anything else than exact size and sane
- * counts is ERR_FORMAT.
+ * Ids are not part of it: a task's digest and split fix them. score_unpack fills n, n_metrics,
+ * first, document_values, loglikelihoods, greedy of an all-zero task; anything else than exact size
+ * and sane counts is ERR_FORMAT.
  */
 void score_pack(const struct score_task *task, unsigned char **bytes, size_t *n);
 int score_unpack(struct score_task *out, const unsigned char *bytes, size_t n, struct err *err);
 
 /*
- * The wire form. Values are written twice: a decimal for people and 16 hex digits of the binary64 for
- * us; reading uses the bits and refuses a decimal that disagrees. Documents travel as base64 of score_pack.
- * score_print gives a new reference; print(parse(print(s))) is the same bytes.
+ * The wire form. Values are written twice: a decimal for people and 16 hex digits of the binary64
+ * for us; reading uses the bits and refuses a decimal that disagrees. Documents travel as base64 of
+ * score_pack. score_print gives a new reference; print(parse(print(s))) is the same bytes.
  */
 json_t *score_print(const struct score *score);
 int score_parse(struct score *out, const json_t *doc, struct err *err);
 
-/* SHA-256 over what decides the search: failure kind, weights digest, numeric path, and for each task its name, digest
- * and the bits of values and packed documents. No times, no worker, no detail text. Two evaluations agree iff equal. */
+/* SHA-256 over what decides the search: failure kind, weights digest, numeric path, and for each
+ * task its name, digest and the bits of values and packed documents. No times, no worker, no detail
+ * text. Two evaluations agree iff equal. */
 void score_digest(const struct score *score, char out[DIGEST_HEX]);
 
 /* The task named, or NULL; the index of a metric in it, or SIZE_MAX. */

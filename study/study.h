@@ -1,9 +1,9 @@
 /*
  * study.h - what study.yaml says, checked.
  *
- * study_load reads YAML, refuses unknown keys with the nearest known one, checks every value that can
- * be checked without opening a model or a task file, and gives a canonical JSON form that the store
- * keeps and whose digest tells one study from another. DESIGN section 3 has the file.
+ * study_load reads YAML, refuses unknown keys with the nearest known one, checks every value that
+ * can be checked without opening a model or a task file, and gives a canonical JSON form that the
+ * store keeps and whose digest tells one study from another. DESIGN section 3 has the file.
  */
 #ifndef STUDY_STUDY_H
 #define STUDY_STUDY_H
@@ -53,7 +53,8 @@ struct study_merge {
     size_t *sources;
     enum study_layers layers;
     uint32_t n_layer_groups;
-    size_t n_components; /* 0: one component, "all"; "filter:TEXT" for a text that is no known component */
+    size_t n_components; /* 0: one component, "all"; "filter:TEXT" for a text that is no known
+                            component */
     char **components;
     size_t n_search;
     struct study_range search[METHOD_PARAMETERS_MAX];
@@ -86,7 +87,7 @@ struct study_budget {
 
 struct study_evaluator {
     enum recipe_dtype dtype;
-    uint64_t memory; /* bytes a worker may use, 0: unlimited */
+    uint64_t memory;    /* bytes a worker may use, 0: unlimited */
     int64_t timeout_ms; /* a candidate, 0: ten times the median */
 };
 
@@ -113,7 +114,8 @@ int study_load(struct study *out, const char *path, struct err *err);
 int study_parse(struct study *out, const json_t *doc, const char *folder, struct err *err);
 void study_release(struct study *study);
 
-/* The canonical form: every default spelled out, folder left out; a new reference. study_parse(study_print(s)) equals s. */
+/* The canonical form: every default spelled out, folder left out; a new reference.
+ * study_parse(study_print(s)) equals s. */
 json_t *study_print(const struct study *study);
 /* SHA-256 of the printed form less the budget (a longer budget continues the same search). */
 void study_identity(const struct study *study, char out[DIGEST_HEX]);

@@ -6,7 +6,8 @@
 
 #include <stddef.h>
 
-/* A fresh folder under TMPDIR or /tmp; remove it with support_remove_dir, which also frees the name. */
+/* A fresh folder under TMPDIR or /tmp; remove it with support_remove_dir, which also frees the
+ * name. */
 char *support_temp_dir(void);
 void support_remove_dir(char *path);
 

@@ -1,0 +1,41 @@
+/*
+ * prepare.h - a study with everything it names opened and checked: models, tokenizers, tasks.
+ *
+ * What search, serve and check share. After it, nothing that could have been known beforehand can
+ * still go wrong: shapes and vocabularies agree, every document has an answer, every split has
+ * documents.
+ */
+#ifndef CLI_PREPARE_H
+#define CLI_PREPARE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "evaluator/bundle.h"
+#include "evaluator/model/checkpoint.h"
+#include "search/coordinator.h"
+#include "study/study.h"
+
+struct prepared {
+    struct study study;
+    struct checkpoint **models;  /* [study.n_models] */
+    char (*digests)[DIGEST_HEX]; /* [study.n_models] manifest digests */
+    const char **digest_texts;   /* the same, as the coordinator takes them */
+    struct bundle bundle;
+    struct text bundle_text;        /* its wire form */
+    struct coordinator_task *tasks; /* [study.n_tasks] */
+    size_t n_baselines;
+    struct coordinator_baseline *baselines;
+    struct coordinator_options options; /* points into the above */
+};
+
+/* Read the study at path and open all it names. One line names the thing at fault. */
+int prepare_study(struct prepared *out, const char *path, struct err *err);
+void prepare_release(struct prepared *prepared);
+
+/* "<study folder>/<study file without .yaml>.db", free() it. */
+char *prepare_database_path(const char *study_path);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * bundle.h - all that a worker must know of a study: its models by digest, its tasks with their
+ * rendered documents, the seed and shares that split them.
+ *
+ * The coordinator's side makes one bundle and sends it to every worker, so that workers open model
+ * folders only, never task files, and every worker scores the very same requests.
+ */
+#ifndef EVALUATOR_BUNDLE_H
+#define EVALUATOR_BUNDLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/doc.h"
+#include "base/err.h"
+#include "evaluator/task/task.h"
+
+struct bundle_model {
+    char *name;
+    char *path; /* where the coordinator's machine has it */
+    char digest[DIGEST_HEX];
+};
+
+struct bundle_task {
+    struct task task;
+    size_t limit; /* documents at most, 0: all */
+};
+
+struct bundle {
+    char *study;
+    uint64_t seed;
+    double shares[3]; /* search, select, report */
+    size_t n_models;
+    struct bundle_model *models;
+    size_t n_tasks;
+    struct bundle_task *tasks;
+};
+
+void bundle_release(struct bundle *bundle);
+
+/* The wire form, one JSON object; a new reference. */
+int bundle_print(const struct bundle *bundle, json_t **out, struct err *err);
+int bundle_parse(struct bundle *out, const json_t *doc, struct err *err);
+
+#endif
