@@ -19,6 +19,7 @@
 #ifndef STUDY_RECIPE_H
 #define STUDY_RECIPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -95,6 +96,8 @@ const struct recipe_group *recipe_group_of(const struct recipe *recipe, const ch
                                            enum recipe_component component, uint32_t depth);
 /* True when a component text ("attention", "filter:k_proj", ...) takes in this tensor. */
 int recipe_component_matches(const char *component, const char *tensor, enum recipe_component kind);
+/* True for the component names above and "filter:TEXT". */
+bool recipe_component_known(const char *component);
 
 const char *recipe_dtype_name(enum recipe_dtype dtype); /* "float32", "float16", "bfloat16" */
 int recipe_dtype_parse(enum recipe_dtype *out, const char *name, struct err *err);

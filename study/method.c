@@ -1,0 +1,146 @@
+/*
+ * method.c - the table of merge methods.
+ *
+ * Defaults are those of mergekit 0.1.4 where it has one. Where it demands a value (a weight), ours
+ * is a choice: a search starts there, and "the method at its defaults" is a baseline.
+ */
+#include "study/method.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/text.h"
+
+/* Each value of a list below fills a field of struct method_parameter in order. */
+#define WEIGHT(value)                                                                           \
+    {                                                                                           \
+        "weight", METHOD_SOURCE, METHOD_REAL, value, -INFINITY, INFINITY, "share of the source" \
+    }
+#define NORMALIZE(value)                                                                    \
+    {                                                                                       \
+        "normalize", METHOD_WHOLE, METHOD_BOOL, value, 0, 1, "divide by the sum of weights" \
+    }
+#define LAMBDA                                                       \
+    {                                                                \
+        "lambda", METHOD_WHOLE, METHOD_REAL, 1, -INFINITY, INFINITY, \
+            "scale of the merged task vector"                        \
+    }
+
+static const struct method methods[] = {
+    {
+        .name = "linear",
+        .about = "weighted mean of the sources",
+        .paper = "Wortsman et al. 2022 (arXiv:2203.05482)",
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 2,
+        .parameters = {WEIGHT(1), NORMALIZE(1)},
+    },
+    {
+        .name = "task_arithmetic",
+        .about = "the base plus a weighted sum of task vectors (source minus base)",
+        .paper = "Ilharco et al. 2023 (arXiv:2212.04089)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 3,
+        /* Half of each task vector: with two sources their uniform average, with more a little
+           beyond it. */
+        .parameters = {WEIGHT(0.5), NORMALIZE(0), LAMBDA},
+    },
+    {
+        .name = "ties",
+        .about = "trim task vectors to their largest entries, elect a sign, average what agrees",
+        .paper = "Yadav et al. 2023 (arXiv:2306.01708)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 4,
+        .parameters = {WEIGHT(1),
+                       {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
+                        "share of entries that survives the trim"},
+                       NORMALIZE(1),
+                       LAMBDA},
+    },
+    {
+        .name = "passthrough",
+        .about = "one source as it is, scaled",
+        .paper = "no paper: a copy",
+        .sources_min = 1,
+        .sources_max = 1,
+        .n_parameters = 1,
+        .parameters = {{"scale", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY, "factor"}},
+    },
+};
+
+#define N_METHODS (sizeof(methods) / sizeof(methods[0]))
+
+const struct method *method_list(size_t *n)
+{
+    *n = N_METHODS;
+    return methods;
+}
+
+int method_find(const struct method **out, const char *name, struct err *err)
+{
+    const char *names[N_METHODS];
+
+    for (size_t i = 0; i < N_METHODS; i++) {
+        if (strcmp(methods[i].name, name) == 0) {
+            *out = &methods[i];
+            return 0;
+        }
+        names[i] = methods[i].name;
+    }
+    const char *near = text_nearest(name, names, N_METHODS);
+    if (near != NULL) {
+        return err_set(err, ERR_MISSING, "no merge method '%s'; did you mean %s?", name, near);
+    }
+    return err_set(err, ERR_MISSING, "no merge method '%s'; braid methods lists them", name);
+}
+
+const struct method_parameter *method_parameter_find(const struct method *method, const char *name)
+{
+    for (size_t i = 0; i < method->n_parameters; i++) {
+        if (strcmp(method->parameters[i].name, name) == 0) {
+            return &method->parameters[i];
+        }
+    }
+    return NULL;
+}
+
+size_t method_count(const struct method *method, enum method_scope scope)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < method->n_parameters; i++) {
+        n += method->parameters[i].scope == scope;
+    }
+    return n;
+}
+
+const struct method_parameter *method_at(const struct method *method, enum method_scope scope,
+                                         size_t k)
+{
+    for (size_t i = 0; i < method->n_parameters; i++) {
+        if (method->parameters[i].scope == scope && k-- == 0) {
+            return &method->parameters[i];
+        }
+    }
+    assert(!"k is below method_count");
+    return NULL;
+}
+
+size_t method_index(const struct method *method, enum method_scope scope, const char *name)
+{
+    size_t n = method_count(method, scope);
+
+    for (size_t k = 0; k < n; k++) {
+        if (strcmp(method_at(method, scope, k)->name, name) == 0) {
+            return k;
+        }
+    }
+    return SIZE_MAX;
+}

@@ -1,0 +1,467 @@
+/*
+ * recipe.c - one candidate as canonical JSON and back.
+ *
+ * All values are written as reals ("0.0", never "0"), so that the bytes, and with them the
+ * identity, do not depend on who wrote the recipe.
+ */
+#include "study/recipe.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define RECIPE_VERSION 1
+#define COMPONENT_MAX 200
+#define FILTER "filter:"
+
+/* ---- components ---- */
+
+/* Which kinds of tensor each component takes in, a bit a kind. */
+#define BIT(kind) (1U << (kind))
+static const struct {
+    const char *name;
+    unsigned kinds;
+} components[] = {
+    {"all", ~0U},
+    {"rest", ~0U},
+    {"attention", BIT(RECIPE_ATTENTION)},
+    {"mlp", BIT(RECIPE_MLP)},
+    {"norms", BIT(RECIPE_NORM) | BIT(RECIPE_FINAL_NORM)},
+    {"embeddings", BIT(RECIPE_EMBEDDINGS)},
+    {"head", BIT(RECIPE_HEAD) | BIT(RECIPE_FINAL_NORM)},
+};
+
+#define N_COMPONENTS (sizeof(components) / sizeof(components[0]))
+
+static const char *filter_of(const char *component)
+{
+    size_t n = strlen(FILTER);
+
+    return strncmp(component, FILTER, n) == 0 && component[n] != '\0' ? component + n : NULL;
+}
+
+int recipe_component_matches(const char *component, const char *tensor, enum recipe_component kind)
+{
+    const char *filter = filter_of(component);
+
+    if (filter != NULL) {
+        return strstr(tensor, filter) != NULL;
+    }
+    for (size_t i = 0; i < N_COMPONENTS; i++) {
+        if (strcmp(components[i].name, component) == 0) {
+            return (components[i].kinds & BIT(kind)) != 0;
+        }
+    }
+    return 0;
+}
+
+bool recipe_component_known(const char *component)
+{
+    if (filter_of(component) != NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < N_COMPONENTS; i++) {
+        if (strcmp(components[i].name, component) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct recipe_group *recipe_group_of(const struct recipe *recipe, const char *tensor,
+                                           enum recipe_component component, uint32_t depth)
+{
+    for (size_t g = 0; g < recipe->n_groups; g++) {
+        const struct recipe_group *group = &recipe->groups[g];
+
+        if (depth >= group->first && depth < group->end &&
+            recipe_component_matches(group->component, tensor, component)) {
+            return group;
+        }
+    }
+    return NULL;
+}
+
+/* ---- making and releasing ---- */
+
+static void group_release(struct recipe_group *group)
+{
+    free(group->component);
+    free(group->source_values);
+    free(group->whole_values);
+}
+
+void recipe_clear_groups(struct recipe *recipe)
+{
+    for (size_t g = 0; g < recipe->n_groups; g++) {
+        group_release(&recipe->groups[g]);
+    }
+    free(recipe->groups);
+    recipe->groups = NULL;
+    recipe->n_groups = 0;
+}
+
+void recipe_release(struct recipe *recipe)
+{
+    recipe_clear_groups(recipe);
+    free(recipe->sources);
+    *recipe = (struct recipe){0};
+}
+
+struct recipe_group *recipe_add_group(struct recipe *recipe, const char *component, uint32_t first,
+                                      uint32_t end)
+{
+    size_t n_source = method_count(recipe->method, METHOD_SOURCE);
+    size_t n_whole = method_count(recipe->method, METHOD_WHOLE);
+
+    recipe->groups = mem_resize(recipe->groups, recipe->n_groups + 1, sizeof(struct recipe_group));
+    struct recipe_group *group = &recipe->groups[recipe->n_groups++];
+    *group = (struct recipe_group){.component = mem_text(component),
+                                   .first = first,
+                                   .end = end,
+                                   .source_values =
+                                       mem_array(recipe->n_sources * n_source, sizeof(double)),
+                                   .whole_values = mem_array(n_whole, sizeof(double))};
+    for (size_t s = 0; s < recipe->n_sources; s++) {
+        for (size_t k = 0; k < n_source; k++) {
+            group->source_values[s * n_source + k] =
+                method_at(recipe->method, METHOD_SOURCE, k)->fallback;
+        }
+    }
+    for (size_t k = 0; k < n_whole; k++) {
+        group->whole_values[k] = method_at(recipe->method, METHOD_WHOLE, k)->fallback;
+    }
+    return group;
+}
+
+void recipe_init(struct recipe *out, const struct method *method, enum recipe_dtype dtype,
+                 uint64_t seed, uint32_t n_layers, const char *const *sources, size_t n_sources,
+                 const char *base)
+{
+    *out = (struct recipe){.method = method,
+                           .dtype = dtype,
+                           .seed = seed,
+                           .n_layers = n_layers,
+                           .n_sources = n_sources};
+    out->sources = mem_array(n_sources, DIGEST_HEX);
+    for (size_t s = 0; s < n_sources; s++) {
+        assert(digest_is_hex(sources[s]));
+        memcpy(out->sources[s], sources[s], DIGEST_HEX);
+    }
+    if (base != NULL) {
+        assert(digest_is_hex(base));
+        memcpy(out->base, base, DIGEST_HEX);
+    }
+    recipe_add_group(out, "all", 0, n_layers);
+}
+
+/* ---- printing ---- */
+
+static json_t *values_print(const struct method *method, enum method_scope scope,
+                            const double *values)
+{
+    json_t *doc = json_object();
+
+    for (size_t k = 0; k < method_count(method, scope); k++) {
+        json_object_set_new(doc, method_at(method, scope, k)->name, json_real(values[k]));
+    }
+    return doc;
+}
+
+static json_t *group_print(const struct recipe *recipe, const struct recipe_group *group)
+{
+    size_t n_source = method_count(recipe->method, METHOD_SOURCE);
+    json_t *sources = json_array();
+
+    for (size_t s = 0; s < recipe->n_sources; s++) {
+        json_array_append_new(sources, values_print(recipe->method, METHOD_SOURCE,
+                                                    group->source_values + s * n_source));
+    }
+    return json_pack("{s:s, s:[I, I], s:o, s:o}", "component", group->component, "layers",
+                     (json_int_t)group->first, (json_int_t)group->end, "parameters",
+                     values_print(recipe->method, METHOD_WHOLE, group->whole_values), "sources",
+                     sources);
+}
+
+void recipe_print(struct text *out, const struct recipe *recipe)
+{
+    json_t *groups = json_array();
+    json_t *sources = json_array();
+
+    for (size_t g = 0; g < recipe->n_groups; g++) {
+        json_array_append_new(groups, group_print(recipe, &recipe->groups[g]));
+    }
+    for (size_t s = 0; s < recipe->n_sources; s++) {
+        json_array_append_new(sources, json_string(recipe->sources[s]));
+    }
+    json_t *doc = json_pack("{s:I, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "recipe",
+                            (json_int_t)RECIPE_VERSION, "method", recipe->method->name, "dtype",
+                            recipe_dtype_name(recipe->dtype), "seed", (json_int_t)recipe->seed,
+                            "layers", (json_int_t)recipe->n_layers, "sources", sources, "base",
+                            recipe->base[0] != '\0' ? json_string(recipe->base) : json_null(),
+                            "groups", groups);
+    doc_print(out, doc);
+    json_decref(doc);
+}
+
+void recipe_identity(const struct recipe *recipe, char out[DIGEST_HEX])
+{
+    struct text text = {0};
+
+    recipe_print(&text, recipe);
+    digest_hex_of(text_get(&text), text.size, out);
+    text_release(&text);
+}
+
+/* ---- parsing ---- */
+
+static int value_check(const struct method_parameter *parameter, double value, struct err *err)
+{
+    if (!isfinite(value)) {
+        return err_set(err, ERR_FORMAT, "%s: not a finite number", parameter->name);
+    }
+    if (value < parameter->lower || value > parameter->upper) {
+        return err_set(err, ERR_LIMIT, "%s: %g is outside [%g, %g]", parameter->name, value,
+                       parameter->lower, parameter->upper);
+    }
+    if (parameter->kind != METHOD_REAL && value != floor(value)) {
+        return err_set(err, ERR_FORMAT, "%s: %g is not a whole number", parameter->name, value);
+    }
+    return 0;
+}
+
+static int values_parse(const struct method *method, enum method_scope scope, const json_t *doc,
+                        double *values, struct err *err)
+{
+    const char *names[METHOD_PARAMETERS_MAX];
+    size_t n = method_count(method, scope);
+
+    for (size_t k = 0; k < n; k++) {
+        names[k] = method_at(method, scope, k)->name;
+    }
+    int rc = doc_only(doc, names, n, err);
+    for (size_t k = 0; k < n && rc == 0; k++) {
+        rc = doc_number(doc, names[k], &values[k], err);
+        if (rc == 0) {
+            rc = value_check(method_at(method, scope, k), values[k], err);
+        }
+    }
+    return rc;
+}
+
+static int layers_parse(const struct recipe *recipe, const json_t *layers, uint32_t *first,
+                        uint32_t *end, struct err *err)
+{
+    json_int_t a = json_integer_value(json_array_get(layers, 0));
+    json_int_t b = json_integer_value(json_array_get(layers, 1));
+
+    if (json_array_size(layers) != 2 || !json_is_integer(json_array_get(layers, 0)) ||
+        !json_is_integer(json_array_get(layers, 1))) {
+        return err_set(err, ERR_FORMAT, "layers: expected [first, end]");
+    }
+    if (a < 0 || a >= b || b > (json_int_t)recipe->n_layers) {
+        return err_set(err, ERR_LIMIT, "layers: [%lld, %lld] is not within the %u layers",
+                       (long long)a, (long long)b, recipe->n_layers);
+    }
+    *first = (uint32_t)a;
+    *end = (uint32_t)b;
+    return 0;
+}
+
+static int group_parse(struct recipe *recipe, const json_t *doc, struct err *err)
+{
+    static const char *const known[] = {"component", "layers", "parameters", "sources"};
+    const char *component;
+    uint32_t first = 0;
+    uint32_t end = 0;
+    json_t *layers;
+    json_t *parameters;
+    json_t *sources;
+    int rc;
+
+    if ((rc = doc_only(doc, known, 4, err)) != 0 ||
+        (rc = doc_text(doc, "component", &component, err)) != 0 ||
+        (rc = doc_array(doc, "layers", &layers, err)) != 0 ||
+        (rc = doc_object(doc, "parameters", &parameters, err)) != 0 ||
+        (rc = doc_array(doc, "sources", &sources, err)) != 0 ||
+        (rc = layers_parse(recipe, layers, &first, &end, err)) != 0) {
+        return rc;
+    }
+    if (!recipe_component_known(component) || strlen(component) > COMPONENT_MAX) {
+        return err_set(err, ERR_FORMAT, "component: no such component '%.*s'", COMPONENT_MAX,
+                       component);
+    }
+    if (json_array_size(sources) != recipe->n_sources) {
+        return err_set(err, ERR_FORMAT, "sources: %zu entries for %zu sources",
+                       json_array_size(sources), recipe->n_sources);
+    }
+    struct recipe_group *group = recipe_add_group(recipe, component, first, end);
+    rc = values_parse(recipe->method, METHOD_WHOLE, parameters, group->whole_values, err);
+    for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
+        rc = values_parse(recipe->method, METHOD_SOURCE, json_array_get(sources, s),
+                          group->source_values + s * method_count(recipe->method, METHOD_SOURCE),
+                          err);
+        if (rc != 0) {
+            rc = err_wrap(err, "source %zu", s);
+        }
+    }
+    return rc;
+}
+
+/* Every layer must end in a group that takes any tensor. */
+static int check_cover(const struct recipe *recipe, struct err *err)
+{
+    for (uint32_t layer = 0; layer < recipe->n_layers; layer++) {
+        bool covered = false;
+
+        for (size_t g = 0; g < recipe->n_groups; g++) {
+            const struct recipe_group *group = &recipe->groups[g];
+            bool any =
+                strcmp(group->component, "all") == 0 || strcmp(group->component, "rest") == 0;
+
+            covered |= any && layer >= group->first && layer < group->end;
+        }
+        if (!covered) {
+            return err_set(err, ERR_FORMAT, "groups: none takes every tensor of layer %u", layer);
+        }
+    }
+    return 0;
+}
+
+static int groups_parse(struct recipe *recipe, const json_t *groups, struct err *err)
+{
+    size_t n = json_array_size(groups);
+
+    if (n == 0 || n > RECIPE_GROUPS_MAX) {
+        return err_set(err, ERR_LIMIT, "groups: %zu, expected 1 to %d", n, RECIPE_GROUPS_MAX);
+    }
+    for (size_t g = 0; g < n; g++) {
+        int rc = group_parse(recipe, json_array_get(groups, g), err);
+
+        if (rc != 0) {
+            return err_wrap(err, "groups[%zu]", g);
+        }
+    }
+    return check_cover(recipe, err);
+}
+
+static int sources_parse(struct recipe *recipe, const json_t *sources, const json_t *base,
+                         struct err *err)
+{
+    size_t n = json_array_size(sources);
+
+    if (n < recipe->method->sources_min || n > recipe->method->sources_max) {
+        return err_set(err, ERR_LIMIT, "sources: %s takes %zu to %zu, got %zu",
+                       recipe->method->name, recipe->method->sources_min,
+                       recipe->method->sources_max, n);
+    }
+    recipe->sources = mem_array(n, DIGEST_HEX);
+    recipe->n_sources = n;
+    for (size_t s = 0; s < n; s++) {
+        const char *digest = json_string_value(json_array_get(sources, s));
+
+        if (digest == NULL || !digest_is_hex(digest)) {
+            return err_set(err, ERR_FORMAT, "sources[%zu]: not 64 hex digits", s);
+        }
+        memcpy(recipe->sources[s], digest, DIGEST_HEX);
+    }
+    if (json_is_null(base)) {
+        return recipe->method->needs_base
+                   ? err_set(err, ERR_MISSING, "base: %s needs one", recipe->method->name)
+                   : 0;
+    }
+    const char *digest = json_string_value(base);
+    if (digest == NULL || !digest_is_hex(digest)) {
+        return err_set(err, ERR_FORMAT, "base: not 64 hex digits");
+    }
+    memcpy(recipe->base, digest, DIGEST_HEX);
+    return 0;
+}
+
+static int parse_doc(struct recipe *out, const json_t *doc, struct err *err)
+{
+    static const char *const known[] = {"recipe", "method",  "dtype", "seed",
+                                        "layers", "sources", "base",  "groups"};
+    const char *method;
+    const char *dtype;
+    int64_t version;
+    int64_t seed;
+    int64_t layers;
+    json_t *sources;
+    json_t *groups;
+    int rc;
+
+    if ((rc = doc_only(doc, known, sizeof(known) / sizeof(known[0]), err)) != 0 ||
+        (rc = doc_integer(doc, "recipe", RECIPE_VERSION, RECIPE_VERSION, &version, err)) != 0 ||
+        (rc = doc_text(doc, "method", &method, err)) != 0 ||
+        (rc = doc_text(doc, "dtype", &dtype, err)) != 0 ||
+        (rc = doc_integer(doc, "seed", 0, INT64_MAX, &seed, err)) != 0 ||
+        (rc = doc_integer(doc, "layers", 1, RECIPE_LAYERS_MAX, &layers, err)) != 0 ||
+        (rc = doc_array(doc, "sources", &sources, err)) != 0 ||
+        (rc = doc_array(doc, "groups", &groups, err)) != 0 ||
+        (rc = method_find(&out->method, method, err)) != 0 ||
+        (rc = recipe_dtype_parse(&out->dtype, dtype, err)) != 0) {
+        return rc;
+    }
+    out->seed = (uint64_t)seed;
+    out->n_layers = (uint32_t)layers;
+    rc = sources_parse(out, sources, json_object_get(doc, "base"), err);
+    return rc != 0 ? rc : groups_parse(out, groups, err);
+}
+
+int recipe_parse(struct recipe *out, const char *bytes, size_t size, struct err *err)
+{
+    struct recipe made = {0};
+    json_t *doc = NULL;
+    int rc;
+
+    if (size > RECIPE_SIZE_MAX) {
+        return err_set(err, ERR_LIMIT, "recipe: %zu bytes are more than %zu", size,
+                       RECIPE_SIZE_MAX);
+    }
+    rc = doc_parse(&doc, bytes, size, err);
+    if (rc == 0) {
+        rc = parse_doc(&made, doc, err);
+    }
+    if (rc == 0) {
+        *out = made;
+        made = (struct recipe){0}; /* handed over */
+    }
+    recipe_release(&made);
+    json_decref(doc);
+    return rc;
+}
+
+int recipe_copy(struct recipe *out, const struct recipe *recipe, struct err *err)
+{
+    struct text text = {0};
+
+    recipe_print(&text, recipe);
+    int rc = recipe_parse(out, text_get(&text), text.size, err);
+    text_release(&text);
+    return rc;
+}
+
+/* ---- types ---- */
+
+static const char *const dtype_names[] = {"float32", "float16", "bfloat16"};
+
+const char *recipe_dtype_name(enum recipe_dtype dtype)
+{
+    return dtype_names[dtype];
+}
+
+int recipe_dtype_parse(enum recipe_dtype *out, const char *name, struct err *err)
+{
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(dtype_names[i], name) == 0) {
+            *out = (enum recipe_dtype)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_FORMAT, "dtype: no such type '%s'; float32, float16 or bfloat16", name);
+}
