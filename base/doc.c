@@ -458,7 +458,8 @@ int doc_only(const json_t *object, const char *const *known, size_t n, struct er
     if (!json_is_object(object)) {
         return err_set(err, ERR_FORMAT, "expected an object, got %s", doc_kind(object));
     }
-    json_object_foreach (mutable(object), key, value) {
+    json_object_foreach(mutable(object), key, value)
+    {
         if (is_known(key, known, n)) {
             continue;
         }

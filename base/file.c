@@ -24,8 +24,8 @@
 
 #include "base/mem.h"
 
-#define TEMP_NAMES_MAX 100    /* names to try when a crashed process left its own behind */
-#define TREE_DESCRIPTORS 16   /* folders that file_remove_tree keeps open at once */
+#define TEMP_NAMES_MAX 100  /* names to try when a crashed process left its own behind */
+#define TREE_DESCRIPTORS 16 /* folders that file_remove_tree keeps open at once */
 
 static int set_open_error(struct err *err, const char *path)
 {
@@ -93,9 +93,9 @@ static int set_too_large(struct err *err, const char *path, size_t size_max)
 }
 
 /*
- * The size that fstat gave is where to start, not what to trust: a file may grow meanwhile, and those
- * of /proc say 0. One byte more than expected leaves room for the end to show itself, and for the
- * terminator.
+ * The size that fstat gave is where to start, not what to trust: a file may grow meanwhile, and
+ * those of /proc say 0. One byte more than expected leaves room for the end to show itself, and for
+ * the terminator.
  */
 static int read_to_end(struct file_bytes *out, int fd, size_t expected, size_t size_max,
                        const char *path, struct err *err)
@@ -289,7 +289,8 @@ static int make_dir(const char *path, struct err *err)
     if (errno != EEXIST) {
         return set_open_error(err, path);
     }
-    return file_is_dir(path) ? 0 : err_set(err, ERR_CONFLICT, "%s: is there and is no folder", path);
+    return file_is_dir(path) ? 0
+                             : err_set(err, ERR_CONFLICT, "%s: is there and is no folder", path);
 }
 
 int file_make_dirs(const char *path, struct err *err)

@@ -1,6 +1,6 @@
 /*
- * log.c - events as lines; each goes out in one write, so that lines of several processes that share
- * one standard error do not mix.
+ * log.c - events as lines; each goes out in one write, so that lines of several processes that
+ * share one standard error do not mix.
  */
 #include "base/log.h"
 

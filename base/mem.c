@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define BLOCK_ALIGN 64                        /* a cache line, and the widest vector */
-#define HUGE_PAGE ((size_t)2 << 20)           /* x86-64 and arm64 with 4 KiB pages */
-#define HUGE_PAGES_FROM ((size_t)4 << 20)
+#define BLOCK_ALIGN 64              /* a cache line, and the widest vector */
+#define HUGE_PAGE ((size_t)2 << 20) /* x86-64 and arm64 with 4 KiB pages */
+#define HUGE_PAGES_ABOVE ((size_t)4 << 20)
 
 /* Calls of mem_try until one fails; negative: none does. */
 static long calls_until_failure = -1;
@@ -105,7 +105,8 @@ void *mem_try(size_t n, size_t size, const char *what, struct err *err)
     size_t bytes;
 
     if (!mem_multiply(n, size, &bytes)) {
-        err_set(err, ERR_MEMORY, "%s: %zu times %zu bytes is more than there can be", what, n, size);
+        err_set(err, ERR_MEMORY, "%s: %zu times %zu bytes is more than there can be", what, n,
+                size);
         return NULL;
     }
     void *memory = fails_on_demand() ? NULL : calloc(bytes > 0 ? bytes : 1, 1);
@@ -121,10 +122,11 @@ void *mem_try_block(size_t n, size_t size, const char *what, struct err *err)
     size_t bytes, padded;
 
     if (!mem_multiply(n, size, &bytes) || !mem_add(bytes, HUGE_PAGE, &padded)) {
-        err_set(err, ERR_MEMORY, "%s: %zu times %zu bytes is more than there can be", what, n, size);
+        err_set(err, ERR_MEMORY, "%s: %zu times %zu bytes is more than there can be", what, n,
+                size);
         return NULL;
     }
-    bool huge = bytes >= HUGE_PAGES_FROM;
+    bool huge = bytes > HUGE_PAGES_ABOVE;
     size_t align = huge ? HUGE_PAGE : BLOCK_ALIGN;
     void *memory = NULL;
 

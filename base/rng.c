@@ -4,8 +4,8 @@
  *   PCG32: 64-bit state,  output = rotate(xorshift(old state)),      then step
  *   PCG64: 128-bit state, step, then output = rotate(high ^ low of the new state)
  *
- * O'Neill 2014, HMC-CS-2014-0905, sections 6.3.1 and 6.3.3. One step is s -> s * MUL + inc, so delta
- * steps are again one such map, found by squaring in at most 64 (128) rounds (Brown 1994).
+ * O'Neill 2014, HMC-CS-2014-0905, sections 6.3.1 and 6.3.3. One step is s -> s * MUL + inc, so
+ * delta steps are again one such map, found by squaring in at most 64 (128) rounds (Brown 1994).
  */
 #include "base/rng.h"
 

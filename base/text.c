@@ -127,7 +127,8 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Row by row over the matrix of Wagner and Fischer 1974; cost[j] is the row above left of the pen. */
+/* Row by row over the matrix of Wagner and Fischer 1974; cost[j] is the row above left of the pen.
+ */
 size_t text_distance(const char *a, const char *b)
 {
     size_t a_size = strnlen(a, DISTANCE_BYTES_MAX);
