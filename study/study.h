@@ -117,7 +117,8 @@ void study_release(struct study *study);
 /* The canonical form: every default spelled out, folder left out; a new reference.
  * study_parse(study_print(s)) equals s. */
 json_t *study_print(const struct study *study);
-/* SHA-256 of the printed form less the budget (a longer budget continues the same search). */
+/* SHA-256 of the printed form less the budget (a longer budget continues the same search) and less
+ * folders (models and tasks have digests of their own). */
 void study_identity(const struct study *study, char out[DIGEST_HEX]);
 
 /* The path of a model, resolved against the study's folder; free() it. */
