@@ -57,7 +57,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 4,
+        .n_parameters = 5,
         .parameters = {WEIGHT(1),
                        {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
                         "share of entries that survives the trim"},

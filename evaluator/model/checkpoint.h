@@ -8,9 +8,10 @@
  *   }
  *   checkpoint_close(model);
  *
- * Opening reads headers only; pages of weights are read when touched. Files are mapped read-only for as
- * long as the checkpoint is open. A file that shrinks under a map would raise SIGBUS: long-lived readers
- * ask checkpoint_unchanged before each pass and refuse a source that is no longer what it was.
+ * Opening reads headers only; pages of weights are read when touched. Files are mapped read-only
+ * for as long as the checkpoint is open. A file that shrinks under a map would raise SIGBUS:
+ * long-lived readers ask checkpoint_unchanged before each pass and refuse a source that is no
+ * longer what it was.
  */
 #ifndef MODEL_CHECKPOINT_H
 #define MODEL_CHECKPOINT_H
@@ -42,8 +43,9 @@ struct checkpoint_tensor {
 struct checkpoint;
 
 /*
- * Open a Hugging Face folder. When the family is known, its tensors must be exactly those of the table, in shape too: missing, extra and
- * misshapen ones are named. Tensors nobody reads (tensors_ignored) are left out. Errors: ERR_MISSING, ERR_FORMAT, ERR_LIMIT, ERR_IO.
+ * Open a Hugging Face folder. When the family is known, its tensors must be exactly those of the
+ * table, in shape too: missing, extra and misshapen ones are named. Tensors nobody reads
+ * (tensors_ignored) are left out. Errors: ERR_MISSING, ERR_FORMAT, ERR_LIMIT, ERR_IO.
  */
 int checkpoint_open(struct checkpoint **out, const char *folder, struct err *err);
 void checkpoint_close(struct checkpoint *checkpoint); /* NULL is fine */
@@ -56,26 +58,35 @@ const char *checkpoint_folder(const struct checkpoint *checkpoint);
 size_t checkpoint_count(const struct checkpoint *checkpoint);
 const struct checkpoint_tensor *checkpoint_at(const struct checkpoint *checkpoint, size_t i);
 
-/* By name, or by what it does; NULL when there is none (a bias the model does not have, the head of a tied model). */
-const struct checkpoint_tensor *checkpoint_find(const struct checkpoint *checkpoint, const char *name);
-const struct checkpoint_tensor *checkpoint_role(const struct checkpoint *checkpoint, enum tensor_role role,
-                                                uint32_t layer);
+/* By name, or by what it does; NULL when there is none (a bias the model does not have, the head of
+ * a tied model). */
+const struct checkpoint_tensor *checkpoint_find(const struct checkpoint *checkpoint,
+                                                const char *name);
+const struct checkpoint_tensor *checkpoint_role(const struct checkpoint *checkpoint,
+                                                enum tensor_role role, uint32_t layer);
 
 /*
- * Digests, 64 hex digits. The weights' digest covers, in byte order of names, each tensor's name, type, shape and the SHA-256 of
- * its bytes (manifest.h): it does not change with sharding or order in the file. The checkpoint's digest, which names
- * a source in a recipe, covers that, config.json and tokenizer.json. Both read every byte once; the result is kept in
- * memory for files of the same path, size, time and inode. ERR_CONFLICT when a file changed since it was opened.
+ * Digests, 64 hex digits. The weights' digest covers, in byte order of names, each tensor's name,
+ * type, shape and the SHA-256 of its bytes: it does not change with sharding or order in the file.
+ * The checkpoint's digest, which names a source in a recipe, covers that, config.json and
+ * tokenizer.json. Both read every byte. ERR_CONFLICT when a file changed since it was opened.
  */
 int checkpoint_weights_digest(struct checkpoint *checkpoint, char out[DIGEST_HEX], struct err *err);
 int checkpoint_digest(struct checkpoint *checkpoint, char out[DIGEST_HEX], struct err *err);
 
-/* 0 when every mapped file still has the size, time and inode it had; ERR_CONFLICT names the one that changed. */
+/* What the weights' digest takes in of one tensor whose bytes hash to content; blending uses the
+ * same, so that what is measured and what is exported have one identity. */
+void checkpoint_digest_tensor(struct digest *digest, const char *name, enum dtype dtype,
+                              const size_t *dims, size_t n_dims,
+                              const unsigned char content[DIGEST_SIZE]);
+
+/* 0 when every mapped file still has the size, time and inode it had; ERR_CONFLICT names the one
+ * that changed. */
 int checkpoint_unchanged(const struct checkpoint *checkpoint, struct err *err);
 
 /*
- * 0 when both have the same tensors by name and shape; else ERR_CONFLICT names the first difference and both folders.
- * Types may differ, and so may a head that one side ties to its embedding.
+ * 0 when both have the same tensors by name and shape; else ERR_CONFLICT names the first difference
+ * and both folders. Types may differ, and so may a head that one side ties to its embedding.
  */
 int checkpoint_compare(const struct checkpoint *a, const struct checkpoint *b, struct err *err);
 

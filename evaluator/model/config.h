@@ -49,6 +49,7 @@ struct config {
     uint32_t head_width;   /* K; n_heads * head_width need not be width */
     uint32_t vocab;        /* V, rows of the embedding */
     uint32_t positions;    /* longest trained context, 0: not said */
+    uint32_t window;       /* sliding window of attention, 0: none */
     double norm_eps;
     struct config_rope rope;
     bool tied;          /* no output matrix of its own: the embedding is used */

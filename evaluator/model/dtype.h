@@ -77,7 +77,7 @@ void dtype_from_f32(void *out, const float *in, enum dtype to, size_t n);
 /* Round in place to what storing as `to` would keep: dtype_from_f32 and back. */
 void dtype_round(float *values, enum dtype to, size_t n);
 
-/* The index of the first value that is NaN or infinite, or n. */
-size_t dtype_find_nonfinite(const float *values, size_t n);
+/* The index of the first of n stored numbers that is NaN or infinite as float, or n. */
+size_t dtype_find_nonfinite(const void *in, enum dtype dtype, size_t n);
 
 #endif

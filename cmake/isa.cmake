@@ -1,0 +1,22 @@
+# isa_variants(TARGET file.c): compile a kernel file once for each instruction set; KERNELS_ISA names it.
+# The same operations in the same order, so the same bits; isa_best() picks at run time.
+function(isa_variants target file)
+  set(sets plain)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND sets avx2 avx512)
+  endif()
+  foreach(set ${sets})
+    get_filename_component(stem ${file} NAME_WE)
+    add_library(${target}_${stem}_${set} OBJECT ${file})
+    target_link_libraries(${target}_${stem}_${set} PRIVATE braid_flags)
+    target_compile_definitions(${target}_${stem}_${set} PRIVATE KERNELS_ISA=${set})
+    target_compile_options(${target}_${stem}_${set} PRIVATE -O3)
+    if(set STREQUAL avx2)
+      target_compile_options(${target}_${stem}_${set} PRIVATE -mavx2 -mfma)
+    elseif(set STREQUAL avx512)
+      target_compile_options(${target}_${stem}_${set} PRIVATE -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
+        -mprefer-vector-width=512)
+    endif()
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${stem}_${set}>)
+  endforeach()
+endfunction()

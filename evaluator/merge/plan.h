@@ -1,0 +1,57 @@
+/*
+ * plan.h - a recipe and the headers of its sources, made into an ordered list of tensor operations.
+ *
+ * Making a plan reads no weights. The same plan is carried out for measuring and for exporting
+ * (blend.h), in the byte order of tensor names, which is also the order of the weights' digest.
+ */
+#ifndef MERGE_PLAN_H
+#define MERGE_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "evaluator/merge/trim.h"
+#include "evaluator/model/checkpoint.h"
+#include "study/recipe.h"
+
+/* One output tensor. Inputs may be embeddings that stand in for a tied head. */
+struct plan_tensor {
+    const char *name;
+    enum tensor_role role;
+    uint32_t layer;
+    size_t n_dims;
+    size_t dims[TENSORS_DIMS_MAX];
+    size_t n;                                 /* elements */
+    const struct checkpoint_tensor *base;     /* NULL when the recipe has none */
+    const struct checkpoint_tensor **sources; /* [recipe's sources] */
+    const struct recipe_group *group;         /* parameters; points into the recipe */
+    size_t index;                             /* place in the list of all tensors, for caches */
+};
+
+struct plan {
+    const struct recipe *recipe; /* kept until plan_release, like the checkpoints */
+    const struct checkpoint
+        *donor; /* whose config and tokenizer an export takes: the base, else the first source */
+    enum dtype dtype; /* what weights are rounded to */
+    size_t n_tensors;
+    struct plan_tensor *tensors; /* by name */
+    size_t n_elements;           /* of all tensors */
+};
+
+/* A model that recipes can name. */
+struct plan_model {
+    const char *digest; /* 64 hex */
+    struct checkpoint *checkpoint;
+};
+
+/*
+ * ERR_MISSING: a source's digest is not among models [n_models]. ERR_CONFLICT: sources that differ
+ * in a tensor or shape, a layer count that is not the recipe's. ERR_FORMAT: a tensor whose type is
+ * no number.
+ */
+int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
+              size_t n_models, struct err *err);
+void plan_release(struct plan *plan);
+
+#endif
