@@ -52,11 +52,14 @@ static int parse_url(struct http_client *client, const char *url, struct err *er
         return err_set(err, ERR_FORMAT,
                        "%s: this version speaks plain http only; use an ssh tunnel", url);
     }
+    if (strncmp(url, "http://", 7) != 0) {
+        return err_set(err, ERR_FORMAT, "%s: expected http://HOST:PORT", url);
+    }
     const char *authority = url + 7;
-    bool bracket = strncmp(url, "http://[", 8) == 0;
-    const char *host_end = bracket ? strchr(authority, ']') : strchr(authority, ':');
+    bool bracket = authority[0] == '[';
+    const char *host_end = strchr(authority, bracket ? ']' : ':');
     const char *colon = host_end != NULL && bracket ? host_end + 1 : host_end;
-    if (strncmp(url, "http://", 7) != 0 || colon == NULL || *colon != ':') {
+    if (colon == NULL || *colon != ':') {
         return err_set(err, ERR_FORMAT, "%s: expected http://HOST:PORT", url);
     }
     size_t digits = strspn(colon + 1, "0123456789");

@@ -232,7 +232,8 @@ static void call_handler(struct connection *connection)
     event_del(connection->deadline);
     connection->phase = PHASE_ANSWERING;
     exchange->route->handle(exchange, exchange->context);
-    assert(connection->phase != PHASE_ANSWERING || exchange->gone != NULL); /* answered, or held */
+    /* Answered, held, or hung up on. */
+    assert(connection->phase != PHASE_ANSWERING || exchange->gone != NULL || connection->doomed);
 }
 
 static void expect_body(struct connection *connection)
@@ -531,7 +532,6 @@ static int set_rules(struct server *server, const struct server_options *options
                      const struct address *address, struct err *err)
 {
     struct access_rules *rules = &server->rules;
-    char token[ACCESS_TOKEN_MAX];
 
     if (!address->loopback && !options->insecure_plaintext) {
         return err_set(err, ERR_CONFLICT,
@@ -550,11 +550,10 @@ static int set_rules(struct server *server, const struct server_options *options
     if (options->token_file == NULL) {
         return 0;
     }
-    int rc = access_token_open(options->token_file, token, err);
+    int rc = access_token_open(options->token_file, server->token, err);
     if (rc == 0) {
-        digest_of(token, strlen(token), rules->token_hash);
+        digest_of(server->token, strlen(server->token), rules->token_hash);
         rules->has_token = true;
-        memset(token, 0, sizeof(token));
     }
     return rc;
 }
@@ -652,6 +651,11 @@ void server_close(struct server *server)
 const char *server_url(const struct server *server)
 {
     return server->url;
+}
+
+const char *server_token(const struct server *server)
+{
+    return server->token;
 }
 
 size_t server_connections(const struct server *server)

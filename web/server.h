@@ -56,6 +56,10 @@ void server_close(struct server *server);
 /* "http://127.0.0.1:8471", with the port that was picked. Valid while the server lives. */
 const char *server_url(const struct server *server);
 
+/* The token, for the link that lets its owner in; "" when there is none. Valid while the server
+ * lives. */
+const char *server_token(const struct server *server);
+
 /* How many connections are open. */
 size_t server_connections(const struct server *server);
 

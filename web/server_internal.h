@@ -72,6 +72,7 @@ struct server {
     struct access_rules rules;
     char *hosts[ACCESS_HOSTS_MAX];
     char *url;
+    char token[ACCESS_TOKEN_MAX]; /* what rules.token_hash is made of; "" when there is none */
     struct route_table tables[TABLES_MAX];
     size_t n_tables;
     struct connection *connections; /* newest first */
