@@ -1,5 +1,6 @@
 /*
- * server_internal.h - what server.c (connections, routing) and exchange.c (answers) share.
+ * server_internal.h - what server.c (listening), connection.c (one connection) and exchange.c
+ * (answers) share.
  */
 #ifndef WEB_SERVER_INTERNAL_H
 #define WEB_SERVER_INTERNAL_H
@@ -79,6 +80,9 @@ struct server {
     size_t n_connections;
 };
 
+/* connection.c: take an accepted socket over. probation: it has to show the token soon, or go. */
+void connection_open(struct server *server, evutil_socket_t fd, const char *address,
+                     bool probation);
 /* The answer is written: free the request, wait for the next one or leave. */
 void connection_answered(struct connection *connection);
 /* Set the absolute deadline of what the connection is waiting for. */

@@ -6,7 +6,7 @@ import { button, card, el, fill, say } from "./dom.ts";
 import * as format from "./format.ts";
 import { diff, flatten, matrices } from "./recipe.ts";
 
-const PAGE = 25;
+const PAGE = 12;
 
 type Sort = "number" | "value" | "generation" | "wall";
 

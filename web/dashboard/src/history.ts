@@ -4,30 +4,10 @@ import uPlot from "uplot";
 import type { Baseline, History, Summary } from "./api.ts";
 import { card, el, fill, say } from "./dom.ts";
 import * as format from "./format.ts";
+import { seriesOf } from "./series.ts";
 
-interface Series {
-  x: number[];
-  candidates: (number | null)[];
-  best: (number | null)[];
-  mean: (number | null)[];
-}
-
-// One row a candidate: its own value, the best up to it, and the mean where a generation ends. Pure.
-export function seriesOf(history: History): Series {
-  const series: Series = { x: [], candidates: [], best: [], mean: [] };
-  const meanAt = new Map(history.generations.map((generation) => [generation.evaluations, generation.mean]));
-  let best: number | null = null;
-  history.values.forEach((value, i) => {
-    if (value !== null && (best === null || value > best)) {
-      best = value;
-    }
-    series.x.push(i + 1);
-    series.candidates.push(value);
-    series.best.push(best);
-    series.mean.push(meanAt.get(i + 1) ?? null);
-  });
-  return series;
-}
+const FONT = "11px system-ui, sans-serif";
+const HEIGHT = 300;
 
 function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -41,7 +21,7 @@ function drawBaselines(plot: uPlot, baselines: Baseline[]): void {
     .filter((baseline): baseline is Baseline & { value: number } => baseline.value !== null)
     .map((baseline) => ({ baseline, y: plot.valToPos(baseline.value, "y", true) }))
     .sort((a, b) => a.y - b.y);
-  let free = bbox.top + 6 * scale;
+  let free = bbox.top - 8 * scale;
 
   ctx.save();
   ctx.font = `${11 * scale}px system-ui, sans-serif`;
@@ -56,8 +36,12 @@ function drawBaselines(plot: uPlot, baselines: Baseline[]): void {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    const at = Math.max(y - 2 * scale, free + 11 * scale);
+    const at = Math.max(y - 2 * scale, free + 13 * scale);
     free = at;
+    ctx.setLineDash([]);
+    ctx.strokeStyle = color("--surface");
+    ctx.lineWidth = 4 * scale;
+    ctx.strokeText(baseline.label, bbox.left + bbox.width - 4 * scale, at);
     ctx.fillText(baseline.label, bbox.left + bbox.width - 4 * scale, at);
   }
   ctx.restore();
@@ -87,7 +71,7 @@ export function historyView(): { root: HTMLElement; update: (history: History, s
     const axis = { stroke: () => color("--muted"), grid: { stroke: () => color("--line"), width: 1 }, ticks: { show: false } };
     return {
       width,
-      height: 300,
+      height: HEIGHT,
       legend: { show: false },
       cursor: { points: { show: false }, drag: { x: true, y: false } },
       scales: {
@@ -103,11 +87,11 @@ export function historyView(): { root: HTMLElement; update: (history: History, s
         },
       },
       axes: [
-        { ...axis, label: "evaluations", labelSize: 20, labelFont: "11px system-ui, sans-serif", font: "11px system-ui, sans-serif" },
+        { ...axis, size: 28, label: "evaluations", labelSize: 16, labelGap: 0, labelFont: FONT, font: FONT },
         {
           ...axis,
           size: 56,
-          font: "11px system-ui, sans-serif",
+          font: FONT,
           values: (_u, ticks) => ticks.map((tick) => (share ? `${+(100 * tick).toFixed(1)} %` : `${+tick.toPrecision(4)}`)),
         },
       ],
@@ -136,7 +120,7 @@ export function historyView(): { root: HTMLElement; update: (history: History, s
 
   const resize = new ResizeObserver(() => {
     if (plot !== null && figure.clientWidth > 0) {
-      plot.setSize({ width: figure.clientWidth, height: 300 });
+      plot.setSize({ width: figure.clientWidth, height: HEIGHT });
     }
   });
   resize.observe(figure);

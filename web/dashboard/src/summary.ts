@@ -26,7 +26,7 @@ export function summaryView(): { root: HTMLElement; update: (summary: Summary) =
   const progress = el("p", { class: "progress-text" });
   const next = el("p", { class: "next" });
   const tiles = {
-    best: tile("Best so far"),
+    best: tile("Best, search documents"),
     evaluations: tile("Evaluations"),
     failed: tile("Failed"),
     time: tile("Elapsed"),
@@ -93,7 +93,7 @@ export function summaryView(): { root: HTMLElement; update: (summary: Summary) =
         : `${format.count(summary.evaluations)} of at most ${format.count(summary.evaluations_max)} evaluations${eta}`,
     );
     say(tiles.best.value, format.value(shown?.value, share));
-    say(tiles.best.note, shown === null ? "none yet" : `candidate ${shown.candidate}, generation ${shown.generation}`);
+    say(tiles.best.note, shown === null ? "none yet" : `candidate ${shown.candidate}`);
     say(tiles.evaluations.value, format.count(summary.evaluations));
     say(tiles.evaluations.note, `${format.count(summary.generation)} generations`);
     say(tiles.failed.value, format.count(summary.failed));
@@ -101,7 +101,7 @@ export function summaryView(): { root: HTMLElement; update: (summary: Summary) =
     say(tiles.time.value, format.duration(summary.cost.elapsed_s));
     say(tiles.time.note, "since the first event");
     say(tiles.cost.value, format.duration(summary.cost.cpu_s));
-    say(tiles.cost.note, `CPU; ${format.duration(summary.cost.wall_s)} in evaluators`);
+    say(tiles.cost.note, "of processor time");
     say(tiles.workers.value, format.count(summary.workers.active));
     say(tiles.workers.note, `${format.count(summary.leased)} candidates in work`);
     say(next, format.nextStep(summary));
