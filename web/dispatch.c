@@ -280,7 +280,7 @@ static void on_hello(struct exchange *exchange, void *context)
         return;
     }
     if (protocol_hello_parse(&hello, doc, &err) != 0) {
-        exchange_fail(exchange, &err);
+        exchange_refuse(exchange, 400, "%s", err.text);
         json_decref(doc);
         return;
     }
@@ -323,7 +323,7 @@ static void on_ask(struct exchange *exchange, void *context)
     int rc = protocol_ask_parse(&ask, doc, &err);
     json_decref(doc);
     if (rc != 0) {
-        exchange_fail(exchange, &err);
+        exchange_refuse(exchange, 400, "%s", err.text);
         return;
     }
     end_older_ask(dispatch, ask.worker_id);
@@ -448,7 +448,7 @@ static void on_fail(struct exchange *exchange, void *context)
         return;
     }
     if (protocol_failure_parse(&kind, &detail, doc, &err) != 0) {
-        exchange_fail(exchange, &err);
+        exchange_refuse(exchange, 400, "%s", err.text);
     } else {
         int rc =
             coordinator_fail(dispatch->options.coordinator, lease, kind, detail, now_ms(), &err);

@@ -8,12 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -22,6 +19,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "tests/support/support.h"
+#include "tests/web/talk.h"
 #include "web/server.h"
 
 struct house {
@@ -111,7 +109,7 @@ static int set_up(void **state)
     assert_int_equal(access_token_read(token_file, house->token, &err), 0);
     free(token_file);
     server_route(house->server, routes, sizeof(routes) / sizeof(routes[0]), house);
-    house->port = (uint16_t)atoi(strrchr(server_url(house->server), ':') + 1);
+    house->port = talk_port(server_url(house->server));
     *state = house;
     return 0;
 }
@@ -129,74 +127,24 @@ static int tear_down(void **state)
 
 /* ---- a client ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int dial(const struct house *house)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(house->port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    return fd;
+    return talk_dial(house->port);
 }
 
 static void turn(struct house *house)
 {
-    event_base_loop(house->base, EVLOOP_NONBLOCK);
+    talk_turn(house->base);
 }
 
-/* Turn the loop and read for up to ms, or until the answer holds `until`; true when the server has
- * closed. */
 static bool listen_for(struct house *house, int fd, const char *until, int64_t ms, struct text *out)
 {
-    int64_t end = now_ms() + ms;
-    char bytes[65536];
-
-    while (now_ms() < end) {
-        struct pollfd ready = {.fd = fd, .events = POLLIN};
-
-        turn(house);
-        if (poll(&ready, 1, 1) <= 0) {
-            continue;
-        }
-        ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-        if (n <= 0) {
-            return true;
-        }
-        text_add_n(out, bytes, (size_t)n);
-        if (until != NULL && strstr(text_get(out), until) != NULL) {
-            return false;
-        }
-    }
-    return false;
-}
-
-/* Send bytes on a fresh connection and give the whole answer, read until the server closes; free()
- * it. */
-static char *ask_bytes(struct house *house, const char *bytes, size_t n)
-{
-    struct text answer = {0};
-    int fd = dial(house);
-
-    assert_int_equal(send(fd, bytes, n, MSG_NOSIGNAL), n);
-    bool closed = listen_for(house, fd, NULL, 3000, &answer);
-    close(fd);
-    turn(house);
-    assert_true(closed);
-    return answer.data != NULL ? text_take(&answer) : mem_text("");
+    return talk_listen(house->base, fd, until, ms, out);
 }
 
 static char *ask(struct house *house, const char *text)
 {
-    return ask_bytes(house, text, strlen(text));
+    return talk_ask(house->base, house->port, text);
 }
 
 static void expect(struct house *house, const char *request, const char *start, const char *part)
@@ -488,17 +436,17 @@ static void cuts_a_slow_drip_at_its_deadline(void **state)
     struct house *house = *state;
     struct text answer = {0};
     int fd = dial(house);
-    int64_t start = now_ms();
+    int64_t start = talk_now_ms();
     const char request[] = "GET /hello HTTP/1.1\r\nHost: localhost\r\nX-Slow: ";
 
     send(fd, request, strlen(request), MSG_NOSIGNAL);
-    while (now_ms() - start < 12000) {
+    while (talk_now_ms() - start < 12000) {
         if (listen_for(house, fd, NULL, 200, &answer)) {
             break;
         }
         send(fd, "a", 1, MSG_NOSIGNAL);
     }
-    int64_t took = now_ms() - start;
+    int64_t took = talk_now_ms() - start;
     assert_true(took > 9500 && took < 11900);
     assert_int_equal(strncmp(text_get(&answer), "HTTP/1.1 408", 12), 0);
     text_release(&answer);
