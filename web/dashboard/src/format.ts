@@ -13,7 +13,7 @@ export function value(x: number | null | undefined, share: boolean): string {
   if (x === null || x === undefined || !Number.isFinite(x)) {
     return "–";
   }
-  return share ? `${(100 * x).toFixed(1)} %` : x.toFixed(4);
+  return share ? `${(100 * x).toFixed(1)}\u00a0%` : x.toFixed(4);
 }
 
 // Of two values: "+6.1" points of a share, or a plain signed number.
@@ -123,12 +123,12 @@ export function caveat(summary: Summary): string {
     if (parent === null || parent.low === null || parent.high === null) {
       return "";
     }
-    return `Measured once, on ${count(parent.n)} report documents that neither the search nor the choice has seen. Winner minus ${parent.label}: ${interval(parent.low, parent.high, share)}, 95 % paired interval.`;
+    return `Measured once, on ${count(parent.n)} report documents that neither the search nor the choice has seen. Winner minus ${parent.label}: ${interval(parent.low, parent.high, share)}, 95\u00a0% paired interval.`;
   }
   if (against === null) {
     return "";
   }
-  return `Against ${against.against} on the same ${count(against.n)} ${against.split} documents: ${difference(against.difference, share)} (${interval(against.low, against.high, share)}, 95 % paired interval). The best of many looks better than it is; the report split will tell.`;
+  return `Against ${against.against} on the same ${count(against.n)} ${against.split} documents: ${difference(against.difference, share)} (${interval(against.low, against.high, share)}, 95\u00a0% paired interval). The best of many looks better than it is; the report split will tell.`;
 }
 
 // What happens next, or what to do.

@@ -16,10 +16,8 @@ function table(matrix: Matrix): HTMLElement {
       ...row.values.map((x) => {
         const cell = el("td", {}, x === null ? "–" : x.toFixed(2).replace("-", "−"));
         if (x !== null) {
-          const strength = Math.min(1, Math.abs(x) / top);
           cell.className = x < 0 ? "negative" : "positive";
-          cell.style.setProperty("--strength", `${Math.round(100 * strength)}%`);
-          cell.dataset["strong"] = strength > 0.62 ? "yes" : "no";
+          cell.style.setProperty("--strength", (Math.abs(x) / top).toFixed(3));
         }
         return cell;
       }),

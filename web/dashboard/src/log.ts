@@ -7,9 +7,10 @@ const LINES = 200;
 
 export function logView(): { root: HTMLElement; add: (events: LogEvent[]) => void } {
   const { root, body } = card("log", "Log");
-  const list = el("ol", { class: "log", tabindex: "0", role: "log", "aria-label": "Event log", "aria-live": "off" });
+  const list = el("ol");
+  const view = el("div", { class: "log", tabindex: "0", role: "log", "aria-label": "Event log", "aria-live": "off" }, list);
   let last = 0;
-  fill(body, list);
+  fill(body, view);
 
   function line(event: LogEvent): HTMLElement {
     const at = new Date(event.at);
@@ -25,7 +26,7 @@ export function logView(): { root: HTMLElement; add: (events: LogEvent[]) => voi
 
   function add(events: LogEvent[]): void {
     const fresh = events.filter((event) => event.event > last);
-    const following = list.scrollTop + list.clientHeight >= list.scrollHeight - 24;
+    const following = view.scrollTop + view.clientHeight >= view.scrollHeight - 24;
     for (const event of fresh) {
       last = event.event;
       list.append(line(event));
@@ -34,7 +35,7 @@ export function logView(): { root: HTMLElement; add: (events: LogEvent[]) => voi
       list.firstElementChild?.remove();
     }
     if (following) {
-      list.scrollTop = list.scrollHeight;
+      view.scrollTop = view.scrollHeight;
     }
   }
   return { root, add };
