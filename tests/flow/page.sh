@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The page in Chromium: while a search runs (with pause and resume), and of a finished study served from its database alone.
+. "$(dirname "$0")/lib.sh"
+
+# The node modules the page was built with stand in its build folder; modules resolve from where the script lies.
+page=$(dirname "$BRAID")/web/dashboard
+cp "$top/tests/flow/page.mjs" "$page/page.mjs"
+
+# address FILE: the first URL a running braid has printed into it
+address() {
+    local url
+    for _ in $(seq 100); do
+        url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$1" | head -n 1) && [ -n "$url" ] && break
+        sleep 0.1
+    done
+    [ -n "${url:-}" ] || fail "no address in: $(cat "$1")"
+    echo "$url"
+}
+
+study night 2000 40
+search "$dir/night.yaml" --workers 2 >"$dir/night.out" 2>&1 &
+running=$!
+url=$(address "$dir/night.out")
+token=$(cat "$dir/night.db.token")
+for _ in $(seq 300); do # the curve and the heat map need a few generations
+    [ "$(curl -s "$url/api/summary" | grep -oE '"evaluations":[0-9]+' | cut -d: -f2)" -ge 30 ] 2>/dev/null && break
+    sleep 0.2
+done
+(cd "$page" && node page.mjs "$url" "$token") || fail "the page of a running search"
+ok
+
+curl -s -X POST -H "Authorization: Bearer $token" -H 'Content-Length: 0' "$url/v1/finish" >/dev/null || fail "finish"
+wait "$running" || fail "search: $(tail -n 3 "$dir/night.out")"
+cp "$dir/night.db" "$dir/copy.db"
+"$BRAID" serve "$dir/copy.db" --listen 127.0.0.1:0 >"$dir/serve.out" 2>&1 &
+url=$(address "$dir/serve.out")
+(cd "$page" && node page.mjs "$url") || fail "the page of a copied database"
+ok
+echo "$checks checks"
