@@ -5,6 +5,7 @@
 #include "web/api.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "store/views.h"

@@ -11,6 +11,7 @@
  */
 #include "web/dispatch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -138,9 +139,9 @@ static void forget_lease(struct dispatch *dispatch, uint64_t lease)
 
 /* ---- asks, held and answered ---- */
 
-static void held_free(struct held *held)
+static void held_free(struct dispatch *dispatch, struct held *held)
 {
-    struct held **at = &held->dispatch->held;
+    struct held **at = &dispatch->held;
 
     while (*at != held) {
         at = &(*at)->next;
@@ -194,7 +195,7 @@ static void try_held(struct dispatch *dispatch)
     for (struct held *held = dispatch->held; held != NULL && !dispatch->dead; held = next) {
         next = held->next;
         if (answer_ask(dispatch, held->exchange, &held->ask)) {
-            held_free(held);
+            held_free(dispatch, held);
         }
     }
 }
@@ -217,8 +218,10 @@ static void settle(struct dispatch *dispatch)
 
 static void on_held_gone(struct exchange *exchange, void *context)
 {
+    struct held *held = context;
+
     (void)exchange;
-    held_free(context);
+    held_free(held->dispatch, held);
 }
 
 static void on_held_timeout(evutil_socket_t fd, short what, void *context)
@@ -228,7 +231,7 @@ static void on_held_timeout(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     exchange_reply_empty(held->exchange, 204);
-    held_free(held);
+    held_free(held->dispatch, held);
 }
 
 static void hold_ask(struct dispatch *dispatch, struct exchange *exchange,
@@ -260,7 +263,7 @@ static void end_older_ask(struct dispatch *dispatch, uint64_t worker_id)
         next = held->next;
         if (held->ask.worker_id == worker_id) {
             exchange_reply_empty(held->exchange, 204);
-            held_free(held);
+            held_free(dispatch, held);
         }
     }
 }
@@ -572,7 +575,7 @@ void dispatch_close(struct dispatch *dispatch)
     dispatch->dead = true;
     while (dispatch->held != NULL) {
         exchange_refuse(dispatch->held->exchange, 503, "the coordinator is stopping");
-        held_free(dispatch->held);
+        held_free(dispatch, dispatch->held);
     }
     while (dispatch->callers != NULL) {
         struct caller *caller = dispatch->callers;

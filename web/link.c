@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -575,9 +576,9 @@ static int read_hello(struct protocol_hello *out, const struct link_options *opt
     for (size_t i = 0; i < sizeof(random); i++) {
         snprintf(out->boot_id + 2 * i, 3, "%02x", random[i]);
     }
-    strcpy(out->name, options->name);
-    strcpy(out->build, options->build);
-    strcpy(out->path, options->path);
+    snprintf(out->name, sizeof(out->name), "%s", options->name);
+    snprintf(out->build, sizeof(out->build), "%s", options->build);
+    snprintf(out->path, sizeof(out->path), "%s", options->path);
     return 0;
 }
 

@@ -22,7 +22,7 @@ static int read_text(char *out, size_t size, const json_t *doc, const char *key,
     if (strlen(value) >= size) {
         return err_set(err, ERR_LIMIT, "%s: longer than %zu bytes", key, size - 1);
     }
-    strcpy(out, value);
+    memcpy(out, value, strlen(value) + 1);
     return 0;
 }
 

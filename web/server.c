@@ -198,16 +198,14 @@ static char *url_of(struct evconnlistener *listener)
 {
     struct sockaddr_storage storage = {0};
     socklen_t size = sizeof(storage);
-    char address[INET6_ADDRSTRLEN];
+    char host[INET6_ADDRSTRLEN] = "";
+    char port[8] = "";
 
     getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&storage, &size);
-    peer_address(address, (const struct sockaddr *)&storage);
-    if (storage.ss_family == AF_INET6) {
-        return mem_printf("http://[%s]:%u", address,
-                          ntohs(((const struct sockaddr_in6 *)&storage)->sin6_port));
-    }
-    return mem_printf("http://%s:%u", address,
-                      ntohs(((const struct sockaddr_in *)&storage)->sin_port));
+    getnameinfo((const struct sockaddr *)&storage, size, host, sizeof(host), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    return mem_printf(storage.ss_family == AF_INET6 ? "http://[%s]:%s" : "http://%s:%s", host,
+                      port);
 }
 
 int server_open(struct server **out, struct event_base *base, const struct server_options *options,

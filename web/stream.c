@@ -63,22 +63,24 @@ static void look_in(struct stream *stream, int64_t ms)
 
 /* ---- clients ---- */
 
-static void client_free(struct client *client)
+static void client_free(struct stream *stream, struct client *client)
 {
-    struct client **at = &client->stream->clients;
+    struct client **at = &stream->clients;
 
     while (*at != client) {
         at = &(*at)->next;
     }
     *at = client->next;
-    client->stream->n_clients--;
+    stream->n_clients--;
     free(client);
 }
 
 static void on_gone(struct exchange *exchange, void *context)
 {
+    struct client *client = context;
+
     (void)exchange;
-    client_free(context);
+    client_free(client->stream, client);
 }
 
 /* Send bytes, or hang up on a client that does not keep up: it comes back with Last-Event-ID. */
@@ -87,7 +89,7 @@ static bool client_send(struct client *client, const struct text *bytes)
     if (exchange_stream_backlog(client->exchange) > BACKLOG_MAX) {
         log_warn("web", "stream client dropped reason=\"it does not keep up\"");
         exchange_stream_end(client->exchange);
-        client_free(client);
+        client_free(client->stream, client);
         return false;
     }
     exchange_stream_add(client->exchange, text_get(bytes), bytes->size);
@@ -284,7 +286,7 @@ void stream_close(struct stream *stream)
     }
     while (stream->clients != NULL) {
         exchange_stream_end(stream->clients->exchange);
-        client_free(stream->clients);
+        client_free(stream, stream->clients);
     }
     event_free(stream->look);
     event_free(stream->comment);

@@ -11,4 +11,4 @@ mkdir check/test && cp "$tests"/*.test.ts check/test/
 node_modules/.bin/tsc -p check
 node_modules/.bin/esbuild check/test/*.test.ts --bundle --platform=node --format=esm --outdir=check/out \
     --out-extension:.js=.mjs --log-level=warning
-node --test check/out
+node --test check/out/*.mjs
