@@ -23,6 +23,8 @@
 #define LEAVE_MS 1000
 #define WRITE_S 30
 #define READ_AHEAD ((size_t)64 << 10)
+#define UNREAD_MAX \
+    ((size_t)1 << 20) /* answers the peer has not taken; no further request until it has */
 
 /* ---- which row ---- */
 
@@ -238,7 +240,7 @@ static bool take_head(struct connection *connection)
     struct exchange *exchange = &connection->exchange;
     size_t n = evbuffer_get_length(input);
 
-    if (n == 0) {
+    if (n == 0 || evbuffer_get_length(bufferevent_get_output(connection->bev)) > UNREAD_MAX) {
         return false;
     }
     if (!connection->begun) {
@@ -337,6 +339,8 @@ static void on_written(struct bufferevent *bev, void *context)
     (void)bev;
     if (connection->phase == PHASE_LEAVING) {
         connection_leave(connection);
+    } else if (connection->phase == PHASE_HEAD) {
+        connection_advance(connection);
     }
 }
 

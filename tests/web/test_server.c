@@ -268,6 +268,36 @@ static void answers_pipelined_requests_in_order(void **state)
     free(answer);
 }
 
+static void on_large(struct exchange *exchange, void *context)
+{
+    static char bytes[200000];
+
+    (void)context;
+    exchange_reply_bytes(exchange, 200, "text/plain", bytes, sizeof(bytes), "");
+}
+
+static const struct server_route large_route[] = {
+    {REQUEST_GET, "/large", ACCESS_VIEWER, 0, on_large}};
+
+static void answers_no_further_than_the_client_reads(void **state)
+{
+    struct house *house = *state;
+    struct text answer = {0};
+    const char request[] = "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    int fd = dial(house);
+
+    server_route(house->server, large_route, 1, NULL);
+    for (int i = 0; i < 200; i++) {
+        talk_send(fd, request);
+        turn(house);
+    }
+    talk_send(fd, "GET /hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert_true(listen_for(house, fd, NULL, 5000, &answer));
+    assert_true(answer.size > 200u * 200000u); /* all of them came, in the end */
+    text_release(&answer);
+    close(fd);
+}
+
 static void reads_a_request_byte_by_byte(void **state)
 {
     struct house *house = *state;
@@ -515,6 +545,7 @@ int main(void)
         TEST(refuses_a_body_over_the_routes_limit_unread),
         TEST(refuses_a_head_over_16_kib),
         TEST(answers_pipelined_requests_in_order),
+        TEST(answers_no_further_than_the_client_reads),
         TEST(reads_a_request_byte_by_byte),
         TEST(tells_a_client_that_asks_to_go_on),
         TEST(answers_a_held_exchange_later),
