@@ -1,0 +1,131 @@
+/*
+ * cmaes.h - CMA-ES as ask and tell.
+ *
+ *     struct cmaes_options options = {.n = n, .start = start, .sigma = 0.25, .seed = 7};
+ *     cmaes_new(&search, &options, err);
+ *     while (cmaes_stop(search) == NULL) {
+ *         cmaes_ask(search, points);               // points [lambda, n]
+ *         ... fitness[k] = what points + k * n is worth, lower is better ...
+ *         cmaes_tell(search, fitness, err);
+ *     }
+ *     cmaes_mean(search, point);
+ *
+ * The full covariance with active update and cumulative step-size control of N. Hansen, "The CMA
+ * Evolution Strategy: A Tutorial", arXiv:1604.00772 (2023); samples use the symmetric root of the
+ * covariance, so they do not depend on how an eigenvector routine chooses signs and bases.
+ *
+ * A candidate is a pure function of the state and of (seed, round, index): asking twice gives the
+ * same bits, so does asking after a restore. Everything is single-threaded and in a fixed order:
+ * one build on one machine gives one trajectory.
+ */
+#ifndef SEARCH_CMAES_H
+#define SEARCH_CMAES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define CMAES_N_MAX 4096
+#define CMAES_LAMBDA_MAX 65536
+
+struct cmaes;
+
+/* When to stop. cmaes_limits_init fills in the defaults; the value in brackets switches a rule off.
+ */
+struct cmaes_limits {
+    double f_target; /* "ftarget": the best f is at most this [-INFINITY, the default] */
+    uint64_t rounds; /* "maxiter": so many generations were told, 0 means 100 + 150 (n+3)^2 /
+                      * sqrt(lambda) [UINT64_MAX] */
+    double
+        x; /* "tolx": every deviation and path step is below this share of its start, 1e-11 [0] */
+    double f; /* "tolfun": f varies by less in this generation and in the recent bests, 1e-11 [0] */
+    double f_history; /* "tolfunhist": the recent bests vary by less, 1e-12 [0] */
+    uint64_t flat; /* "tolflatfitness": more generations in a row in which the best f equals that of
+                    * rank 1 + 3/4 lambda, 1 [UINT64_MAX] */
+    double x_up;   /* "tolfacupx": some deviation grew by more than this factor, 1e3 [INFINITY] */
+    double sigma_up; /* "tolupsigma": sigma grew by more than this beyond the covariance, 1e20
+                        [INFINITY] */
+    double
+        condition;   /* "conditioncov": the covariance's condition is above this, 1e14 [INFINITY] */
+    bool no_effect;  /* "noeffectaxis", "noeffectcoord": a step of a tenth of a deviation along an
+                      * axis, of a  fifth along a coordinate, changes nothing in floating point, true
+                      * [false] */
+    bool stagnation; /* "stagnation": medians of best and median f did not improve for long, true
+                        [false] */
+    double x_stagnation; /* "tolxstagnation": the mean moved less than this share of the starting
+                          * deviations over 20 + 0.1 g generations, 1e-9 [0] */
+};
+void cmaes_limits_init(struct cmaes_limits *out);
+
+/* All-zero members mean the defaults, but for n, start and sigma. Everything pointed to is copied.
+ */
+struct cmaes_options {
+    size_t n;                 /* coordinates, 1 .. CMAES_N_MAX */
+    const double *start;      /* [n] the first mean, as the objective sees it: inside the bounds */
+    double sigma;             /* > 0; the optimum should lie within 3 sigma of the start */
+    const double *deviations; /* [n] > 0, times sigma: the starting deviation of each coordinate;
+                                 NULL: all 1 */
+    size_t lambda; /* candidates a generation, 2 .. CMAES_LAMBDA_MAX; 0: 4 + floor(3 ln n) */
+    uint64_t seed;
+    uint64_t stream;             /* of the random numbers; 0: RNG_SAMPLING */
+    const double *lower, *upper; /* [n] or NULL; -INFINITY and INFINITY where there is no bound */
+    bool passive;                /* positive weights only: slower, for comparison */
+    const struct cmaes_limits *limits; /* NULL: the defaults */
+};
+
+/* ERR_LIMIT for a value out of its range (coordinates and starting deviations are refused beyond
+ * 1e150), ERR_MEMORY. */
+int cmaes_new(struct cmaes **out, const struct cmaes_options *options, struct err *err);
+void cmaes_free(struct cmaes *cmaes);
+
+size_t cmaes_n(const struct cmaes *cmaes);
+size_t cmaes_lambda(const struct cmaes *cmaes);
+uint64_t cmaes_generation(const struct cmaes *cmaes); /* finished ones, from 0 */
+
+/* The open generation: points [lambda, n], row k is candidate k, inside the bounds. Ask as often as
+ * you like. */
+void cmaes_ask(struct cmaes *cmaes, double *points);
+
+/*
+ * Close the generation: fitness [lambda] in the order of ask, lower is better; only its order
+ * matters. Equal ones rank by index. A candidate that failed is NaN and ranks last, after
+ * +INFINITY. With fewer finite values than parents (lambda / 2) nothing is learned and the next ask
+ * draws anew.
+ *
+ * ERR_NUMERIC, and nothing changes: a value is -INFINITY, or the search has stopped with "numeric".
+ */
+int cmaes_tell(struct cmaes *cmaes, const double *fitness, struct err *err);
+
+/* The first rule of struct cmaes_limits that the last tell made true, or "numeric" (numbers ran out
+ * of range: cannot go on); NULL: go on. A stopped search may go on all the same, unless "numeric".
+ * A constant. */
+const char *cmaes_stop(const struct cmaes *cmaes);
+/* Every rule that fired: bit i belongs to cmaes_stop_name(i); NULL past the last. */
+unsigned cmaes_stops(const struct cmaes *cmaes);
+const char *cmaes_stop_name(unsigned rule);
+/* The same in words for people: "the steps became too small to matter". */
+const char *cmaes_stop_words(unsigned rule);
+
+/* The distribution. out [n] each; mean as the objective sees it. */
+void cmaes_mean(const struct cmaes *cmaes, double *out);
+void cmaes_deviations(const struct cmaes *cmaes,
+                      double *out); /* sigma sqrt(C_jj), in the coordinate's units */
+double cmaes_sigma(const struct cmaes *cmaes);
+double cmaes_condition(const struct cmaes *cmaes); /* of the covariance as last decomposed, >= 1 */
+
+/* The best f told so far and, unless NULL, its point [n]; INFINITY and the start when nothing
+ * finite was told. */
+double cmaes_best(const struct cmaes *cmaes, double *point);
+
+/*
+ * The whole state as bytes: little-endian, doubles as their bits, a version in front
+ * (search/cmaes_bytes.c draws it). The caller frees *bytes. Restore checks every size and value:
+ * ERR_FORMAT for bytes that save did not write, ERR_MEMORY. What it makes goes on bit for bit as
+ * the saved one would have, open generation included.
+ */
+void cmaes_save(const struct cmaes *cmaes, unsigned char **bytes, size_t *n);
+int cmaes_restore(struct cmaes **out, const unsigned char *bytes, size_t n, struct err *err);
+
+#endif
