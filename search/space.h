@@ -1,0 +1,68 @@
+/*
+ * space.h - all coordinates of a study together: names, bounds, point to recipe and back.
+ *
+ * A point [n] lies in the unit box: coordinate i of value v stands at (v - lower) / (upper -
+ * lower). An optimiser works there, with one step size for all coordinates; only this file knows
+ * their real sizes.
+ *
+ *     space_new(&space, &study, 6, digests, err);
+ *     cmaes options: .n = space_n(space), .start = space_start(space), .sigma = 0.25, bounds 0 and
+ * 1 space_decode(space, point, &recipe);
+ */
+#ifndef SEARCH_SPACE_H
+#define SEARCH_SPACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "study/recipe.h"
+#include "study/study.h"
+
+#define SPACE_COORDINATES_MAX 4096
+
+struct space_coordinate {
+    char *name;          /* "weight adder layers 0-1 attention" */
+    double lower, upper; /* of the value */
+    double start;        /* the study's, within the bounds */
+};
+
+struct space;
+
+/*
+ * Lay out a study's coordinates.
+ *
+ *   n_layers  of every source
+ *   digests   [study->n_models] of the models' contents; copied
+ *
+ * ERR_LIMIT when the study asks for more layer groups than there are layers, or for more than
+ * SPACE_COORDINATES_MAX coordinates. The study is kept until space_free.
+ */
+int space_new(struct space **out, const struct study *study, uint32_t n_layers,
+              const char *const *digests, struct err *err);
+void space_free(struct space *space);
+
+size_t space_n(const struct space *space);
+/* All of them, [space_n]; valid until space_free. */
+const struct space_coordinate *space_coordinates(const struct space *space);
+/* The study's start in the unit box, [space_n]; and the box, zeros and ones, for an optimiser.
+ * Valid until space_free. */
+const double *space_start(const struct space *space);
+const double *space_lower(const struct space *space);
+const double *space_upper(const struct space *space);
+
+/* The value of coordinate i at point[i], within its bounds whatever rounding does. */
+double space_value(const struct space *space, size_t i, double at);
+
+/* The recipe of a point [n] in the unit box. The caller releases it. */
+void space_decode(const struct space *space, const double *point, struct recipe *out);
+
+/*
+ * The point nearest to a recipe: exact for recipes that space_decode made (up to rounding), else
+ * the mean over each layer group, the least squares fit over knots; values outside the box move to
+ * its wall. ERR_CONFLICT when method, sources, base or layers are not the study's.
+ */
+int space_encode(const struct space *space, const struct recipe *recipe, double *point,
+                 struct err *err);
+
+#endif
