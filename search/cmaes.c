@@ -4,13 +4,13 @@
  * One generation, letters as in Hansen 2023 (arXiv:1604.00772); the covariance C = B^T D^2 B, B one
  * eigenvector a row:
  *
- *      z_k ~ N(0, I)    y_k = B^T D B z_k    x_k = m + sigma scales y_k         cmaes_ask
+ *      z_k ~ N(0, I)    y_k = B^T D B z_k    x_k = m + sigma scales y_k      cmaes_ask
  *
- *      rank by f:  y_w = sum w_i y_i         over the mu best                   cmaes_tell
- *      m       moves by sigma scales y_w
- *      p_sigma fades, gains  C^-1/2 y_w  ->  sigma grows when steps add up, shrinks when they
- * cancel p_c     fades, gains  y_w C       fades, gains  p_c p_c^T and sum w_i y_i y_i^T, the bad
- * half with negative weights
+ *      rank by f:  y_w = sum w_i y_i         over the mu best                cmaes_tell
+ *      m        moves by sigma scales y_w
+ *      p_sigma  fades, gains C^-1/2 y_w; sigma grows when steps add up, shrinks when they cancel
+ *      p_c      fades, gains y_w
+ *      C        fades, gains p_c p_c^T and sum w_i y_i y_i^T, the bad half with negative weights
  *
  * C^-1/2 y_i is z_i, since the root that made the sample is the one to undo: no inverse is ever
  * formed.

@@ -32,41 +32,49 @@
 
 struct cmaes;
 
-/* When to stop. cmaes_limits_init fills in the defaults; the value in brackets switches a rule off.
+/*
+ * When to stop. cmaes_limits_init fills in the defaults; what stands in brackets switches a rule
+ * off. Deviations are those of the coordinates, each measured against where it started.
  */
 struct cmaes_limits {
-    double f_target; /* "ftarget": the best f is at most this [-INFINITY, the default] */
-    uint64_t rounds; /* "maxiter": so many generations were told, 0 means 100 + 150 (n+3)^2 /
-                      * sqrt(lambda) [UINT64_MAX] */
-    double
-        x; /* "tolx": every deviation and path step is below this share of its start, 1e-11 [0] */
-    double f; /* "tolfun": f varies by less in this generation and in the recent bests, 1e-11 [0] */
-    double f_history; /* "tolfunhist": the recent bests vary by less, 1e-12 [0] */
-    uint64_t flat; /* "tolflatfitness": more generations in a row in which the best f equals that of
-                    * rank 1 + 3/4 lambda, 1 [UINT64_MAX] */
-    double x_up;   /* "tolfacupx": some deviation grew by more than this factor, 1e3 [INFINITY] */
-    double sigma_up; /* "tolupsigma": sigma grew by more than this beyond the covariance, 1e20
-                        [INFINITY] */
-    double
-        condition;   /* "conditioncov": the covariance's condition is above this, 1e14 [INFINITY] */
-    bool no_effect;  /* "noeffectaxis", "noeffectcoord": a step of a tenth of a deviation along an
-                      * axis, of a  fifth along a coordinate, changes nothing in floating point, true
-                      * [false] */
-    bool stagnation; /* "stagnation": medians of best and median f did not improve for long, true
-                        [false] */
-    double x_stagnation; /* "tolxstagnation": the mean moved less than this share of the starting
-                          * deviations over 20 + 0.1 g generations, 1e-9 [0] */
+    /* "ftarget": the best f is at most this. Default off [-INFINITY]. */
+    double f_target;
+    /* "maxiter": so many generations were told. 0 means 100 + 150 (n+3)^2 / sqrt(lambda)
+     * [UINT64_MAX]. */
+    uint64_t rounds;
+    /* "tolx": every deviation and every step of p_c is below this share of its start. 1e-11 [0]. */
+    double x;
+    /* "tolfun": f varies by less, within the generation and over the recent bests. 1e-11 [0]. */
+    double f;
+    /* "tolfunhist": the recent bests alone vary by less. 1e-12 [0]. */
+    double f_history;
+    /* "tolflatfitness": in more generations in a row than this, the best f equals that of rank
+     * 1 + 3/4 lambda. 1 [UINT64_MAX]. */
+    uint64_t flat;
+    /* "tolfacupx": some deviation grew by more than this factor. 1e3 [INFINITY]. */
+    double x_up;
+    /* "tolupsigma": sigma grew by more than this beyond what the covariance did. 1e20 [INFINITY].
+     */
+    double sigma_up;
+    /* "conditioncov": the covariance's condition is above this. 1e14 [INFINITY]. */
+    double condition;
+    /* "noeffectaxis", "noeffectcoord": a tenth of a deviation along an axis, a fifth along a
+     * coordinate, changes nothing in floating point. true [false]. */
+    bool no_effect;
+    /* "stagnation": the medians of best and median f have not improved for long. true [false]. */
+    bool stagnation;
+    /* "tolxstagnation": the mean moved less than this share of the starting deviations over
+     * 20 + 0.1 g generations. 1e-9 [0]. */
+    double x_stagnation;
 };
 void cmaes_limits_init(struct cmaes_limits *out);
 
-/* All-zero members mean the defaults, but for n, start and sigma. Everything pointed to is copied.
- */
+/* All-zero means the default, but for n, start and sigma. Everything pointed to is copied. */
 struct cmaes_options {
     size_t n;                 /* coordinates, 1 .. CMAES_N_MAX */
     const double *start;      /* [n] the first mean, as the objective sees it: inside the bounds */
     double sigma;             /* > 0; the optimum should lie within 3 sigma of the start */
-    const double *deviations; /* [n] > 0, times sigma: the starting deviation of each coordinate;
-                                 NULL: all 1 */
+    const double *deviations; /* [n] > 0: a starting deviation over sigma; NULL: all 1 */
     size_t lambda; /* candidates a generation, 2 .. CMAES_LAMBDA_MAX; 0: 4 + floor(3 ln n) */
     uint64_t seed;
     uint64_t stream;             /* of the random numbers; 0: RNG_SAMPLING */
@@ -108,10 +116,10 @@ const char *cmaes_stop_name(unsigned rule);
 /* The same in words for people: "the steps became too small to matter". */
 const char *cmaes_stop_words(unsigned rule);
 
-/* The distribution. out [n] each; mean as the objective sees it. */
+/* The distribution's mean [n] as the objective sees it, and the standard deviations [n] in the
+ * coordinates' units, before folding. */
 void cmaes_mean(const struct cmaes *cmaes, double *out);
-void cmaes_deviations(const struct cmaes *cmaes,
-                      double *out); /* sigma sqrt(C_jj), in the coordinate's units */
+void cmaes_deviations(const struct cmaes *cmaes, double *out);
 double cmaes_sigma(const struct cmaes *cmaes);
 double cmaes_condition(const struct cmaes *cmaes); /* of the covariance as last decomposed, >= 1 */
 

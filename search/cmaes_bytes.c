@@ -301,6 +301,7 @@ int cmaes_restore(struct cmaes **out, const unsigned char *bytes, size_t n, stru
     if (rc != 0) {
         goto out;
     }
+    assert(s != NULL);
     if (n != state_bytes(s)) {
         rc = err_set(err, ERR_FORMAT, "optimiser state: %zu bytes where %zu belong", n,
                      state_bytes(s));

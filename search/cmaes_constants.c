@@ -11,7 +11,8 @@ size_t cmaes_lambda_default(size_t n)
     return 4 + (size_t)(3.0 * log((double)n));
 }
 
-/* sqrt(2) Gamma((n+1)/2) / Gamma(n/2) to 1e-3 at n = 2 and better above: the form that everyone computes with. */
+/* sqrt(2) Gamma((n+1)/2) / Gamma(n/2), to 1e-3 at n = 2 and better above: as everyone computes it.
+ */
 static double expected_length(double n)
 {
     return sqrt(n) * (1.0 - 1.0 / (4.0 * n) + 1.0 / (21.0 * n * n));

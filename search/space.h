@@ -6,8 +6,9 @@
  * their real sizes.
  *
  *     space_new(&space, &study, 6, digests, err);
- *     cmaes options: .n = space_n(space), .start = space_start(space), .sigma = 0.25, bounds 0 and
- * 1 space_decode(space, point, &recipe);
+ *     struct cmaes_options options = {.n = space_n(space), .start = space_start(space),
+ *                                     .lower = space_lower(space), .upper = space_upper(space),
+ * ..}; space_decode(space, point, &recipe);
  */
 #ifndef SEARCH_SPACE_H
 #define SEARCH_SPACE_H

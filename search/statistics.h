@@ -15,8 +15,7 @@
 
 #define STATISTICS_RESAMPLES 2000
 
-/* One task: what two candidates got on its documents, in one order. Document i's value is at i *
- * stride. */
+/* One task: what two candidates got on its documents, in one order; document i at i * stride. */
 struct statistics_task {
     const double *ours, *theirs;
     size_t ours_stride, theirs_stride; /* a score's document_values [N, M] have stride M */
@@ -25,8 +24,7 @@ struct statistics_task {
     bool higher_is_better;
 };
 
-/* Ours less theirs, positive when ours is better. NaN throughout when there is nothing to compare.
- */
+/* Ours less theirs, positive when ours is better; NaN when there is nothing to compare. */
 struct statistics_difference {
     double mean;
     double error;                            /* standard error */

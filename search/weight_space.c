@@ -4,9 +4,9 @@
  * Values of a component are a table, one row a position on its layer axis, one column a searched
  * parameter and source:
  *
- *      layers: 2, sources a b, search weight density lambda        weight a  weight b  density a
- * density b  lambda layers 0-2          0         1          2          3         4 layers 3-5 5 6
- * 7          8         9
+ *                      weight a  weight b  density a  density b  lambda
+ *      layers 0-2          0         1          2          3        4
+ *      layers 3-5          5         6          7          8        9
  *
  * and the tables of the components follow each other. Decoding spreads rows over layers, encoding
  * is its least squares inverse.
@@ -73,6 +73,7 @@ static size_t n_columns(const struct study_merge *merge)
 /* Layers [first, end) of group p of n: as even as they come. */
 static uint32_t group_first(uint32_t p, uint32_t n, uint32_t n_layers)
 {
+    assert(n > 0);
     return (uint32_t)((uint64_t)p * n_layers / n);
 }
 
@@ -100,6 +101,7 @@ int weight_space_count(size_t *out, const struct study_merge *merge, uint32_t n_
 {
     size_t rows = 0, groups = 0;
 
+    assert(n_layers > 0 && (merge->layers == STUDY_LAYERS_EACH || merge->n_layer_groups > 0));
     if (merge->layers != STUDY_LAYERS_EACH && merge->n_layer_groups > n_layers) {
         return err_set(err, ERR_LIMIT, "merge.layers: %u groups, but the models have %u layers",
                        merge->n_layer_groups, n_layers);

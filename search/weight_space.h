@@ -4,9 +4,10 @@
  *
  * The layer axis of a component is a set of positions, each with one value a parameter:
  *
- *      groups 2 of 6 layers      each             smooth 3 of 6 layers
- *      0 0 0 1 1 1               0 1 2 3 4 5      0 . . 1 . . 2      knots at 0, 2.5 and 5,
- * straight lines between
+ *      2 groups of 6 layers     each             smooth, 3 knots
+ *      0 0 0 1 1 1              0 1 2 3 4 5      0 . . 1 . . 2
+ *
+ * Knots lie evenly from the first layer to the last; values between them follow straight lines.
  *
  * Embeddings and head have no layer axis: one position. Without those components the embeddings
  * follow the first layer and the final norm and output matrix the last, as recipes have it

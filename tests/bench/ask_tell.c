@@ -2,11 +2,11 @@
  * ask_tell.c - an optimiser driven from outside: one JSON object a line in, one a line out, so that
  * any benchmark suite in any language can try our optimisers.
  *
- *   {"cmd":"new","algorithm":"cma-es","n":3,"x0":[0,0,0],"sigma":1,"seed":1,"lam":null,"lower":null,"upper":null,"steps":null}
+ *   {"cmd":"new","algorithm":"cma-es","n":3,"x0":[0,0,0],"sigma":1,"seed":1,
+ *    "lam":null,"lower":null,"upper":null,"steps":null}
  *                               -> {"ok":true}
  *   {"cmd":"ask"}               -> {"x":[[..],..]}   the whole generation, as the objective sees it
- *   {"cmd":"tell","f":[..]}     -> {"ok":true}       in the order of ask; null is a failed
- * candidate
+ *   {"cmd":"tell","f":[..]}     -> {"ok":true}       in the order of ask; null is a failure
  *   {"cmd":"stop"}              -> {"stop":null}     or the name of the rule that fired
  *   {"cmd":"save"}              -> {"state":"<hex>"}
  *   {"cmd":"restore","state":"<hex>"} -> {"ok":true}

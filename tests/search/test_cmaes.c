@@ -403,8 +403,7 @@ static void a_turned_problem_is_searched_alike(void **state)
         double *points = ask(plain);
         double fitness[8];
 
-        (void)ask; /* the turned search gets turned samples in place of its own */
-        cmaes_ask(turned, points);
+        cmaes_ask(turned, points); /* then its samples are exchanged for turned ones */
         cmaes_ask(plain, points);
         for (size_t k = 0; k < cmaes_lambda(plain); k++) {
             fitness[k] = objective_ellipsoid(points + 4 * k, 4);
