@@ -65,9 +65,12 @@ int store_view_workers(struct store *store, json_t **out, struct err *err);
 int store_view_events(struct store *store, uint64_t after, uint64_t limit, json_t **out,
                       struct err *err);
 
-/* The number of the last event, 0 when there is none: cheap, to see whether anything has changed.
- */
+/* The number of the last event, 0 when there is none. */
 int store_view_last_event(struct store *store, uint64_t *out, struct err *err);
+
+/* A number that differs when another connection has written since: cheap, to see whether to look.
+ */
+int store_view_version(struct store *store, uint64_t *out, struct err *err);
 
 /* {"study": its canonical form, "models": [{"name", "digest"}]} */
 int store_view_study(struct store *store, json_t **out, struct err *err);

@@ -191,14 +191,24 @@ int store_view_events(struct store *store, uint64_t after, uint64_t limit, json_
     return rc;
 }
 
-int store_view_last_event(struct store *store, uint64_t *out, struct err *err)
+static int one_number(uint64_t *out, struct store *store, const char *sql, struct err *err)
 {
-    json_t *last = NULL;
-    int rc = query_column(&last, store, err, "SELECT ifnull(max(event), 0) FROM events", "");
+    json_t *column = NULL;
+    int rc = query_column(&column, store, err, sql, "");
 
     if (rc == 0) {
-        *out = (uint64_t)json_integer_value(json_array_get(last, 0));
+        *out = (uint64_t)json_integer_value(json_array_get(column, 0));
     }
-    json_decref(last);
+    json_decref(column);
     return rc;
+}
+
+int store_view_last_event(struct store *store, uint64_t *out, struct err *err)
+{
+    return one_number(out, store, "SELECT ifnull(max(event), 0) FROM events", err);
+}
+
+int store_view_version(struct store *store, uint64_t *out, struct err *err)
+{
+    return one_number(out, store, "PRAGMA data_version", err);
 }

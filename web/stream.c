@@ -42,8 +42,8 @@ struct stream {
     struct event *comment;
     struct client *clients;
     size_t n_clients;
-    uint64_t last;     /* event of the last look */
-    int64_t looked_ms; /* when */
+    uint64_t version;  /* of the store at the last look */
+    int64_t looked_ms; /* when that was */
 };
 
 static int64_t now_ms(void)
@@ -158,20 +158,20 @@ static void client_update(struct client *client, const struct text *summary)
 
 static void look(struct stream *stream)
 {
-    uint64_t last = stream->last;
+    uint64_t version = stream->version;
     struct text summary = {0};
     struct err err = {0};
     struct client *next;
 
     stream->looked_ms = now_ms();
-    int rc = store_view_last_event(stream->store, &last, &err);
-    if (rc == 0 && last != stream->last) {
+    int rc = store_view_version(stream->store, &version, &err);
+    if (rc == 0 && version != stream->version) {
         rc = add_summary(&summary, stream, &err);
         for (struct client *client = stream->clients; client != NULL && rc == 0; client = next) {
             next = client->next;
             client_update(client, &summary);
         }
-        stream->last = last;
+        stream->version = version;
     }
     if (rc != 0) {
         log_warn("web", "store not read error=\"%s\"", err.text);
@@ -265,7 +265,7 @@ int stream_open(struct stream **out, struct server *server, struct event_base *b
     struct stream *stream = mem_array(1, sizeof(*stream));
 
     stream->store = store;
-    int rc = store_view_last_event(store, &stream->last, err);
+    int rc = store_view_version(store, &stream->version, err);
     if (rc != 0) {
         free(stream);
         return rc;
