@@ -1,331 +1,425 @@
 /*
- * yaml.c - YAML to a document through libyaml's events.
+ * yaml.c - a document from libyaml's events.
  *
- * Events rather than libyaml's own tree: its loader lets duplicate keys pass and shares nodes
- * behind aliases. Deep flow nesting costs libyaml quadratic time, so brackets are counted before it
- * starts.
+ * libyaml's own tree builder lets keys repeat and shares nodes behind aliases, even in loops; its
+ * events carry no such surprises, and each has a line and a column.
+ *
+ * Its scanner takes time quadratic in the depth of brackets. It runs ahead of the events only as
+ * far as an implicit key could reach, 1024 characters, so refusing depth where the events arrive
+ * keeps a megabyte of brackets at a millisecond.
  */
 #include "study/yaml.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
 #include "base/file.h"
 
-/* More brackets open at once than the depth allows can only be refused; texts that hold brackets
- * are rare and never nest this deep. */
-static int check_nesting(const char *bytes, size_t size, struct err *err)
+/* --- what a plain scalar means --- */
+
+enum scalar_kind { SCALAR_TEXT, SCALAR_NULL, SCALAR_BOOL, SCALAR_INTEGER, SCALAR_REAL };
+
+static bool is_one_of(const char *word, const char *const *words, size_t n)
 {
-    size_t depth = 0;
-    size_t line = 1;
-
-    for (size_t i = 0; i < size; i++) {
-        if (bytes[i] == '[' || bytes[i] == '{') {
-            if (++depth > 16 * YAML_DEPTH_MAX) {
-                return err_set(err, ERR_LIMIT, "line %zu: nested too deep", line);
-            }
-        } else if ((bytes[i] == ']' || bytes[i] == '}') && depth > 0) {
-            depth--;
-        } else if (bytes[i] == '\n') {
-            line++;
-        }
-    }
-    return 0;
-}
-
-/* ---- scalars ---- */
-
-static bool is_one_of(const char *s, const char *const *words)
-{
-    for (size_t i = 0; words[i] != NULL; i++) {
-        if (strcmp(s, words[i]) == 0) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(word, words[i]) == 0) {
             return true;
         }
     }
     return false;
 }
 
-static const char *const null_words[] = {"", "~", "null", "Null", "NULL", NULL};
-static const char *const true_words[] = {"true", "True", "TRUE", NULL};
-static const char *const false_words[] = {"false", "False", "FALSE", NULL};
-
-/* [-+]?[0-9]+ that fits 64 bits. */
-static bool read_integer(const char *s, json_int_t *out)
+static size_t skip_sign(const char *s)
 {
-    const char *digits = s + (*s == '-' || *s == '+');
-    char *end;
-
-    if (*digits == '\0' || digits[strspn(digits, "0123456789")] != '\0') {
-        return false;
-    }
-    errno = 0;
-    long long value = strtoll(s, &end, 10);
-    *out = value;
-    return errno == 0;
+    return *s == '+' || *s == '-';
 }
 
-/* [-+]?(digits[.digits]|.digits)([eE][-+]?digits)? */
-static bool read_real(const char *s, double *out)
+/* [-+]?[0-9]+ | 0o[0-7]+ | 0x[0-9a-fA-F]+ */
+static bool looks_like_integer(const char *s)
 {
-    const char *at = s + (*s == '-' || *s == '+');
-    size_t whole = strspn(at, "0123456789");
-    size_t part = 0;
+    const char *digits = "0123456789";
 
-    at += whole;
-    if (*at == '.') {
-        part = strspn(++at, "0123456789");
-        at += part;
+    if (s[0] == '0' && (s[1] == 'o' || s[1] == 'x')) {
+        digits = s[1] == 'o' ? "01234567" : "0123456789abcdefABCDEF";
+        s += 2;
+    } else {
+        s += skip_sign(s);
     }
-    if (whole + part == 0) {
-        return false;
+    size_t n = strspn(s, digits);
+
+    return n > 0 && s[n] == '\0';
+}
+
+/* [-+]? ( \.[0-9]+ | [0-9]+ (\.[0-9]*)? ) ([eE][-+]?[0-9]+)? | [-+]?\.inf | \.nan */
+static bool looks_like_real(const char *s)
+{
+    static const char *const specials[] = {".inf", ".Inf", ".INF", ".nan", ".NaN", ".NAN"};
+
+    s += skip_sign(s);
+    if (is_one_of(s, specials, sizeof specials / sizeof *specials)) {
+        return true;
     }
-    if (*at == 'e' || *at == 'E') {
-        at++;
-        at += *at == '-' || *at == '+';
-        size_t exponent = strspn(at, "0123456789");
-        at += exponent;
-        if (exponent == 0) {
+    size_t whole = strspn(s, "0123456789");
+
+    s += whole;
+    if (*s == '.') {
+        size_t fraction = strspn(s + 1, "0123456789");
+
+        if (whole + fraction == 0) {
             return false;
         }
+        s += 1 + fraction;
+    } else if (whole == 0) {
+        return false;
     }
-    *out = strtod(s, NULL);
-    return *at == '\0' && isfinite(*out);
+    if (*s == 'e' || *s == 'E') {
+        s += 1 + skip_sign(s + 1);
+        size_t exponent = strspn(s, "0123456789");
+
+        return exponent > 0 && s[exponent] == '\0';
+    }
+    return *s == '\0';
 }
 
-static json_t *plain_scalar(const char *s)
+static enum scalar_kind kind_of_plain(const char *s)
 {
-    json_int_t integer;
-    double real;
+    static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
+    static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE"};
 
-    if (is_one_of(s, null_words)) {
-        return json_null();
+    if (is_one_of(s, nulls, sizeof nulls / sizeof *nulls)) {
+        return SCALAR_NULL;
     }
-    if (is_one_of(s, true_words)) {
-        return json_true();
+    if (is_one_of(s, bools, sizeof bools / sizeof *bools)) {
+        return SCALAR_BOOL;
     }
-    if (is_one_of(s, false_words)) {
-        return json_false();
+    if (looks_like_integer(s)) {
+        return SCALAR_INTEGER;
     }
-    if (read_integer(s, &integer)) {
-        return json_integer(integer);
-    }
-    if (read_real(s, &real)) {
-        return json_real(real);
-    }
-    return json_string(s);
+    return looks_like_real(s) ? SCALAR_REAL : SCALAR_TEXT;
 }
 
-/* ---- events to a tree ---- */
+/* --- reading --- */
 
 struct reader {
     yaml_parser_t parser;
-    size_t depth;
+    const char *bytes; /* the input, to find the line of a byte */
+    struct err *err;
 };
 
-static int refuse(const yaml_mark_t *mark, struct err *err, enum err_code code, const char *what)
+static int refuse(struct reader *reader, enum err_code code, yaml_mark_t mark, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
+
+static int refuse(struct reader *reader, enum err_code code, yaml_mark_t mark, const char *format,
+                  ...)
 {
-    return err_set(err, code, "line %zu: %s", mark->line + 1, what);
+    char what[ERR_TEXT_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return err_set(reader->err, code, "line %zu column %zu: %s", mark.line + 1, mark.column + 1,
+                   what);
 }
 
-static int next_event(struct reader *reader, yaml_event_t *event, struct err *err)
+/* Where a byte stands, for errors below the level of lines. */
+static yaml_mark_t mark_at(const char *bytes, size_t offset)
 {
-    if (yaml_parser_parse(&reader->parser, event) == 0) {
-        const yaml_parser_t *p = &reader->parser;
-        size_t line = p->problem_mark.line != 0 ? p->problem_mark.line : p->context_mark.line;
+    yaml_mark_t mark = {.index = offset};
 
-        return err_set(err, ERR_FORMAT, "line %zu: %s", line + 1,
-                       p->problem != NULL ? p->problem : "not YAML");
+    for (size_t i = 0; i < offset; i++) {
+        bool starts_character = ((unsigned char)bytes[i] & 0xC0) != 0x80;
+
+        mark.line += bytes[i] == '\n';
+        mark.column = bytes[i] == '\n' ? 0 : mark.column + starts_character;
     }
+    return mark;
+}
+
+/* The next event, which the caller deletes. */
+static int next_event(struct reader *reader, yaml_event_t *event)
+{
+    yaml_parser_t *parser = &reader->parser;
+
+    if (yaml_parser_parse(parser, event) == 1) {
+        return 0;
+    }
+    if (parser->error == YAML_MEMORY_ERROR) {
+        return refuse(reader, ERR_MEMORY, parser->mark, "no memory");
+    }
+    yaml_mark_t mark = parser->error == YAML_READER_ERROR
+                           ? mark_at(reader->bytes, parser->problem_offset)
+                           : parser->problem_mark;
+
+    return refuse(reader, ERR_FORMAT, mark, "%s",
+                  parser->problem != NULL ? parser->problem : "malformed");
+}
+
+static int refuse_anchor(struct reader *reader, const yaml_event_t *event)
+{
+    return refuse(reader, ERR_FORMAT, event->start_mark, "anchors and aliases are not accepted");
+}
+
+/* The kind that a core tag asks for; false for any other tag. No tag: as the scalar looks. */
+static bool kind_of_tag(const char *tag, enum scalar_kind *kind)
+{
+    static const struct {
+        const char *tag;
+        enum scalar_kind kind;
+    } core[] = {
+        {"!", SCALAR_TEXT},           {YAML_STR_TAG, SCALAR_TEXT},    {YAML_NULL_TAG, SCALAR_NULL},
+        {YAML_BOOL_TAG, SCALAR_BOOL}, {YAML_INT_TAG, SCALAR_INTEGER}, {YAML_FLOAT_TAG, SCALAR_REAL},
+    };
+
+    for (size_t i = 0; i < sizeof core / sizeof *core; i++) {
+        if (strcmp(tag, core[i].tag) == 0) {
+            *kind = core[i].kind;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int build_integer(struct reader *reader, json_t **out, const yaml_event_t *event,
+                         const char *value)
+{
+    int base = strncmp(value, "0x", 2) == 0 ? 16 : strncmp(value, "0o", 2) == 0 ? 8 : 10;
+
+    errno = 0;
+    long long number = strtoll(base == 10 ? value : value + 2, NULL, base);
+
+    if (errno == ERANGE) {
+        return refuse(reader, ERR_LIMIT, event->start_mark, "%s: does not fit 64 bits", value);
+    }
+    *out = json_integer(number);
     return 0;
 }
 
-static bool is_core_tag(const yaml_char_t *tag, const char *kind)
+static int build_real(struct reader *reader, json_t **out, const yaml_event_t *event,
+                      const char *value)
 {
-    return tag == NULL || strcmp((const char *)tag, kind) == 0 ||
-           strcmp((const char *)tag, "!") == 0;
+    /* strtod knows no ".inf" and reads nothing there; a number out of range it makes infinite. */
+    char *end;
+    double number = strtod(value, &end);
+
+    if (*end != '\0' || !isfinite(number)) {
+        return refuse(reader, ERR_FORMAT, event->start_mark, "%s: not a finite number", value);
+    }
+    *out = json_real(number);
+    return 0;
 }
 
-static int read_value(struct reader *reader, const yaml_event_t *event, json_t **out,
-                      struct err *err);
-
-static int read_scalar(const yaml_event_t *event, json_t **out, struct err *err)
+static int build_text(struct reader *reader, json_t **out, const yaml_event_t *event)
 {
-    const char *s = (const char *)event->data.scalar.value;
-    bool text =
-        event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE || event->data.scalar.tag != NULL;
+    size_t size = event->data.scalar.length;
+    const char *value = (const char *)event->data.scalar.value;
 
-    if (event->data.scalar.anchor != NULL) {
-        return refuse(&event->start_mark, err, ERR_FORMAT, "anchors are not accepted");
+    if (memchr(value, '\0', size) != NULL) {
+        return refuse(reader, ERR_FORMAT, event->start_mark, "a zero byte in a text");
     }
-    if (!is_core_tag(event->data.scalar.tag, YAML_STR_TAG)) {
-        return refuse(&event->start_mark, err, ERR_FORMAT, "tags are not accepted");
-    }
-    if (strlen(s) != event->data.scalar.length) {
-        return refuse(&event->start_mark, err, ERR_FORMAT, "a zero byte inside a text");
-    }
-    *out = text ? json_string(s) : plain_scalar(s);
-    return *out != NULL ? 0 : refuse(&event->start_mark, err, ERR_FORMAT, "not UTF-8");
+    *out = json_stringn(value, size);
+    return 0;
 }
 
-static int read_list(struct reader *reader, json_t **out, struct err *err)
+/* Which of the kinds this scalar is, by its tag if it has one, else by its looks. */
+static int find_kind(struct reader *reader, enum scalar_kind *kind, const yaml_event_t *event)
 {
-    json_t *list = json_array();
-    int rc = 0;
+    const char *tag = (const char *)event->data.scalar.tag;
+    const char *value = (const char *)event->data.scalar.value;
+    enum scalar_kind looks = kind_of_plain(value);
 
-    for (bool more = true; rc == 0 && more;) {
-        yaml_event_t event;
-        json_t *value = NULL;
-
-        rc = next_event(reader, &event, err);
-        if (rc != 0) {
-            break;
-        }
-        more = event.type != YAML_SEQUENCE_END_EVENT;
-        if (more) {
-            rc = read_value(reader, &event, &value, err);
-        }
-        if (rc == 0 && more) {
-            json_array_append_new(list, value);
-        }
-        yaml_event_delete(&event);
+    if (tag == NULL) {
+        *kind = event->data.scalar.plain_implicit ? looks : SCALAR_TEXT;
+        return 0;
     }
+    if (!kind_of_tag(tag, kind)) {
+        return refuse(reader, ERR_FORMAT, event->start_mark, "%s: unknown tag", tag);
+    }
+    bool widens = *kind == SCALAR_REAL && looks == SCALAR_INTEGER && looks_like_real(value);
+    bool fits = *kind == SCALAR_TEXT || *kind == looks || widens;
+
+    return fits ? 0 : refuse(reader, ERR_FORMAT, event->start_mark, "%s: not a %s", value, tag);
+}
+
+static int build_scalar(struct reader *reader, json_t **out, const yaml_event_t *event)
+{
+    const char *value = (const char *)event->data.scalar.value;
+    enum scalar_kind kind = SCALAR_TEXT;
+    int rc = find_kind(reader, &kind, event);
+
     if (rc != 0) {
-        json_decref(list);
         return rc;
     }
-    *out = list;
-    return 0;
+    switch (kind) {
+    case SCALAR_NULL:
+        *out = json_null();
+        return 0;
+    case SCALAR_BOOL:
+        *out = json_boolean(value[0] == 't' || value[0] == 'T');
+        return 0;
+    case SCALAR_INTEGER:
+        return build_integer(reader, out, event, value);
+    case SCALAR_REAL:
+        return build_real(reader, out, event, value);
+    case SCALAR_TEXT:
+        break;
+    }
+    return build_text(reader, out, event);
 }
 
-/* One "key: value" whose key event has been read. */
-static int read_member(struct reader *reader, const yaml_event_t *key, json_t *object,
-                       struct err *err)
+static int build_node(struct reader *reader, json_t **out, const yaml_event_t *event, size_t depth);
+
+/* The next event, built into a node: *out stays NULL when the event is `end`. */
+static int build_next(struct reader *reader, json_t **out, yaml_event_type_t end, size_t depth)
 {
     yaml_event_t event;
-    json_t *value = NULL;
+    int rc = next_event(reader, &event);
 
-    if (key->type != YAML_SCALAR_EVENT) {
-        return refuse(&key->start_mark, err, ERR_FORMAT, "a key must be a plain word");
-    }
-    const char *name = (const char *)key->data.scalar.value;
-    if (key->data.scalar.anchor != NULL || strlen(name) != key->data.scalar.length) {
-        return refuse(&key->start_mark, err, ERR_FORMAT, "a key must be a plain word");
-    }
-    if (json_object_get(object, name) != NULL) {
-        return err_set(err, ERR_FORMAT, "line %zu: '%s' appears twice", key->start_mark.line + 1,
-                       name);
-    }
-    int rc = next_event(reader, &event, err);
     if (rc != 0) {
         return rc;
     }
-    rc = read_value(reader, &event, &value, err);
+    if (event.type != end) {
+        rc = build_node(reader, out, &event, depth);
+    }
     yaml_event_delete(&event);
+    return rc;
+}
+
+static int build_list(struct reader *reader, json_t *list, size_t depth)
+{
+    for (;;) {
+        json_t *item = NULL;
+        int rc = build_next(reader, &item, YAML_SEQUENCE_END_EVENT, depth);
+
+        if (rc != 0 || item == NULL) {
+            return rc;
+        }
+        if (json_array_append_new(list, item) != 0) {
+            return refuse(reader, ERR_MEMORY, reader->parser.mark, "no memory");
+        }
+    }
+}
+
+/* A key as a text; scalars only, and untyped, for 1 and "1" are the same key. */
+static int build_key(struct reader *reader, json_t **out, const yaml_event_t *event)
+{
+    if (event->type != YAML_SCALAR_EVENT || event->data.scalar.tag != NULL) {
+        return refuse(reader, ERR_FORMAT, event->start_mark, "a key must be a text");
+    }
+    if (event->data.scalar.anchor != NULL) {
+        return refuse_anchor(reader, event);
+    }
+    if (event->data.scalar.length > YAML_KEY_MAX) {
+        return refuse(reader, ERR_LIMIT, event->start_mark, "a key longer than %d bytes",
+                      YAML_KEY_MAX);
+    }
+    return build_text(reader, out, event);
+}
+
+/* One member, whose key's event has been read. */
+static int build_member(struct reader *reader, json_t *object, const yaml_event_t *event,
+                        size_t depth)
+{
+    json_t *key = NULL;
+    json_t *value = NULL;
+    int rc = build_key(reader, &key, event);
+
+    if (rc != 0) {
+        return rc;
+    }
+    const char *name = json_string_value(key);
+
+    if (json_object_get(object, name) != NULL) {
+        rc = refuse(reader, ERR_FORMAT, event->start_mark, "%s: this key is there twice", name);
+        goto out;
+    }
+    rc = build_next(reader, &value, YAML_NO_EVENT, depth);
     if (rc == 0 && json_object_set_new(object, name, value) != 0) {
-        rc = refuse(&key->start_mark, err, ERR_FORMAT, "a key that is not UTF-8");
+        rc = refuse(reader, ERR_MEMORY, event->start_mark, "no memory");
+    }
+
+out:
+    json_decref(key);
+    return rc;
+}
+
+static int build_object(struct reader *reader, json_t *object, size_t depth)
+{
+    int rc = 0;
+    bool at_end = false;
+
+    while (rc == 0 && !at_end) {
+        yaml_event_t event;
+
+        rc = next_event(reader, &event);
+        if (rc != 0) {
+            return rc;
+        }
+        at_end = event.type == YAML_MAPPING_END_EVENT;
+        if (!at_end) {
+            rc = build_member(reader, object, &event, depth);
+        }
+        yaml_event_delete(&event);
     }
     return rc;
 }
 
-static int read_mapping(struct reader *reader, json_t **out, struct err *err)
+/* The start of a list or an object: its one core tag or none, and no anchor. */
+static int check_start(struct reader *reader, const yaml_event_t *event, const yaml_char_t *anchor,
+                       const yaml_char_t *tag, const char *core)
 {
-    json_t *object = json_object();
-    int rc = 0;
-
-    for (bool more = true; rc == 0 && more;) {
-        yaml_event_t event;
-
-        rc = next_event(reader, &event, err);
-        if (rc != 0) {
-            break;
-        }
-        more = event.type != YAML_MAPPING_END_EVENT;
-        if (more) {
-            rc = read_member(reader, &event, object, err);
-        }
-        yaml_event_delete(&event);
+    if (anchor != NULL) {
+        return refuse_anchor(reader, event);
     }
-    if (rc != 0) {
-        json_decref(object);
-        return rc;
+    if (tag != NULL && strcmp((const char *)tag, core) != 0 &&
+        strcmp((const char *)tag, "!") != 0) {
+        return refuse(reader, ERR_FORMAT, event->start_mark, "%s: unknown tag", (const char *)tag);
     }
-    *out = object;
     return 0;
 }
 
-static int read_value(struct reader *reader, const yaml_event_t *event, json_t **out,
-                      struct err *err)
-{
-    int rc;
-
-    if (reader->depth == YAML_DEPTH_MAX) {
-        return refuse(&event->start_mark, err, ERR_LIMIT, "nested too deep");
-    }
-    reader->depth++;
-    switch (event->type) {
-    case YAML_SCALAR_EVENT:
-        rc = read_scalar(event, out, err);
-        break;
-    case YAML_SEQUENCE_START_EVENT:
-        rc = event->data.sequence_start.anchor != NULL ||
-                     !is_core_tag(event->data.sequence_start.tag, YAML_SEQ_TAG)
-                 ? refuse(&event->start_mark, err, ERR_FORMAT, "anchors and tags are not accepted")
-                 : read_list(reader, out, err);
-        break;
-    case YAML_MAPPING_START_EVENT:
-        rc = event->data.mapping_start.anchor != NULL ||
-                     !is_core_tag(event->data.mapping_start.tag, YAML_MAP_TAG)
-                 ? refuse(&event->start_mark, err, ERR_FORMAT, "anchors and tags are not accepted")
-                 : read_mapping(reader, out, err);
-        break;
-    case YAML_ALIAS_EVENT:
-        rc = refuse(&event->start_mark, err, ERR_FORMAT, "aliases are not accepted");
-        break;
-    default:
-        rc = refuse(&event->start_mark, err, ERR_FORMAT, "a value is missing");
-    }
-    reader->depth--;
-    return rc;
-}
-
-/* The events around the one document: stream start, document start, VALUE, document end, stream
- * end. */
-static int read_stream(struct reader *reader, json_t **out, struct err *err)
+/* The node that starts with this event, `depth` lists and objects down. */
+static int build_node(struct reader *reader, json_t **out, const yaml_event_t *event, size_t depth)
 {
     json_t *made = NULL;
-    bool done = false;
     int rc = 0;
 
-    while (rc == 0 && !done) {
-        yaml_event_t event;
-
-        rc = next_event(reader, &event, err);
-        if (rc != 0) {
-            break;
+    if (event->type != YAML_SCALAR_EVENT && depth == YAML_DEPTH_MAX) {
+        return refuse(reader, ERR_LIMIT, event->start_mark, "nested deeper than %d",
+                      YAML_DEPTH_MAX);
+    }
+    switch (event->type) {
+    case YAML_SCALAR_EVENT:
+        rc = event->data.scalar.anchor != NULL ? refuse_anchor(reader, event)
+                                               : build_scalar(reader, &made, event);
+        break;
+    case YAML_SEQUENCE_START_EVENT:
+        rc = check_start(reader, event, event->data.sequence_start.anchor,
+                         event->data.sequence_start.tag, YAML_SEQ_TAG);
+        made = json_array();
+        if (rc == 0 && made != NULL) {
+            rc = build_list(reader, made, depth + 1);
         }
-        switch (event.type) {
-        case YAML_STREAM_START_EVENT:
-        case YAML_DOCUMENT_END_EVENT:
-            break;
-        case YAML_DOCUMENT_START_EVENT:
-            if (made != NULL) {
-                rc = refuse(&event.start_mark, err, ERR_FORMAT, "more than one document");
-            }
-            break;
-        case YAML_STREAM_END_EVENT:
-            done = true;
-            break;
-        default:
-            rc = read_value(reader, &event, &made, err);
+        break;
+    case YAML_MAPPING_START_EVENT:
+        rc = check_start(reader, event, event->data.mapping_start.anchor,
+                         event->data.mapping_start.tag, YAML_MAP_TAG);
+        made = json_object();
+        if (rc == 0 && made != NULL) {
+            rc = build_object(reader, made, depth + 1);
         }
-        yaml_event_delete(&event);
+        break;
+    default: /* libyaml's grammar leaves only this one */
+        rc = refuse_anchor(reader, event);
     }
     if (rc == 0 && made == NULL) {
-        rc = err_set(err, ERR_FORMAT, "line 1: nothing there");
+        rc = refuse(reader, ERR_MEMORY, event->start_mark, "no memory");
     }
     if (rc != 0) {
         json_decref(made);
@@ -335,26 +429,56 @@ static int read_stream(struct reader *reader, json_t **out, struct err *err)
     return 0;
 }
 
+/* stream start, { document start, node, document end }, stream end; one document at most. */
+static int build_stream(struct reader *reader, json_t **out)
+{
+    yaml_event_type_t type = YAML_NO_EVENT;
+    int rc = 0;
+
+    while (rc == 0 && type != YAML_STREAM_END_EVENT) {
+        yaml_event_t event;
+
+        rc = next_event(reader, &event);
+        if (rc != 0) {
+            return rc;
+        }
+        type = event.type;
+        if (type == YAML_DOCUMENT_START_EVENT) {
+            rc = *out != NULL
+                     ? refuse(reader, ERR_FORMAT, event.start_mark, "a second document starts here")
+                     : build_next(reader, out, YAML_NO_EVENT, 0);
+        }
+        yaml_event_delete(&event);
+    }
+    if (rc == 0 && *out == NULL) {
+        *out = json_null();
+    }
+    return rc;
+}
+
 int yaml_parse(json_t **out, const char *bytes, size_t size, struct err *err)
 {
-    struct reader reader = {0};
-    int rc;
+    struct reader reader = {.bytes = bytes, .err = err};
+    json_t *made = NULL;
 
     if (size > YAML_SIZE_MAX) {
-        return err_set(err, ERR_LIMIT, "%zu bytes are more than %zu", size, YAML_SIZE_MAX);
+        return err_set(err, ERR_LIMIT, "%zu bytes, more than %zu", size, YAML_SIZE_MAX);
     }
-    rc = check_nesting(bytes, size, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (yaml_parser_initialize(&reader.parser) == 0) {
-        return err_set(err, ERR_MEMORY, "no memory for a YAML parser");
+    if (yaml_parser_initialize(&reader.parser) != 1) {
+        return err_set(err, ERR_MEMORY, "no memory to read YAML");
     }
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)bytes, size);
-    rc = read_stream(&reader, out, err);
+
+    int rc = build_stream(&reader, &made);
+
     yaml_parser_delete(&reader.parser);
-    return rc;
+    if (rc != 0) {
+        json_decref(made);
+        return rc;
+    }
+    *out = made;
+    return 0;
 }
 
 int yaml_load(json_t **out, const char *path, struct err *err)
@@ -371,113 +495,4 @@ int yaml_load(json_t **out, const char *path, struct err *err)
     }
     file_release(&bytes);
     return rc;
-}
-
-/* ---- printing ---- */
-
-/* Would some YAML reader take this for anything but the text it is? */
-static bool needs_quotes(const char *s)
-{
-    static const char *const words[] = {"y",    "n",     "yes",  "no", "on", "off",
-                                        "true", "false", "null", "~",  NULL};
-    char lower[8] = {0};
-
-    if (*s == '\0' || strlen(s) > 200) {
-        return true;
-    }
-    for (size_t i = 0; i < sizeof(lower) - 1 && s[i] != '\0'; i++) {
-        lower[i] = (char)tolower((unsigned char)s[i]);
-    }
-    if (strlen(s) < sizeof(lower) && is_one_of(lower, words)) {
-        return true;
-    }
-    /* Plain only when it starts with a letter or a path's dot or slash and holds nothing that YAML
-     * reads. */
-    if (!isalpha((unsigned char)*s) && *s != '/' && !(*s == '.' && (s[1] == '/' || s[1] == '.'))) {
-        return true;
-    }
-    for (const char *at = s; *at != '\0'; at++) {
-        if (!isalnum((unsigned char)*at) && strchr("_-./+", *at) == NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void print_text(struct text *out, const char *s)
-{
-    if (!needs_quotes(s)) {
-        text_add(out, s);
-        return;
-    }
-    json_t *value = json_string(s);
-
-    /* A JSON string is a double-quoted YAML scalar. */
-    doc_print(out, value);
-    json_decref(value);
-}
-
-static void print_block(struct text *out, const json_t *doc, int indent);
-
-static void print_scalar(struct text *out, const json_t *doc)
-{
-    if (json_is_real(doc)) {
-        text_add_double(out, json_real_value(doc), true);
-    } else if (json_is_string(doc)) {
-        print_text(out, json_string_value(doc));
-    } else {
-        doc_print(out, doc);
-    }
-}
-
-static bool is_block(const json_t *doc)
-{
-    return (json_is_object(doc) && json_object_size(doc) > 0) ||
-           (json_is_array(doc) && json_array_size(doc) > 0);
-}
-
-/* What follows "key:" or "-". */
-static void print_after(struct text *out, const json_t *doc, int indent)
-{
-    if (is_block(doc)) {
-        text_add_char(out, '\n');
-        print_block(out, doc, indent + 2);
-    } else {
-        text_add_char(out, ' ');
-        print_scalar(out, doc);
-        text_add_char(out, '\n');
-    }
-}
-
-static void print_block(struct text *out, const json_t *doc, int indent)
-{
-    const char *key;
-    json_t *value;
-    size_t i;
-
-    if (json_is_object(doc)) {
-        json_object_foreach((json_t *)doc, key, value)
-        {
-            text_printf(out, "%*s", indent, "");
-            print_text(out, key);
-            text_add_char(out, ':');
-            print_after(out, value, indent);
-        }
-        return;
-    }
-    json_array_foreach(doc, i, value)
-    {
-        text_printf(out, "%*s-", indent, "");
-        print_after(out, value, indent);
-    }
-}
-
-void yaml_print(struct text *out, const json_t *doc)
-{
-    if (is_block(doc)) {
-        print_block(out, doc, 0);
-    } else {
-        print_scalar(out, doc);
-        text_add_char(out, '\n');
-    }
 }
