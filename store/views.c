@@ -67,7 +67,7 @@ static void add_task(struct paired *sum, const struct score_task *ours,
     sum->n += ours->n;
 }
 
-static int add_row(struct paired *sum, sqlite3_stmt *row)
+static bool add_row(struct paired *sum, sqlite3_stmt *row)
 {
     struct score_task ours = {0};
     struct score_task theirs = {0};
@@ -80,18 +80,25 @@ static int add_row(struct paired *sum, sqlite3_stmt *row)
     }
     score_task_release(&ours);
     score_task_release(&theirs);
-    return sound ? 0 : ERR_FORMAT;
+    return sound;
 }
 
-/* The place of each task's metric among those of its documents is where the list of names has it.
+/*
+ * A task's values of both, and which column of them is the metric that is searched on. A candidate
+ * that repeats another has that one's evaluation.
  */
 static const char two_candidates[] =
-    "SELECT ours.packed, theirs.packed, names.key, t.higher_is_better, t.weight"
-    "  FROM documents AS ours"
-    "  JOIN documents AS theirs ON theirs.task = ours.task AND theirs.candidate = ?2"
-    "  JOIN tasks AS t ON t.number = ours.task"
-    "  JOIN json_each(ours.metrics) AS names ON names.value = t.metric"
-    " WHERE ours.candidate = ?1 AND ours.metrics = theirs.metrics";
+    "WITH of AS (SELECT c.id, ifnull(c.evaluation, o.evaluation) AS evaluation"
+    "              FROM candidates AS c LEFT JOIN candidates AS o ON o.id = c.repeats"
+    "             WHERE c.id IN (?1, ?2))"
+    " SELECT d.packed, e.packed, s.number, t.higher_is_better, t.weight"
+    "   FROM of AS ours JOIN documents AS d ON d.evaluation = ours.evaluation"
+    "   JOIN of AS theirs ON theirs.id = ?2"
+    "   JOIN documents AS e ON e.evaluation = theirs.evaluation AND e.task = d.task"
+    "   JOIN tasks AS t ON t.number = d.task"
+    "   JOIN scores AS s"
+    "     ON s.evaluation = d.evaluation AND s.task = d.task AND s.metric = t.metric"
+    "  WHERE ours.id = ?1";
 
 /* Ours less theirs on the same documents, null when there is nothing to compare. */
 static int compare(json_t **out, struct store *store, int64_t ours, const json_t *theirs,
@@ -100,23 +107,23 @@ static int compare(json_t **out, struct store *store, int64_t ours, const json_t
     sqlite3_stmt *row = NULL;
     struct paired sum = {0};
     int status = SQLITE_OK;
-    int rc = 0;
+    bool sound = true;
 
     if (sqlite3_prepare_v2(store->db, two_candidates, -1, &row, NULL) != SQLITE_OK) {
         return err_set(err, ERR_IO, "database: %s", sqlite3_errmsg(store->db));
     }
     sqlite3_bind_int64(row, 1, ours);
     sqlite3_bind_int64(row, 2, json_integer_value(json_object_get(theirs, "candidate")));
-    while (rc == 0 && (status = sqlite3_step(row)) == SQLITE_ROW) {
-        rc = add_row(&sum, row);
+    while (sound && (status = sqlite3_step(row)) == SQLITE_ROW) {
+        sound = add_row(&sum, row);
     }
     sqlite3_finalize(row);
-    if (rc == 0 && status != SQLITE_DONE) {
+    if (status != SQLITE_DONE && status != SQLITE_ROW) {
         return err_set(err, ERR_IO, "database: %s", sqlite3_errmsg(store->db));
     }
     double difference = sum.mean / sum.weights;
     double reach = 1.96 * sqrt(sum.square_error) / sum.weights; /* 95 % of a normal distribution */
-    if (rc != 0 || sum.n == 0 || !isfinite(difference) || !isfinite(reach)) {
+    if (!sound || sum.n == 0 || !isfinite(difference) || !isfinite(reach)) {
         *out = json_null();
         return 0;
     }
@@ -128,41 +135,69 @@ static int compare(json_t **out, struct store *store, int64_t ours, const json_t
 
 /* ---- parts of the summary ---- */
 
+/* Put the rows of sql under key; null the key gets when that fails. */
+static int set_rows(json_t *doc, const char *key, struct store *store, const char *sql,
+                    struct err *err)
+{
+    json_t *rows = NULL;
+    int rc = query_rows(&rows, store, err, sql, "");
+
+    json_object_set_new(doc, key, rc == 0 ? rows : json_null());
+    return rc;
+}
+
+/* The same with its only row. */
+static int set_row(json_t *doc, const char *key, struct store *store, const char *sql,
+                   struct err *err)
+{
+    json_t *row = NULL;
+    int rc = query_row(&row, store, err, sql, "");
+
+    json_object_set_new(doc, key, rc == 0 ? row : json_null());
+    return rc;
+}
+
+static int add_tasks(json_t *summary, struct store *store, struct err *err)
+{
+    return set_rows(summary, "tasks", store,
+                    "SELECT name, metric, weight, higher_is_better AS \"higher_is_better?\""
+                    "  FROM tasks ORDER BY number",
+                    err);
+}
+
 static int add_best(json_t *summary, struct store *store, struct err *err)
 {
-    json_t *best = NULL;
-    json_t *winner = NULL;
+    return set_row(summary, "best", store,
+                   "SELECT c.id AS candidate, g.number AS generation, c.label,"
+                   "       r.digest AS recipe, c.value"
+                   "  FROM candidates AS c JOIN generations AS g ON g.id = c.generation"
+                   "  JOIN recipes AS r ON r.id = c.recipe"
+                   " WHERE g.stage = 'search' AND c.value IS NOT NULL"
+                   " ORDER BY c.value DESC, c.id LIMIT 1",
+                   err);
+}
 
-    int rc = query_row(&best, store, err,
-                       "SELECT c.candidate, g.generation, c.label, c.recipe, c.value"
-                       "  FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
-                       " WHERE g.stage = 'search' AND c.value IS NOT NULL"
-                       " ORDER BY c.value DESC, c.candidate LIMIT 1",
-                       "");
-    rc = rc != 0 ? rc
-                 : query_row(&winner, store, err,
-                             "SELECT c.candidate, g.generation, c.label, c.recipe, c.value"
-                             "  FROM study JOIN candidates AS c ON c.candidate = study.winner"
-                             "  JOIN generations AS g ON g.number = c.generation",
-                             "");
-    json_object_set_new(summary, "best", best);
-    json_object_set_new(summary, "winner", winner);
-    return rc;
+static int add_winner(json_t *summary, struct store *store, struct err *err)
+{
+    return set_row(summary, "winner", store,
+                   "SELECT c.id AS candidate, g.number AS generation, c.label,"
+                   "       r.digest AS recipe, c.value"
+                   "  FROM studies AS s JOIN candidates AS c ON c.id = s.winner"
+                   "  JOIN generations AS g ON g.id = c.generation"
+                   "  JOIN recipes AS r ON r.id = c.recipe",
+                   err);
 }
 
 static int add_baselines(json_t *summary, struct store *store, struct err *err)
 {
-    json_t *baselines = NULL;
-    int rc = query_rows(&baselines, store, err,
-                        "SELECT c.candidate, c.label, c.parent AS \"parent?\", c.recipe, c.value,"
-                        "       nullif(e.failure, 'ok') AS failure"
-                        "  FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
-                        "  LEFT JOIN evaluations AS e ON e.candidate = c.candidate"
-                        " WHERE g.stage = 'baseline' ORDER BY c.candidate",
-                        "");
-
-    json_object_set_new(summary, "baselines", baselines);
-    return rc;
+    return set_rows(summary, "baselines", store,
+                    "SELECT c.id AS candidate, c.label, c.parent AS \"parent?\","
+                    "       r.digest AS recipe, c.value,"
+                    "       iif(c.status = 'failed', c.failure, NULL) AS failure"
+                    "  FROM candidates AS c JOIN generations AS g ON g.id = c.generation"
+                    "  JOIN recipes AS r ON r.id = c.recipe"
+                    " WHERE g.stage = 'baseline' ORDER BY c.id",
+                    err);
 }
 
 static const json_t *best_parent_of(const json_t *summary)
@@ -200,96 +235,90 @@ static int add_comparison(json_t *summary, struct store *store, struct err *err)
     return rc;
 }
 
-/* What is left, at the pace of the last evaluations, shared by those who work now. */
-static json_t *eta_of(const json_t *summary, double recent_s, int64_t active)
-{
-    double left = json_number_value(json_object_get(summary, "evaluations_max")) -
-                  json_number_value(json_object_get(summary, "evaluations"));
-    const char *state = json_string_value(json_object_get(summary, "state"));
-    const char *stage = json_string_value(json_object_get(summary, "stage"));
-
-    if (strcmp(state, "running") != 0 || strcmp(stage, "search") != 0 || recent_s <= 0 ||
-        active == 0 || left < 0) {
-        return json_null();
-    }
-    return json_real(left * recent_s / (double)active);
-}
-
 static int add_cost(json_t *summary, struct store *store, struct err *err)
 {
-    json_t *cost = NULL;
-    json_t *workers = NULL;
+    return set_row(summary, "cost", store,
+                   "SELECT (SELECT total(wall_s) FROM evaluations) AS wall_s,"
+                   "       (SELECT total(cpu_s) FROM evaluations) AS cpu_s,"
+                   "       ifnull((max(time_ms) - min(time_ms)) / 1000.0, 0.0) AS elapsed_s"
+                   "  FROM events",
+                   err);
+}
+
+static int add_workers(json_t *summary, struct store *store, struct err *err)
+{
+    return set_row(summary, "workers", store,
+                   "SELECT count(*) AS known,"
+                   "       (SELECT count(DISTINCT worker) FROM attempts WHERE state = 'active')"
+                   "         AS active"
+                   "  FROM workers",
+                   err);
+}
+
+/* What is left, at the pace of the last evaluations, shared by those who work now. */
+static int add_eta(json_t *summary, struct store *store, struct err *err)
+{
+    const char *state = json_string_value(json_object_get(summary, "state"));
+    const char *stage = json_string_value(json_object_get(summary, "stage"));
+    double left = json_number_value(json_object_get(summary, "evaluations_max")) -
+                  json_number_value(json_object_get(summary, "evaluations"));
+    double active =
+        json_number_value(json_object_get(json_object_get(summary, "workers"), "active"));
+    bool known = strcmp(state, "running") == 0 && strcmp(stage, "search") == 0 && active > 0;
     json_t *recent = NULL;
 
-    int rc = query_row(
-        &cost, store, err,
-        "SELECT (SELECT total(wall_s) FROM evaluations) AS wall_s,"
-        "       (SELECT total(cpu_s) FROM evaluations) AS cpu_s,"
-        "       (SELECT ifnull(max(at_ms) - min(at_ms), 0) / 1000.0 FROM events) AS elapsed_s",
-        "");
-    rc = rc != 0
-             ? rc
-             : query_row(
-                   &workers, store, err,
-                   "SELECT count(*) AS known, count(DISTINCT a.worker) AS active FROM workers AS w"
-                   "  LEFT JOIN attempts AS a ON a.worker = w.worker AND a.outcome = 'active'",
-                   "");
-    rc = rc != 0 ? rc
-                 : query_row(&recent, store, err,
-                             "SELECT avg(wall_s) AS wall_s"
-                             "  FROM (SELECT wall_s FROM evaluations ORDER BY rowid DESC LIMIT ?1)",
-                             "i", (int64_t)RECENT);
-    if (rc == 0) {
-        json_object_set_new(summary, "eta_s",
-                            eta_of(summary, json_number_value(json_object_get(recent, "wall_s")),
-                                   json_integer_value(json_object_get(workers, "active"))));
-    }
-    json_object_set_new(summary, "cost", cost);
-    json_object_set_new(summary, "workers", workers);
+    int rc = query_column(&recent, store, err,
+                          "SELECT avg(wall_s)"
+                          "  FROM (SELECT wall_s FROM evaluations ORDER BY id DESC LIMIT ?1)",
+                          "i", (int64_t)RECENT);
+    double recent_s = json_number_value(json_array_get(recent, 0));
+    known = known && recent_s > 0 && left >= 0;
+    json_object_set_new(summary, "eta_s",
+                        known ? json_real(left * recent_s / active) : json_null());
     json_decref(recent);
     return rc;
 }
 
+/* The final table, and in sentences what it says: the study's verdict first, then that on the
+ * uniform average unless it is part of the first. */
 static int add_report(json_t *summary, struct store *store, struct err *err)
 {
-    json_t *report = NULL;
-    int rc = query_rows(&report, store, err,
-                        "SELECT candidate, label, role, n, value, difference, low, high FROM "
-                        "report ORDER BY number",
-                        "");
+    json_t *verdict = NULL;
 
-    json_object_set_new(summary, "report", report);
-    return rc;
-}
-
-static int add_tasks(json_t *summary, struct store *store, struct err *err)
-{
-    json_t *tasks = NULL;
-    int rc = query_rows(&tasks, store, err,
-                        "SELECT name, metric, weight, higher_is_better AS \"higher_is_better?\""
-                        "  FROM tasks ORDER BY number",
-                        "");
-
-    json_object_set_new(summary, "tasks", tasks);
+    int rc = set_rows(summary, "report", store,
+                      "SELECT candidate, label, role, n, value, difference, lower AS low,"
+                      "       upper AS high, verdict"
+                      "  FROM report ORDER BY number",
+                      err);
+    if (rc == 0) {
+        rc = query_column(&verdict, store, err,
+                          "SELECT verdict FROM studies WHERE verdict <> ''"
+                          " UNION ALL"
+                          " SELECT r.verdict FROM report AS r JOIN studies AS s"
+                          "  WHERE r.role = 'uniform average' AND instr(s.verdict, r.verdict) = 0",
+                          "");
+    }
+    json_object_set_new(summary, "verdict", rc == 0 ? verdict : json_null());
     return rc;
 }
 
 static const char head_of_summary[] =
-    "SELECT s.name AS study, s.state, s.stage, s.reason, s.trajectory, s.generation, "
-    "s.evaluations_max,"
-    "       s.verdict AS \"verdict{}\", s.form ->> 'objective' AS objective,"
-    "       (SELECT count(*) FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
+    "SELECT s.name AS study, s.state, s.stage, s.reason, s.trajectory, s.evaluations_max,"
+    "       s.document ->> 'objective' AS objective,"
+    "       (SELECT ifnull(max(number), 0) FROM generations WHERE stage = 'search') AS generation,"
+    "       (SELECT count(*) FROM candidates AS c JOIN generations AS g ON g.id = c.generation"
     "         WHERE g.stage = 'search' AND c.status IN ('done', 'failed')) AS evaluations,"
     "       (SELECT count(*) FROM candidates WHERE status IN ('done', 'failed')) AS done,"
     "       (SELECT count(*) FROM candidates WHERE status = 'failed') AS failed,"
     "       (SELECT count(*) FROM candidates WHERE status = 'leased') AS leased,"
-    "       (SELECT ifnull(max(event), 0) FROM events) AS last_event"
-    "  FROM study AS s";
+    "       (SELECT ifnull(max(id), 0) FROM events) AS last_event"
+    "  FROM studies AS s";
 
 static int make_summary(json_t **out, struct store *store, struct err *err)
 {
     static int (*const parts[])(json_t *, struct store *, struct err *) = {
-        add_tasks, add_best, add_baselines, add_comparison, add_cost, add_report,
+        add_tasks, add_best,    add_winner, add_baselines, add_comparison,
+        add_cost,  add_workers, add_eta,    add_report,
     };
     json_t *summary = NULL;
 
@@ -308,59 +337,62 @@ static int make_summary(json_t **out, struct store *store, struct err *err)
     return 0;
 }
 
+static int make_report(json_t **out, struct store *store, struct err *err)
+{
+    json_t *doc = json_object();
+    int rc = add_report(doc, store, err);
+
+    if (rc != 0) {
+        json_decref(doc);
+        return rc;
+    }
+    *out = doc;
+    return 0;
+}
+
+static int make_study(json_t **out, struct store *store, struct err *err)
+{
+    json_t *doc = NULL;
+
+    int rc = query_row(&doc, store, err, "SELECT document AS \"study{}\" FROM studies", "");
+    if (rc == 0) {
+        rc = set_rows(doc, "models", store, "SELECT name, digest FROM models ORDER BY number", err);
+    }
+    if (rc != 0) {
+        json_decref(doc);
+        return rc;
+    }
+    *out = doc;
+    return 0;
+}
+
 /* ---- views ---- */
 
-int store_view_summary(struct store *store, json_t **out, struct err *err)
+/* Make one from a snapshot. */
+static int in_snapshot(json_t **out, struct store *store,
+                       int (*make)(json_t **out, struct store *store, struct err *err),
+                       struct err *err)
 {
     int rc = query_begin(store, err);
 
     if (rc == 0) {
-        rc = make_summary(out, store, err);
+        rc = make(out, store, err);
         query_end(store);
     }
     return rc;
 }
 
+int store_view_summary(struct store *store, json_t **out, struct err *err)
+{
+    return in_snapshot(out, store, make_summary, err);
+}
+
 int store_view_report(struct store *store, json_t **out, struct err *err)
 {
-    json_t *doc = NULL;
-    int rc = query_begin(store, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = query_row(&doc, store, err, "SELECT verdict AS \"verdict{}\" FROM study", "");
-    if (rc == 0) {
-        rc = add_report(doc, store, err);
-    }
-    query_end(store);
-    if (rc != 0) {
-        json_decref(doc);
-        return rc;
-    }
-    *out = doc;
-    return 0;
+    return in_snapshot(out, store, make_report, err);
 }
 
 int store_view_study(struct store *store, json_t **out, struct err *err)
 {
-    json_t *doc = NULL;
-    json_t *models = NULL;
-    int rc = query_begin(store, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    rc = query_row(&doc, store, err, "SELECT form AS \"study{}\" FROM study", "");
-    rc = rc != 0 ? rc
-                 : query_rows(&models, store, err,
-                              "SELECT name, digest FROM models ORDER BY number", "");
-    query_end(store);
-    if (rc != 0) {
-        json_decref(doc);
-        return rc;
-    }
-    json_object_set_new(doc, "models", models);
-    *out = doc;
-    return 0;
+    return in_snapshot(out, store, make_study, err);
 }

@@ -1,5 +1,4 @@
-/* What the page is told, from a small study made by hand: four parents and baselines, two
- * generations of two. */
+/* What the page is told, from a small study made by hand: three baselines, two generations. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,40 +19,54 @@
 #include "study/score.h"
 
 static const char rows[] =
-    "INSERT INTO study VALUES ('night', '{\"objective\":\"weighted_mean\",\"seed\":7}', 'running', "
-    "'search', '',"
-    "  'abababababababababababababababababababababababababababababababab', 1, 40, NULL, '[]');"
-    "INSERT INTO models VALUES (0, 'adder', 'd1'), (1, 'reverser', 'd2');"
-    "INSERT INTO tasks VALUES (0, 'addition', 'acc', 1, 1.0), (1, 'prose', 'bits', 0, 1.0);"
-    "INSERT INTO generations VALUES (0, 'baseline', 0, NULL), (1, 'search', 0, 0.25), (2, "
-    "'search', 1, 0.2);"
-    "INSERT INTO recipes VALUES ('r0', '{\"method\":\"linear\",\"groups\":[]}'), ('r1', "
+    "INSERT INTO studies (id, name, identity, document, version, n_layers, n_coordinates, "
+    "created_ms, stage, state,"
+    " evaluations_max, trajectory) VALUES (1, 'night', 'i', "
+    "'{\"objective\":\"weighted_mean\",\"seed\":7}', '0.1.0', 4, 2, 0,"
+    " 'search', 'running', 40, 'abababababababababababababababababababababababababababababababab');"
+    "INSERT INTO models VALUES (0, 'adder', 'a', 'd1'), (1, 'reverser', 'b', 'd2');"
+    "INSERT INTO tasks VALUES (0, 'addition', 'x', 'acc', 1, 1.0, 4, 4, 4), (1, 'prose', 'y', "
+    "'bits', 0, 1.0, 2, 2, 2);"
+    "INSERT INTO generations (id, stage, number, state, n, sigma, best, average, asked_ms) VALUES"
+    " (0, 'baseline', 0, 'told', 3, NULL, 0.5, 0.375, 0), (1, 'search', 0, 'told', 2, 0.25, 0.75, "
+    "0.575, 0),"
+    " (2, 'search', 1, 'open', 3, 0.2, NULL, NULL, 0);"
+    "INSERT INTO recipes VALUES (1, 'r0', '{\"method\":\"linear\",\"groups\":[]}'), (2, 'r1', "
     "'{\"method\":\"linear\"}');"
-    "INSERT INTO candidates VALUES"
-    "  (0, 0, 0, 'search', 'parent adder', 1, 'r0', 'done', 0.25), (1, 0, 1, 'search', 'parent "
-    "reverser', 1, 'r0', 'done', 0.5),"
-    "  (2, 0, 2, 'search', 'uniform average', 0, 'r0', 'failed', NULL),"
-    "  (3, 1, 0, 'search', '', 0, 'r1', 'done', 0.4), (4, 1, 1, 'search', '', 0, 'r1', 'done', "
-    "0.75),"
-    "  (5, 2, 0, 'search', '', 0, 'r1', 'leased', NULL), (6, 2, 1, 'search', '', 0, 'r1', "
-    "'pending', NULL);"
-    "INSERT INTO workers VALUES (1, 'local-1', '0.1.0', 'f32/test', 'active', unixepoch('now') * "
-    "1000);"
-    "INSERT INTO evaluations VALUES (0, 1, 'f32/test', 1.0, 0.5, 'w0', 'ok', ''), (1, 1, "
-    "'f32/test', 1.0, 0.5, 'w1', 'ok', ''),"
-    "  (2, 1, 'f32/test', 1.0, 0.5, '', 'nan', 'layer 3'), (3, 1, 'f32/test', 2.0, 1.5, 'w3', "
-    "'ok', ''),"
-    "  (4, 1, 'f32/test', 2.0, 1.5, 'w4', 'ok', '');"
-    "INSERT INTO scores VALUES (4, 0, 'acc', 0.75, 0.1, 4), (4, 0, 'acc_norm', 0.5, NULL, 4), (4, "
-    "1, 'bits', 1.5, NULL, 2);"
-    "INSERT INTO attempts VALUES (1, 3, 1, 'done'), (2, 4, 1, 'done'), (3, 4, 1, 'lost'), (4, 5, "
-    "1, 'active');"
-    "INSERT INTO events VALUES (1, 1000, 'ask', 'first'), (2, 2500, 'tell', 'second'), (3, 11000, "
-    "'ask', 'third');";
+    "INSERT INTO candidates (id, generation, number, recipe, split, label, parent, status, value, "
+    "failure, detail, repeats)"
+    " VALUES (1, 0, 0, 1, 'search', 'parent adder', 1, 'done', 0.25, NULL, NULL, NULL),"
+    " (2, 0, 1, 1, 'search', 'parent reverser', 1, 'done', 0.5, NULL, NULL, NULL),"
+    " (3, 0, 2, 1, 'search', 'uniform average', 0, 'failed', NULL, 'nan', 'layer 3', NULL),"
+    " (4, 1, 0, 2, 'search', '', 0, 'done', 0.4, 'oom', 'tried again', NULL),"
+    " (5, 1, 1, 2, 'search', '', 0, 'done', 0.75, NULL, NULL, NULL), (6, 2, 0, 2, 'search', '', 0, "
+    "'leased', NULL, NULL, NULL, NULL),"
+    " (7, 2, 1, 2, 'search', '', 0, 'pending', NULL, NULL, NULL, NULL), (8, 2, 2, 2, 'search', '', "
+    "0, 'done', 0.4, NULL, NULL, 4);"
+    "INSERT INTO workers (id, boot_id, name, build, path, first_ms, last_ms, done, failed, lost) "
+    "VALUES"
+    " (1, 'b1', 'local-1', '0.1.0', 'f32/test', 0, unixepoch('now') * 1000, 2, 0, 1),"
+    " (2, 'b2', 'local-2', '0.1.0', 'f32/test', 0, 0, 0, 0, 0);"
+    "INSERT INTO attempts (lease, candidate, number, worker, seq, state, leased_ms) VALUES (1, 4, "
+    "1, 1, 1, 'done', 0),"
+    " (2, 5, 1, 1, 2, 'lost', 0), (3, 5, 2, 1, 3, 'done', 0), (4, 6, 1, 1, 4, 'active', 0);"
+    "INSERT INTO evaluations VALUES (1, 1, 1, 1, 1, 'e', 'w1', 'f32/test', 1.0, 0.5, 9, 0),"
+    " (2, 2, 1, 1, 1, 'e', 'w2', 'f32/test', 1.0, 0.5, 9, 0), (3, 4, 1, 1, 1, 'e', 'w4', "
+    "'f32/test', 2.0, 1.5, 9, 0),"
+    " (4, 5, 2, 1, 1, 'e', 'w5', 'f32/test', 2.0, 1.5, 9, 0);"
+    "UPDATE candidates SET evaluation = (SELECT id FROM evaluations AS e WHERE e.candidate = "
+    "candidates.id);"
+    "INSERT INTO scores VALUES (2, 0, 0, 'acc_norm', 0.5, NULL), (2, 0, 1, 'acc', 0.5, 0.1), (2, "
+    "1, 0, 'bits', 2.0, NULL),"
+    " (3, 0, 1, 'acc', 0.4, 0.1), (4, 0, 0, 'acc_norm', 0.5, NULL), (4, 0, 1, 'acc', 0.75, 0.1), "
+    "(4, 1, 0, 'bits', 1.5, NULL);"
+    "INSERT INTO events VALUES (1, 1000, 'ask', '{\"generation\":0}', 'c'), (2, 2500, 'tell', "
+    "'{\"best\":0.5,\"generation\":0}', 'c'),"
+    " (3, 11000, 'ask', '{}', 'c');";
 
-/* Keep the per-document values of one metric for a candidate. */
-static void add_documents(struct store *store, int candidate, int task, const char *metrics,
-                          double *values, size_t n, size_t n_metrics)
+/* Keep per-document values [n, n_metrics] of an evaluation. */
+static void add_documents(struct store *store, int evaluation, int task, double *values, size_t n,
+                          size_t n_metrics)
 {
     uint32_t first[8] = {0};
     double loglikelihood = 0;
@@ -69,12 +82,12 @@ static void add_documents(struct store *store, int candidate, int task, const ch
     sqlite3_stmt *insert = NULL;
 
     score_pack(&documents, &bytes, &size);
-    assert_int_equal(sqlite3_prepare_v2(store->db, "INSERT INTO documents VALUES (?, ?, ?, ?)", -1,
-                                        &insert, NULL),
+    assert_int_equal(sqlite3_prepare_v2(store->db, "INSERT INTO documents VALUES (?, ?, ?, 0, ?)",
+                                        -1, &insert, NULL),
                      SQLITE_OK);
-    sqlite3_bind_int(insert, 1, candidate);
+    sqlite3_bind_int(insert, 1, evaluation);
     sqlite3_bind_int(insert, 2, task);
-    sqlite3_bind_text(insert, 3, metrics, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(insert, 3, (sqlite3_int64)n);
     sqlite3_bind_blob(insert, 4, bytes, (int)size, SQLITE_STATIC);
     assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
     sqlite3_finalize(insert);
@@ -100,13 +113,13 @@ static int set_up(void **state)
     double more[] = {1.5, 2.5};
 
     assert_int_equal(sqlite3_open(":memory:", &store->db), SQLITE_OK);
-    assert_int_equal(file_read(&schema, TESTS_DIR "/web/views_schema.sql", 1 << 20, NULL), 0);
+    assert_int_equal(file_read(&schema, TESTS_DIR "/../store/schema.sql", 1 << 20, NULL), 0);
     run_sql(store, schema.data);
     run_sql(store, rows);
-    add_documents(store, 4, 0, "[\"acc_norm\",\"acc\"]", best, 4, 2);
-    add_documents(store, 1, 0, "[\"acc_norm\",\"acc\"]", parent, 4, 2);
-    add_documents(store, 4, 1, "[\"bits\"]", fewer, 2, 1);
-    add_documents(store, 1, 1, "[\"bits\"]", more, 2, 1);
+    add_documents(store, 4, 0, best, 4, 2);
+    add_documents(store, 2, 0, parent, 4, 2);
+    add_documents(store, 4, 1, fewer, 2, 1);
+    add_documents(store, 2, 1, more, 2, 1);
     file_release(&schema);
     *state = store;
     return 0;
@@ -153,17 +166,17 @@ static void a_summary_counts_what_is_done(void **state)
 
     assert_string_equal(string(doc, "study"), "night");
     assert_string_equal(string(doc, "objective"), "weighted_mean");
-    assert_int_equal(integer(doc, "evaluations"), 2);
+    assert_int_equal(integer(doc, "evaluations"), 3);
     assert_int_equal(integer(doc, "evaluations_max"), 40);
-    assert_int_equal(integer(doc, "done"), 5);
+    assert_int_equal(integer(doc, "done"), 6);
     assert_int_equal(integer(doc, "failed"), 1);
     assert_int_equal(integer(doc, "leased"), 1);
     assert_int_equal(integer(doc, "last_event"), 3);
     assert_int_equal(json_array_size(json_object_get(doc, "tasks")), 2);
     assert_true(number(json_object_get(doc, "cost"), "elapsed_s") == 10.0);
-    assert_true(number(json_object_get(doc, "cost"), "cpu_s") == 4.5);
+    assert_true(number(json_object_get(doc, "cost"), "cpu_s") == 4.0);
     assert_int_equal(integer(json_object_get(doc, "workers"), "active"), 1);
-    assert_true(fabs(number(doc, "eta_s") - 38 * 1.4) < 1e-9);
+    assert_true(fabs(number(doc, "eta_s") - 37 * 1.5) < 1e-9);
     json_decref(doc);
 }
 
@@ -172,7 +185,7 @@ static void a_summary_knows_the_best_and_its_rivals(void **state)
     json_t *doc = summary_of(*state);
     const json_t *baselines = json_object_get(doc, "baselines");
 
-    assert_int_equal(integer(json_object_get(doc, "best"), "candidate"), 4);
+    assert_int_equal(integer(json_object_get(doc, "best"), "candidate"), 5);
     assert_true(number(json_object_get(doc, "best"), "value") == 0.75);
     assert_true(json_is_null(json_object_get(doc, "winner")));
     assert_int_equal(json_array_size(baselines), 3);
@@ -204,10 +217,7 @@ static void documents_that_do_not_match_are_not_compared(void **state)
 {
     struct store *store = *state;
 
-    run_sql(
-        store,
-        "UPDATE documents SET metrics = '[\"acc\",\"acc_norm\"]' WHERE candidate = 1 AND task = 0;"
-        "UPDATE documents SET packed = x'00' WHERE candidate = 1 AND task = 1;");
+    run_sql(store, "UPDATE documents SET packed = x'00' WHERE evaluation = 2 AND task = 1;");
     json_t *doc = summary_of(store);
     assert_true(json_is_null(json_object_get(doc, "comparison")));
     json_decref(doc);
@@ -219,7 +229,7 @@ static void a_database_without_a_study_is_missing_something(void **state)
     json_t *doc = NULL;
     struct err err = {0};
 
-    run_sql(store, "DELETE FROM study");
+    run_sql(store, "DELETE FROM studies");
     assert_int_equal(store_view_summary(store, &doc, &err), ERR_MISSING);
     assert_null(doc);
 }
@@ -233,11 +243,11 @@ static void the_history_has_a_row_a_generation_and_a_value_a_candidate(void **st
     const json_t *values = json_object_get(doc, "values");
     assert_int_equal(json_array_size(generations), 2);
     assert_int_equal(integer(json_array_get(generations, 0), "evaluations"), 2);
-    assert_int_equal(integer(json_array_get(generations, 1), "evaluations"), 4);
+    assert_int_equal(integer(json_array_get(generations, 1), "evaluations"), 5);
     assert_true(fabs(number(json_array_get(generations, 0), "mean") - 0.575) < 1e-12);
     assert_true(number(json_array_get(generations, 1), "best_so_far") == 0.75);
     assert_true(json_is_null(json_object_get(json_array_get(generations, 1), "best")));
-    assert_int_equal(json_array_size(values), 4);
+    assert_int_equal(json_array_size(values), 5);
     assert_true(json_is_null(json_array_get(values, 3)));
     json_decref(doc);
 }
@@ -248,17 +258,17 @@ static void candidates_come_sorted_filtered_and_in_pages(void **state)
     json_t *doc = NULL;
 
     assert_int_equal(store_view_candidates(*state, &filter, &doc, NULL), 0);
-    assert_int_equal(integer(doc, "total"), 7);
+    assert_int_equal(integer(doc, "total"), 8);
     assert_int_equal(json_array_size(json_object_get(doc, "rows")), 2);
-    assert_int_equal(integer(json_array_get(json_object_get(doc, "rows"), 0), "candidate"), 4);
-    assert_int_equal(integer(json_array_get(json_object_get(doc, "rows"), 1), "candidate"), 1);
+    assert_int_equal(integer(json_array_get(json_object_get(doc, "rows"), 0), "candidate"), 5);
+    assert_int_equal(integer(json_array_get(json_object_get(doc, "rows"), 1), "candidate"), 2);
     json_decref(doc);
 
     filter = (struct store_filter){.stage = "search", .status = "done", .limit = 10, .offset = 1};
     assert_int_equal(store_view_candidates(*state, &filter, &doc, NULL), 0);
-    assert_int_equal(integer(doc, "total"), 2);
-    assert_int_equal(json_array_size(json_object_get(doc, "rows")), 1);
-    assert_int_equal(integer(json_array_get(json_object_get(doc, "rows"), 0), "candidate"), 4);
+    assert_int_equal(integer(doc, "total"), 3);
+    assert_int_equal(json_array_size(json_object_get(doc, "rows")), 2);
+    assert_int_equal(integer(json_array_get(json_object_get(doc, "rows"), 0), "candidate"), 5);
     json_decref(doc);
 }
 
@@ -271,7 +281,7 @@ static void every_sort_puts_what_is_unknown_last(void **state)
             json_t *doc = NULL;
 
             assert_int_equal(store_view_candidates(*state, &filter, &doc, NULL), 0);
-            const json_t *last = json_array_get(json_object_get(doc, "rows"), 6);
+            const json_t *last = json_array_get(json_object_get(doc, "rows"), 7);
             if (sort == STORE_SORT_VALUE) {
                 assert_true(json_is_null(json_object_get(last, "value")));
             }
@@ -288,11 +298,11 @@ static void a_candidate_has_its_recipe_and_scores(void **state)
     json_t *doc = NULL;
     struct err err = {0};
 
-    assert_int_equal(store_view_candidate(*state, 4, &doc, NULL), 0);
+    assert_int_equal(store_view_candidate(*state, 5, &doc, NULL), 0);
     const json_t *scores = json_object_get(doc, "scores");
     assert_string_equal(string(json_object_get(doc, "recipe"), "method"), "linear");
     assert_string_equal(string(doc, "recipe_digest"), "r1");
-    assert_string_equal(string(doc, "weights"), "w4");
+    assert_string_equal(string(doc, "weights"), "w5");
     assert_string_equal(string(doc, "worker"), "local-1");
     assert_true(number(json_object_get(doc, "tasks"), "addition") == 0.75);
     assert_int_equal(json_array_size(scores), 3);
@@ -306,11 +316,22 @@ static void a_candidate_has_its_recipe_and_scores(void **state)
     assert_null(doc);
 }
 
+static void a_candidate_that_repeats_another_has_its_scores(void **state)
+{
+    json_t *doc = NULL;
+
+    assert_int_equal(store_view_candidate(*state, 8, &doc, NULL), 0);
+    assert_string_equal(string(doc, "weights"), "w4");
+    assert_true(number(json_object_get(doc, "tasks"), "addition") == 0.4);
+    assert_true(json_is_null(json_object_get(doc, "failure")));
+    json_decref(doc);
+}
+
 static void a_candidate_that_nobody_has_touched_has_gaps(void **state)
 {
     json_t *doc = NULL;
 
-    assert_int_equal(store_view_candidate(*state, 6, &doc, NULL), 0);
+    assert_int_equal(store_view_candidate(*state, 7, &doc, NULL), 0);
     assert_string_equal(string(doc, "weights"), "");
     assert_string_equal(string(doc, "worker"), "");
     assert_true(json_is_null(json_object_get(doc, "value")));
@@ -323,12 +344,16 @@ static void a_worker_has_its_record(void **state)
     json_t *doc = NULL;
 
     assert_int_equal(store_view_workers(*state, &doc, NULL), 0);
-    const json_t *worker = json_array_get(json_object_get(doc, "workers"), 0);
-    assert_string_equal(string(worker, "name"), "local-1");
-    assert_int_equal(integer(worker, "done"), 2);
-    assert_int_equal(integer(worker, "lost"), 1);
-    assert_int_equal(integer(worker, "candidate"), 5);
-    assert_true(number(worker, "silent_s") < 60);
+    const json_t *busy = json_array_get(json_object_get(doc, "workers"), 0);
+    const json_t *silent = json_array_get(json_object_get(doc, "workers"), 1);
+    assert_string_equal(string(busy, "name"), "local-1");
+    assert_string_equal(string(busy, "state"), "working");
+    assert_int_equal(integer(busy, "candidate"), 6);
+    assert_int_equal(integer(busy, "done"), 2);
+    assert_int_equal(integer(busy, "lost"), 1);
+    assert_true(number(busy, "silent_s") < 60);
+    assert_string_equal(string(silent, "state"), "silent");
+    assert_true(json_is_null(json_object_get(silent, "candidate")));
     json_decref(doc);
 }
 
@@ -340,12 +365,12 @@ static void events_come_oldest_first_from_where_one_left_off(void **state)
     assert_int_equal(store_view_events(*state, 1, 10, &doc, NULL), 0);
     assert_int_equal(json_array_size(json_object_get(doc, "events")), 2);
     assert_string_equal(string(json_array_get(json_object_get(doc, "events"), 0), "text"),
-                        "second");
+                        "best 0.5, generation 0");
     assert_string_equal(string(json_array_get(json_object_get(doc, "events"), 0), "at"),
                         "1970-01-01T00:00:02.500Z");
     json_decref(doc);
     assert_int_equal(store_view_events(*state, 0, 1, &doc, NULL), 0);
-    assert_string_equal(string(json_array_get(json_object_get(doc, "events"), 0), "text"), "third");
+    assert_string_equal(string(json_array_get(json_object_get(doc, "events"), 0), "text"), "");
     json_decref(doc);
     assert_int_equal(store_view_last_event(*state, &last, NULL), 0);
     assert_int_equal(last, 3);
@@ -356,19 +381,26 @@ static void the_report_is_as_it_was_written(void **state)
     struct store *store = *state;
     json_t *doc = NULL;
 
-    run_sql(store,
-            "UPDATE study SET winner = 4, verdict = '[\"better than the best parent\"]';"
-            "INSERT INTO report VALUES (0, 4, 'winner', 'winner', 50, 0.7, NULL, NULL, NULL),"
-            " (1, 1, 'parent reverser', 'parent', 50, 0.5, 0.2, 0.1, 0.3);");
+    run_sql(store, "UPDATE studies SET winner = 5, verdict = 'better than the best parent';"
+                   "INSERT INTO report VALUES"
+                   " (0, 5, 'winner', 'winner', 50, 0.7, NULL, NULL, NULL, ''),"
+                   " (1, 2, 'parent reverser', 'best parent', 50, 0.5, 0.2, 0.1, 0.3,"
+                   "  'better than the best parent'),"
+                   " (2, 3, 'uniform average', 'uniform average', 50, 0.4, 0.3, 0.2, 0.4,"
+                   "  'better than the average');");
     assert_int_equal(store_view_report(store, &doc, NULL), 0);
-    assert_int_equal(json_array_size(json_object_get(doc, "report")), 2);
-    assert_true(json_is_null(
-        json_object_get(json_array_get(json_object_get(doc, "report"), 0), "difference")));
-    assert_string_equal(json_string_value(json_array_get(json_object_get(doc, "verdict"), 0)),
+    const json_t *report = json_object_get(doc, "report");
+    const json_t *verdict = json_object_get(doc, "verdict");
+    assert_int_equal(json_array_size(report), 3);
+    assert_true(json_is_null(json_object_get(json_array_get(report, 0), "difference")));
+    assert_true(number(json_array_get(report, 1), "low") == 0.1);
+    assert_int_equal(json_array_size(verdict), 2);
+    assert_string_equal(json_string_value(json_array_get(verdict, 0)),
                         "better than the best parent");
+    assert_string_equal(json_string_value(json_array_get(verdict, 1)), "better than the average");
     json_decref(doc);
     doc = summary_of(store);
-    assert_int_equal(integer(json_object_get(doc, "winner"), "candidate"), 4);
+    assert_int_equal(integer(json_object_get(doc, "winner"), "candidate"), 5);
     json_decref(doc);
 }
 
@@ -397,6 +429,7 @@ int main(void)
         TEST(candidates_come_sorted_filtered_and_in_pages),
         TEST(every_sort_puts_what_is_unknown_last),
         TEST(a_candidate_has_its_recipe_and_scores),
+        TEST(a_candidate_that_repeats_another_has_its_scores),
         TEST(a_candidate_that_nobody_has_touched_has_gaps),
         TEST(a_worker_has_its_record),
         TEST(events_come_oldest_first_from_where_one_left_off),
