@@ -1,8 +1,9 @@
 /*
  * method.c - the table of merge methods.
  *
- * Defaults are those of mergekit 0.1.4 where it has one. Where it demands a value (a weight), ours
- * is a choice: a search starts there, and "the method at its defaults" is a baseline.
+ * Defaults are those of mergekit 0.1.4 unless a comment says otherwise. Where it has none (a
+ * weight) ours is a choice: a search starts there, and "the method at its defaults" is a baseline.
+ * Since a recipe spells out every value, a changed default changes no recipe that exists.
  */
 #include "study/method.h"
 
@@ -13,21 +14,7 @@
 
 #include "base/text.h"
 
-/* Each value of a list below fills a field of struct method_parameter in order. */
-#define WEIGHT(value)                                                                           \
-    {                                                                                           \
-        "weight", METHOD_SOURCE, METHOD_REAL, value, -INFINITY, INFINITY, "share of the source" \
-    }
-#define NORMALIZE(value)                                                                    \
-    {                                                                                       \
-        "normalize", METHOD_WHOLE, METHOD_BOOL, value, 0, 1, "divide by the sum of weights" \
-    }
-#define LAMBDA                                                       \
-    {                                                                \
-        "lambda", METHOD_WHOLE, METHOD_REAL, 1, -INFINITY, INFINITY, \
-            "scale of the merged task vector"                        \
-    }
-
+/* A parameter's fields in order: name, scope, kind, default, lower, upper, about. */
 static const struct method methods[] = {
     {
         .name = "linear",
@@ -36,7 +23,13 @@ static const struct method methods[] = {
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
         .n_parameters = 2,
-        .parameters = {WEIGHT(1), NORMALIZE(1)},
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                 "share of the source"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "divide by the sum of the weights"},
+            },
     },
     {
         .name = "task_arithmetic",
@@ -46,9 +39,16 @@ static const struct method methods[] = {
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
         .n_parameters = 3,
-        /* Half of each task vector: with two sources their uniform average, with more a little
-           beyond it. */
-        .parameters = {WEIGHT(0.5), NORMALIZE(0), LAMBDA},
+        .parameters =
+            {
+                /* Half of each task vector: with two sources that is their uniform average. */
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -INFINITY, INFINITY,
+                 "how much of the source's task vector is added"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "divide by the sum of the weights"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                 "factor of the merged task vector"},
+            },
     },
     {
         .name = "ties",
@@ -57,21 +57,33 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 5,
-        .parameters = {WEIGHT(1),
-                       {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
-                        "share of entries that survives the trim"},
-                       NORMALIZE(1),
-                       LAMBDA},
+        .n_parameters = 4,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                 "say of the source in the election and its share of the average"},
+                /* mergekit keeps everything (1.0), which leaves nothing of the trim; the paper's
+                   own figures keep 0.2. A search starts between the two. */
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
+                 "share of the task vector's entries that survives the trim"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "divide by the weights of those that agree"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                 "factor of the merged task vector"},
+            },
     },
     {
         .name = "passthrough",
-        .about = "one source as it is, scaled",
+        .about = "one source as it is, or scaled",
         .paper = "no paper: a copy",
         .sources_min = 1,
         .sources_max = 1,
         .n_parameters = 1,
-        .parameters = {{"scale", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY, "factor"}},
+        .parameters =
+            {
+                {"scale", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                 "factor of every weight"},
+            },
     },
 };
 
@@ -95,6 +107,7 @@ int method_find(const struct method **out, const char *name, struct err *err)
         names[i] = methods[i].name;
     }
     const char *near = text_nearest(name, names, N_METHODS);
+
     if (near != NULL) {
         return err_set(err, ERR_MISSING, "no merge method '%s'; did you mean %s?", name, near);
     }
