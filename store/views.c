@@ -84,21 +84,20 @@ static bool add_row(struct paired *sum, sqlite3_stmt *row)
 }
 
 /*
- * A task's values of both, and which column of them is the metric that is searched on. A candidate
- * that repeats another has that one's evaluation.
+ * A task's values of both, and which column of them is the metric that is searched on: its place in
+ * the list of names. A candidate that repeats another shares that one's documents.
  */
 static const char two_candidates[] =
-    "WITH of AS (SELECT c.id, ifnull(c.evaluation, o.evaluation) AS evaluation"
-    "              FROM candidates AS c LEFT JOIN candidates AS o ON o.id = c.repeats"
-    "             WHERE c.id IN (?1, ?2))"
-    " SELECT d.packed, e.packed, s.number, t.higher_is_better, t.weight"
-    "   FROM of AS ours JOIN documents AS d ON d.evaluation = ours.evaluation"
-    "   JOIN of AS theirs ON theirs.id = ?2"
-    "   JOIN documents AS e ON e.evaluation = theirs.evaluation AND e.task = d.task"
+    "WITH of AS (SELECT candidate, ifnull(repeats, candidate) AS source"
+    "              FROM candidates WHERE candidate IN (?1, ?2))"
+    " SELECT d.packed, e.packed, names.key, t.higher_is_better, t.weight"
+    "   FROM of AS ours JOIN documents AS d ON d.candidate = ours.source"
+    "   JOIN of AS theirs ON theirs.candidate = ?2"
+    "   JOIN documents AS e"
+    "     ON e.candidate = theirs.source AND e.task = d.task AND e.metrics = d.metrics"
     "   JOIN tasks AS t ON t.number = d.task"
-    "   JOIN scores AS s"
-    "     ON s.evaluation = d.evaluation AND s.task = d.task AND s.metric = t.metric"
-    "  WHERE ours.id = ?1";
+    "   JOIN json_each(d.metrics) AS names ON names.value = t.metric"
+    "  WHERE ours.candidate = ?1";
 
 /* Ours less theirs on the same documents, null when there is nothing to compare. */
 static int compare(json_t **out, struct store *store, int64_t ours, const json_t *theirs,
@@ -168,35 +167,30 @@ static int add_tasks(json_t *summary, struct store *store, struct err *err)
 static int add_best(json_t *summary, struct store *store, struct err *err)
 {
     return set_row(summary, "best", store,
-                   "SELECT c.id AS candidate, g.number AS generation, c.label,"
-                   "       r.digest AS recipe, c.value"
-                   "  FROM candidates AS c JOIN generations AS g ON g.id = c.generation"
-                   "  JOIN recipes AS r ON r.id = c.recipe"
+                   "SELECT c.candidate, g.generation, c.label, c.recipe, c.value"
+                   "  FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
                    " WHERE g.stage = 'search' AND c.value IS NOT NULL"
-                   " ORDER BY c.value DESC, c.id LIMIT 1",
+                   " ORDER BY c.value DESC, c.candidate LIMIT 1",
                    err);
 }
 
 static int add_winner(json_t *summary, struct store *store, struct err *err)
 {
     return set_row(summary, "winner", store,
-                   "SELECT c.id AS candidate, g.number AS generation, c.label,"
-                   "       r.digest AS recipe, c.value"
-                   "  FROM studies AS s JOIN candidates AS c ON c.id = s.winner"
-                   "  JOIN generations AS g ON g.id = c.generation"
-                   "  JOIN recipes AS r ON r.id = c.recipe",
+                   "SELECT c.candidate, g.generation, c.label, c.recipe, c.value"
+                   "  FROM study AS s JOIN candidates AS c ON c.candidate = s.winner"
+                   "  JOIN generations AS g ON g.number = c.generation",
                    err);
 }
 
 static int add_baselines(json_t *summary, struct store *store, struct err *err)
 {
     return set_rows(summary, "baselines", store,
-                    "SELECT c.id AS candidate, c.label, c.parent AS \"parent?\","
-                    "       r.digest AS recipe, c.value,"
-                    "       iif(c.status = 'failed', c.failure, NULL) AS failure"
-                    "  FROM candidates AS c JOIN generations AS g ON g.id = c.generation"
-                    "  JOIN recipes AS r ON r.id = c.recipe"
-                    " WHERE g.stage = 'baseline' ORDER BY c.id",
+                    "SELECT c.candidate, c.label, c.parent AS \"parent?\", c.recipe, c.value,"
+                    "       nullif(e.failure, 'ok') AS failure"
+                    "  FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
+                    "  LEFT JOIN evaluations AS e ON e.candidate = c.candidate"
+                    " WHERE g.stage = 'baseline' ORDER BY c.candidate",
                     err);
 }
 
@@ -240,7 +234,7 @@ static int add_cost(json_t *summary, struct store *store, struct err *err)
     return set_row(summary, "cost", store,
                    "SELECT (SELECT total(wall_s) FROM evaluations) AS wall_s,"
                    "       (SELECT total(cpu_s) FROM evaluations) AS cpu_s,"
-                   "       ifnull((max(time_ms) - min(time_ms)) / 1000.0, 0.0) AS elapsed_s"
+                   "       ifnull((max(at_ms) - min(at_ms)) / 1000.0, 0.0) AS elapsed_s"
                    "  FROM events",
                    err);
 }
@@ -249,7 +243,7 @@ static int add_workers(json_t *summary, struct store *store, struct err *err)
 {
     return set_row(summary, "workers", store,
                    "SELECT count(*) AS known,"
-                   "       (SELECT count(DISTINCT worker) FROM attempts WHERE state = 'active')"
+                   "       (SELECT count(DISTINCT worker) FROM attempts WHERE outcome = 'active')"
                    "         AS active"
                    "  FROM workers",
                    err);
@@ -269,7 +263,8 @@ static int add_eta(json_t *summary, struct store *store, struct err *err)
 
     int rc = query_column(&recent, store, err,
                           "SELECT avg(wall_s)"
-                          "  FROM (SELECT wall_s FROM evaluations ORDER BY id DESC LIMIT ?1)",
+                          "  FROM (SELECT wall_s FROM evaluations WHERE attempt > 0"
+                          "         ORDER BY stored_ms DESC LIMIT ?1)",
                           "i", (int64_t)RECENT);
     double recent_s = json_number_value(json_array_get(recent, 0));
     known = known && recent_s > 0 && left >= 0;
@@ -279,40 +274,24 @@ static int add_eta(json_t *summary, struct store *store, struct err *err)
     return rc;
 }
 
-/* The final table, and in sentences what it says: the study's verdict first, then that on the
- * uniform average unless it is part of the first. */
 static int add_report(json_t *summary, struct store *store, struct err *err)
 {
-    json_t *verdict = NULL;
-
-    int rc = set_rows(summary, "report", store,
-                      "SELECT candidate, label, role, n, value, difference, lower AS low,"
-                      "       upper AS high, verdict"
-                      "  FROM report ORDER BY number",
-                      err);
-    if (rc == 0) {
-        rc = query_column(&verdict, store, err,
-                          "SELECT verdict FROM studies WHERE verdict <> ''"
-                          " UNION ALL"
-                          " SELECT r.verdict FROM report AS r JOIN studies AS s"
-                          "  WHERE r.role = 'uniform average' AND instr(s.verdict, r.verdict) = 0",
-                          "");
-    }
-    json_object_set_new(summary, "verdict", rc == 0 ? verdict : json_null());
-    return rc;
+    return set_rows(summary, "report", store,
+                    "SELECT candidate, label, role, n, value, difference, low, high"
+                    "  FROM report ORDER BY number",
+                    err);
 }
 
 static const char head_of_summary[] =
-    "SELECT s.name AS study, s.state, s.stage, s.reason, s.trajectory, s.evaluations_max,"
-    "       s.document ->> 'objective' AS objective,"
-    "       (SELECT ifnull(max(number), 0) FROM generations WHERE stage = 'search') AS generation,"
-    "       (SELECT count(*) FROM candidates AS c JOIN generations AS g ON g.id = c.generation"
+    "SELECT s.name AS study, s.state, s.stage, s.reason, s.trajectory, s.generation,"
+    "       s.evaluations_max, s.verdict AS \"verdict{}\", s.form ->> 'objective' AS objective,"
+    "       (SELECT count(*) FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
     "         WHERE g.stage = 'search' AND c.status IN ('done', 'failed')) AS evaluations,"
     "       (SELECT count(*) FROM candidates WHERE status IN ('done', 'failed')) AS done,"
     "       (SELECT count(*) FROM candidates WHERE status = 'failed') AS failed,"
     "       (SELECT count(*) FROM candidates WHERE status = 'leased') AS leased,"
-    "       (SELECT ifnull(max(id), 0) FROM events) AS last_event"
-    "  FROM studies AS s";
+    "       (SELECT ifnull(max(event), 0) FROM events) AS last_event"
+    "  FROM study AS s";
 
 static int make_summary(json_t **out, struct store *store, struct err *err)
 {
@@ -339,9 +318,12 @@ static int make_summary(json_t **out, struct store *store, struct err *err)
 
 static int make_report(json_t **out, struct store *store, struct err *err)
 {
-    json_t *doc = json_object();
-    int rc = add_report(doc, store, err);
+    json_t *doc = NULL;
 
+    int rc = query_row(&doc, store, err, "SELECT verdict AS \"verdict{}\" FROM study", "");
+    if (rc == 0) {
+        rc = add_report(doc, store, err);
+    }
     if (rc != 0) {
         json_decref(doc);
         return rc;
@@ -354,7 +336,7 @@ static int make_study(json_t **out, struct store *store, struct err *err)
 {
     json_t *doc = NULL;
 
-    int rc = query_row(&doc, store, err, "SELECT document AS \"study{}\" FROM studies", "");
+    int rc = query_row(&doc, store, err, "SELECT form AS \"study{}\" FROM study", "");
     if (rc == 0) {
         rc = set_rows(doc, "models", store, "SELECT name, digest FROM models ORDER BY number", err);
     }

@@ -11,14 +11,15 @@
 /* ---- history ---- */
 
 static const char generations_of_search[] =
-    "SELECT number AS generation, sum(n) OVER so_far AS evaluations, best, average AS mean,"
-    "       max(best) OVER so_far AS best_so_far, sigma"
-    "  FROM generations WHERE stage = 'search'"
-    "  WINDOW so_far AS (ORDER BY number) ORDER BY number";
+    "SELECT g.generation, sum(count(*)) OVER so_far AS evaluations, max(c.value) AS best,"
+    "       avg(c.value) AS mean, max(max(c.value)) OVER so_far AS best_so_far, g.sigma"
+    "  FROM generations AS g JOIN candidates AS c ON c.generation = g.number"
+    " WHERE g.stage = 'search' GROUP BY g.number"
+    " WINDOW so_far AS (ORDER BY g.number) ORDER BY g.number";
 
 static const char values_of_search[] =
-    "SELECT c.value FROM candidates AS c JOIN generations AS g ON g.id = c.generation"
-    " WHERE g.stage = 'search' ORDER BY g.id, c.number";
+    "SELECT c.value FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
+    " WHERE g.stage = 'search' ORDER BY g.number, c.number";
 
 int store_view_history(struct store *store, json_t **out, struct err *err)
 {
@@ -44,32 +45,33 @@ int store_view_history(struct store *store, json_t **out, struct err *err)
 
 /* ---- candidates ---- */
 
-/* The columns of a candidate's row, and where they come from. A candidate that repeats another has
- * that one's evaluation. */
-#define CANDIDATE_COLUMNS                                                                       \
-    "c.id AS candidate, g.stage, g.number AS generation, c.label, c.status, c.value, e.wall_s," \
-    " iif(c.status = 'failed', c.failure, NULL) AS failure,"                                    \
-    " (SELECT json_group_object(t.name, s.value)"                                               \
-    "    FROM scores AS s JOIN tasks AS t ON t.number = s.task"                                 \
-    "   WHERE s.evaluation = e.id AND s.metric = t.metric) AS \"tasks{}\""
-#define CANDIDATE_TABLES                                           \
-    "candidates AS c JOIN generations AS g ON g.id = c.generation" \
-    " LEFT JOIN candidates AS o ON o.id = c.repeats"               \
-    " LEFT JOIN evaluations AS e ON e.id = ifnull(c.evaluation, o.evaluation)"
+/* The columns of a candidate's row, and where they come from. A candidate that repeats another
+ * shares that one's scores. */
+#define CANDIDATE_COLUMNS                                                               \
+    "c.candidate, g.stage, g.generation, c.label, c.status, c.value, e.wall_s,"         \
+    " nullif(e.failure, 'ok') AS failure,"                                              \
+    " (SELECT json_group_object(t.name, s.value)"                                       \
+    "    FROM scores AS s JOIN tasks AS t ON t.number = s.task AND t.metric = s.metric" \
+    "   WHERE s.candidate = ifnull(c.repeats, c.candidate)) AS \"tasks{}\""
+#define CANDIDATE_TABLES                                               \
+    "candidates AS c JOIN generations AS g ON g.number = c.generation" \
+    " LEFT JOIN evaluations AS e ON e.candidate = c.candidate"
 #define CANDIDATE_FILTER " WHERE (?1 IS NULL OR g.stage = ?1) AND (?2 IS NULL OR c.status = ?2)"
 
 static const char count_of_candidates[] = "SELECT count(*) FROM candidates AS c JOIN generations "
-                                          "AS g ON g.id = c.generation" CANDIDATE_FILTER;
+                                          "AS g ON g.number = c.generation" CANDIDATE_FILTER;
 
 /* ORDER BY cannot be a parameter: one of these ends the statement. What is unknown comes last
  * either way. */
 static const char *order_of(const struct store_filter *filter)
 {
     static const char *const orders[][2] = {
-        [STORE_SORT_NUMBER] = {"c.id", "c.id DESC"},
-        [STORE_SORT_VALUE] = {"c.value NULLS LAST, c.id", "c.value DESC NULLS LAST, c.id"},
-        [STORE_SORT_GENERATION] = {"g.id, c.number", "g.id DESC, c.number"},
-        [STORE_SORT_WALL] = {"e.wall_s NULLS LAST, c.id", "e.wall_s DESC NULLS LAST, c.id"},
+        [STORE_SORT_NUMBER] = {"c.candidate", "c.candidate DESC"},
+        [STORE_SORT_VALUE] = {"c.value NULLS LAST, c.candidate",
+                              "c.value DESC NULLS LAST, c.candidate"},
+        [STORE_SORT_GENERATION] = {"g.number, c.number", "g.number DESC, c.number"},
+        [STORE_SORT_WALL] = {"e.wall_s NULLS LAST, c.candidate",
+                             "e.wall_s DESC NULLS LAST, c.candidate"},
     };
 
     return orders[filter->sort][filter->descending];
@@ -104,20 +106,18 @@ int store_view_candidates(struct store *store, const struct store_filter *filter
 }
 
 static const char one_candidate[] =
-    "SELECT " CANDIDATE_COLUMNS ", r.document AS \"recipe{}\", r.digest AS recipe_digest,"
+    "SELECT " CANDIDATE_COLUMNS ", r.recipe AS \"recipe{}\", c.recipe AS recipe_digest,"
     "       ifnull(e.weights, '') AS weights, ifnull(e.path, '') AS path, e.cpu_s,"
-    "       ifnull(w.name, '') AS worker, ifnull(c.detail, '') AS detail"
-    "  FROM " CANDIDATE_TABLES " JOIN recipes AS r ON r.id = c.recipe"
-    "  LEFT JOIN workers AS w ON w.id = e.worker WHERE c.id = ?1";
+    "       ifnull(w.name, '') AS worker, ifnull(e.detail, '') AS detail"
+    "  FROM " CANDIDATE_TABLES " JOIN recipes AS r ON r.digest = c.recipe"
+    "  LEFT JOIN workers AS w ON w.worker = e.worker WHERE c.candidate = ?1";
 
 /* The metric that is searched on comes first. */
 static const char scores_of_candidate[] =
-    "SELECT t.name AS task, c.split, s.metric, s.value, s.error, d.n"
-    "  FROM candidates AS c LEFT JOIN candidates AS o ON o.id = c.repeats"
-    "  JOIN scores AS s ON s.evaluation = ifnull(c.evaluation, o.evaluation)"
-    "  JOIN documents AS d ON d.evaluation = s.evaluation AND d.task = s.task"
+    "SELECT t.name AS task, c.split, s.metric, s.value, s.error, s.n"
+    "  FROM candidates AS c JOIN scores AS s ON s.candidate = ifnull(c.repeats, c.candidate)"
     "  JOIN tasks AS t ON t.number = s.task"
-    " WHERE c.id = ?1 ORDER BY t.number, s.metric <> t.metric, s.number";
+    " WHERE c.candidate = ?1 ORDER BY t.number, s.metric <> t.metric, s.metric";
 
 int store_view_candidate(struct store *store, uint64_t candidate, json_t **out, struct err *err)
 {
@@ -151,16 +151,18 @@ int store_view_candidate(struct store *store, uint64_t candidate, json_t **out, 
 
 /* What a worker is doing, as far as the store knows: beats and held asks do not reach it. */
 static const char all_workers[] =
-    "SELECT w.id AS worker, w.name, w.build, w.path, w.done, w.failed, w.lost, w.invalid,"
-    "       max(0.0, unixepoch('now') - w.last_ms / 1000.0) AS silent_s,"
-    "       max(a.candidate) AS candidate,"
-    "       CASE WHEN a.candidate IS NOT NULL THEN 'working'"
+    "SELECT w.worker, w.name, w.build, w.path, w.invalid,"
+    "       ifnull(sum(a.outcome = 'done'), 0) AS done,"
+    "       ifnull(sum(a.outcome = 'failed'), 0) AS failed,"
+    "       ifnull(sum(a.outcome = 'lost'), 0) AS lost,"
+    "       max(CASE WHEN a.outcome = 'active' THEN a.candidate END) AS candidate,"
+    "       max(0.0, unixepoch('now') - w.seen_ms / 1000.0) AS silent_s,"
+    "       CASE WHEN max(a.outcome = 'active') THEN 'working'"
     "            WHEN s.state IN ('finished', 'stopped', 'failed') THEN 'gone'"
-    "            WHEN unixepoch('now') - w.last_ms / 1000.0 > 120 THEN 'silent'"
+    "            WHEN unixepoch('now') - w.seen_ms / 1000.0 > 120 THEN 'silent'"
     "            ELSE 'idle' END AS state"
-    "  FROM workers AS w JOIN studies AS s"
-    "  LEFT JOIN attempts AS a ON a.worker = w.id AND a.state = 'active'"
-    " GROUP BY w.id ORDER BY w.name, w.id";
+    "  FROM workers AS w JOIN study AS s LEFT JOIN attempts AS a ON a.worker = w.worker"
+    " GROUP BY w.worker ORDER BY w.name, w.worker";
 
 int store_view_workers(struct store *store, json_t **out, struct err *err)
 {
@@ -175,14 +177,10 @@ int store_view_workers(struct store *store, json_t **out, struct err *err)
 
 /* ---- events ---- */
 
-/* A body in one line: its fields with their names, as "candidate 12, value 0.613". */
 static const char latest_events[] =
     "SELECT * FROM"
-    " (SELECT id AS event, strftime('%Y-%m-%dT%H:%M:%fZ', time_ms / 1000.0, 'unixepoch') AS at,"
-    "         kind,"
-    "         ifnull((SELECT group_concat(key || ' ' || value, ', ') FROM json_each(body)), '')"
-    "           AS text"
-    "    FROM events WHERE id > ?1 ORDER BY id DESC LIMIT ?2)"
+    " (SELECT event, strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch') AS at, kind, text"
+    "    FROM events WHERE event > ?1 ORDER BY event DESC LIMIT ?2)"
     " ORDER BY event";
 
 int store_view_events(struct store *store, uint64_t after, uint64_t limit, json_t **out,
@@ -211,7 +209,7 @@ static int one_number(uint64_t *out, struct store *store, const char *sql, struc
 
 int store_view_last_event(struct store *store, uint64_t *out, struct err *err)
 {
-    return one_number(out, store, "SELECT ifnull(max(id), 0) FROM events", err);
+    return one_number(out, store, "SELECT ifnull(max(event), 0) FROM events", err);
 }
 
 int store_view_version(struct store *store, uint64_t *out, struct err *err)

@@ -53,7 +53,7 @@ test("the headline does not claim a win that the interval does not show", () => 
   assert.match(format.headline(summary({ best, comparison: { ...against, low: 0.01, high: 0.09 } })), /5\.0 points above the best parent/);
   assert.match(format.headline(summary({ best, comparison: { ...against, low: -0.01, high: 0.11 } })), /not yet clearly/);
   assert.match(format.headline(summary({ best, comparison: { ...against, difference: -0.01, low: -0.05, high: 0.03 } })), /No merge beats/);
-  assert.equal(format.headline(summary({ best, verdict: ["no merge beat the best parent"] })), "no merge beat the best parent");
+  assert.equal(format.headline(summary({ best, verdict: ["no merge beat the best parent"] })), "No merge beat the best parent.");
 });
 
 test("before anything is scored the headline says what is going on", () => {
@@ -61,13 +61,13 @@ test("before anything is scored the headline says what is going on", () => {
   assert.match(format.headline(summary({})), /No candidate/);
 });
 
-test("the best parent of the report is the one with the highest value", () => {
-  const row = { candidate: 1, n: 100, difference: 0.1, low: 0, high: 0.2 };
+test("the report names the best parent", () => {
+  const row = { candidate: 1, n: 100, difference: 0.1, low: 0, high: 0.2, verdict: "" };
   const rows: ReportRow[] = [
     { ...row, label: "winner", role: "winner", value: 0.9 },
     { ...row, label: "adder", role: "parent", value: 0.5 },
-    { ...row, label: "reverser", role: "parent", value: 0.6 },
-    { ...row, label: "uniform average", role: "baseline", value: 0.7 },
+    { ...row, label: "reverser", role: "best parent", value: 0.6 },
+    { ...row, label: "uniform average", role: "uniform average", value: 0.7 },
   ];
   assert.equal(format.bestParent(rows)?.label, "reverser");
   assert.match(format.caveat(summary({ report: rows })), /100 report documents .* Winner minus reverser/);

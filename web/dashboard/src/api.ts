@@ -37,12 +37,13 @@ export interface Comparison {
 export interface ReportRow {
   candidate: number;
   label: string;
-  role: "winner" | "parent" | "baseline";
+  role: "winner" | "best parent" | "parent" | "uniform average" | "baseline";
   n: number;
   value: number | null;
   difference: number | null; // winner minus this row
   low: number | null;
   high: number | null;
+  verdict: string;
 }
 
 export interface Summary {
@@ -143,13 +144,14 @@ export interface Candidate extends CandidateRow {
 export interface Worker {
   worker: number;
   name: string;
-  state: string;
+  state: "working" | "idle" | "silent" | "gone";
   build: string;
   path: string;
   done: number;
   failed: number;
   lost: number;
-  silent_s: number | null; // since it was last heard of
+  invalid: number; // results that were refused
+  silent_s: number | null; // since it last said something that was stored
   candidate: number | null; // what it works on
 }
 

@@ -83,20 +83,19 @@ export function stateWord(summary: Pick<Summary, "state" | "stage">): string {
 
 // The best parent of the final table.
 export function bestParent(report: readonly ReportRow[]): ReportRow | null {
-  let best: ReportRow | null = null;
-  for (const row of report) {
-    if (row.role === "parent" && row.value !== null && (best === null || row.value > (best.value ?? -Infinity))) {
-      best = row;
-    }
-  }
-  return best;
+  return report.find((row) => row.role === "best parent") ?? null;
+}
+
+// As a sentence: capital at the start, full stop at the end.
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 
 // The one sentence a person wants first.
 export function headline(summary: Summary): string {
   const share = isShare(summary.tasks);
   if (summary.verdict[0] !== undefined) {
-    return summary.verdict[0];
+    return sentence(summary.verdict[0]);
   }
   if (summary.best === null) {
     return summary.stage === "baseline" ? "Measuring the parents first, so that there is something to beat." : "No candidate has a score yet.";

@@ -76,10 +76,9 @@ export function summaryView(): { root: HTMLElement; update: (summary: Summary) =
 
   function update(summary: Summary): void {
     const share = format.isShare(summary.tasks);
-    const shown = summary.winner ?? summary.best;
 
     say(sentence, format.headline(summary));
-    fill(rest, ...summary.verdict.slice(1).map((line) => el("li", {}, line)));
+    fill(rest, ...summary.verdict.slice(1).map((line) => el("li", {}, format.sentence(line))));
     say(caveat, format.caveat(summary));
     markStages(summary);
     bar.max = Math.max(1, summary.evaluations_max);
@@ -92,8 +91,8 @@ export function summaryView(): { root: HTMLElement; update: (summary: Summary) =
         ? ""
         : `${format.count(summary.evaluations)} of at most ${format.count(summary.evaluations_max)} evaluations${eta}`,
     );
-    say(tiles.best.value, format.value(shown?.value, share));
-    say(tiles.best.note, shown === null ? "none yet" : `candidate ${shown.candidate}`);
+    say(tiles.best.value, format.value(summary.best?.value, share));
+    say(tiles.best.note, summary.best === null ? "none yet" : `candidate ${summary.best.candidate}`);
     say(tiles.evaluations.value, format.count(summary.evaluations));
     say(tiles.evaluations.note, `${format.count(summary.generation)} generations`);
     say(tiles.failed.value, format.count(summary.failed));

@@ -21,14 +21,16 @@ export function workersView(): { root: HTMLElement; update: (workers: Worker[]) 
           const trouble = [
             worker.failed > 0 ? `${format.count(worker.failed)} failed` : "",
             worker.lost > 0 ? `${format.count(worker.lost)} lost` : "",
+            worker.invalid > 0 ? `${format.count(worker.invalid)} refused` : "",
           ].filter((text) => text !== "");
-          const doing = worker.candidate !== null ? `candidate ${worker.candidate}` : worker.silent_s === null ? "" : `heard ${format.duration(worker.silent_s)} ago`;
+          const heard = worker.silent_s === null ? "" : `, heard ${format.duration(worker.silent_s)} ago`;
+          const doing = worker.candidate !== null ? `candidate ${worker.candidate}` : worker.state === "silent" ? `silent${heard}` : worker.state;
           return el(
             "li",
             { "data-state": worker.state },
             el("span", { class: "lamp", role: "img", "aria-label": worker.state }),
             el("span", { class: "name" }, worker.name, el("small", {}, worker.path)),
-            el("span", { class: "doing" }, worker.candidate !== null ? doing : `${worker.state}${doing === "" ? "" : `, ${doing}`}`),
+            el("span", { class: "doing" }, doing),
             el("span", { class: "numeric" }, `${format.count(worker.done)} done`, trouble.length === 0 ? null : el("small", { class: "bad" }, trouble.join(", "))),
           );
         }),
