@@ -56,8 +56,8 @@ int store_view_candidates(struct store *store, const struct store_filter *filter
  * "scores": [{"task", "split", "metric", "value", "error", "n"}]}. ERR_MISSING. */
 int store_view_candidate(struct store *store, uint64_t candidate, json_t **out, struct err *err);
 
-/* {"workers": [{"worker", "name", "state", "build", "path", "done", "failed", "lost", "silent_s",
- * "candidate"}]} */
+/* {"workers": [{"worker", "name", "state", "build", "path", "done", "failed", "lost", "invalid",
+ * "silent_s", "candidate"}]}; a state is working, idle, silent (for two minutes) or gone. */
 int store_view_workers(struct store *store, json_t **out, struct err *err);
 
 /* {"events": [{"event", "at", "kind", "text"}]}: at most limit after `after`, oldest first; the

@@ -61,13 +61,13 @@ test("before anything is scored the headline says what is going on", () => {
   assert.match(format.headline(summary({})), /No candidate/);
 });
 
-test("the report names the best parent", () => {
-  const row = { candidate: 1, n: 100, difference: 0.1, low: 0, high: 0.2, verdict: "" };
+test("the best parent of the report is the one with the highest value", () => {
+  const row = { candidate: 1, n: 100, difference: 0.1, low: 0, high: 0.2 };
   const rows: ReportRow[] = [
     { ...row, label: "winner", role: "winner", value: 0.9 },
     { ...row, label: "adder", role: "parent", value: 0.5 },
-    { ...row, label: "reverser", role: "best parent", value: 0.6 },
-    { ...row, label: "uniform average", role: "uniform average", value: 0.7 },
+    { ...row, label: "reverser", role: "parent", value: 0.6 },
+    { ...row, label: "uniform average", role: "baseline", value: 0.7 },
   ];
   assert.equal(format.bestParent(rows)?.label, "reverser");
   assert.match(format.caveat(summary({ report: rows })), /100 report documents .* Winner minus reverser/);

@@ -37,13 +37,12 @@ export interface Comparison {
 export interface ReportRow {
   candidate: number;
   label: string;
-  role: "winner" | "best parent" | "parent" | "uniform average" | "baseline";
+  role: "winner" | "parent" | "baseline";
   n: number;
   value: number | null;
   difference: number | null; // winner minus this row
   low: number | null;
   high: number | null;
-  verdict: string;
 }
 
 export interface Summary {

@@ -83,7 +83,13 @@ export function stateWord(summary: Pick<Summary, "state" | "stage">): string {
 
 // The best parent of the final table.
 export function bestParent(report: readonly ReportRow[]): ReportRow | null {
-  return report.find((row) => row.role === "best parent") ?? null;
+  let best: ReportRow | null = null;
+  for (const row of report) {
+    if (row.role === "parent" && row.value !== null && (best === null || row.value > (best.value ?? -Infinity))) {
+      best = row;
+    }
+  }
+  return best;
 }
 
 // As a sentence: capital at the start, full stop at the end.

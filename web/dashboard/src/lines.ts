@@ -16,7 +16,7 @@ export function standingLines(summary: Summary): { lines: Line[]; on: string } {
   if (summary.report.length > 0) {
     const lines = summary.report.map((row) => ({
       label: row.role === "winner" ? `winner, candidate ${row.candidate}` : row.label,
-      kind: row.role === "best parent" ? "parent" : row.role,
+      kind: row.role,
       value: row.value,
       note:
         row.difference === null || row.low === null || row.high === null
