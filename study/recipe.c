@@ -8,40 +8,48 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "study/place.h"
 
 #define RECIPE_VERSION 1
-#define COMPONENT_MAX 200
-#define FILTER "filter:"
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- components ---- */
 
 /* Which kinds of tensor each component takes in, a bit a kind. */
 #define BIT(kind) (1U << (kind))
-static const struct {
+static const struct component {
     const char *name;
     unsigned kinds;
 } components[] = {
     {"all", ~0U},
-    {"rest", ~0U},
     {"attention", BIT(RECIPE_ATTENTION)},
     {"mlp", BIT(RECIPE_MLP)},
     {"norms", BIT(RECIPE_NORM) | BIT(RECIPE_FINAL_NORM)},
     {"embeddings", BIT(RECIPE_EMBEDDINGS)},
     {"head", BIT(RECIPE_HEAD) | BIT(RECIPE_FINAL_NORM)},
+    {"rest", ~0U},
 };
 
-#define N_COMPONENTS (sizeof(components) / sizeof(components[0]))
+static const struct component *component_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT(components); i++) {
+        if (strcmp(components[i].name, name) == 0) {
+            return &components[i];
+        }
+    }
+    return NULL;
+}
 
+/* The TEXT of "filter:TEXT", or NULL. */
 static const char *filter_of(const char *component)
 {
-    size_t n = strlen(FILTER);
+    size_t n = strlen(RECIPE_FILTER);
 
-    return strncmp(component, FILTER, n) == 0 && component[n] != '\0' ? component + n : NULL;
+    return strncmp(component, RECIPE_FILTER, n) == 0 && component[n] != '\0' ? component + n : NULL;
 }
 
 int recipe_component_matches(const char *component, const char *tensor, enum recipe_component kind)
@@ -51,25 +59,31 @@ int recipe_component_matches(const char *component, const char *tensor, enum rec
     if (filter != NULL) {
         return strstr(tensor, filter) != NULL;
     }
-    for (size_t i = 0; i < N_COMPONENTS; i++) {
-        if (strcmp(components[i].name, component) == 0) {
-            return (components[i].kinds & BIT(kind)) != 0;
-        }
-    }
-    return 0;
+    const struct component *known = component_find(component);
+
+    return known != NULL && (known->kinds & BIT(kind)) != 0;
 }
 
 bool recipe_component_known(const char *component)
 {
-    if (filter_of(component) != NULL) {
-        return true;
+    return filter_of(component) != NULL || component_find(component) != NULL;
+}
+
+const char *recipe_component_nearest(const char *word)
+{
+    const char *names[COUNT(components)];
+
+    for (size_t i = 0; i < COUNT(components); i++) {
+        names[i] = components[i].name;
     }
-    for (size_t i = 0; i < N_COMPONENTS; i++) {
-        if (strcmp(components[i].name, component) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return text_nearest(word, names, COUNT(components));
+}
+
+bool recipe_component_whole(const char *component)
+{
+    const struct component *known = component_find(component);
+
+    return known != NULL && known->kinds == ~0U;
 }
 
 const struct recipe_group *recipe_group_of(const struct recipe *recipe, const char *tensor,
@@ -112,29 +126,32 @@ void recipe_release(struct recipe *recipe)
     *recipe = (struct recipe){0};
 }
 
+/* The method's defaults of one scope. */
+static void values_default(const struct method *method, enum method_scope scope, double *values)
+{
+    for (size_t k = 0; k < method_count(method, scope); k++) {
+        values[k] = method_at(method, scope, k)->fallback;
+    }
+}
+
 struct recipe_group *recipe_add_group(struct recipe *recipe, const char *component, uint32_t first,
                                       uint32_t end)
 {
-    size_t n_source = method_count(recipe->method, METHOD_SOURCE);
-    size_t n_whole = method_count(recipe->method, METHOD_WHOLE);
+    const struct method *method = recipe->method;
+    size_t n_source = method_count(method, METHOD_SOURCE);
+    size_t n_whole = method_count(method, METHOD_WHOLE);
 
-    recipe->groups = mem_resize(recipe->groups, recipe->n_groups + 1, sizeof(struct recipe_group));
+    assert(recipe_component_known(component) && first < end && end <= recipe->n_layers);
+    recipe->groups = mem_resize(recipe->groups, recipe->n_groups + 1, sizeof(*recipe->groups));
     struct recipe_group *group = &recipe->groups[recipe->n_groups++];
-    *group = (struct recipe_group){.component = mem_text(component),
-                                   .first = first,
-                                   .end = end,
-                                   .source_values =
-                                       mem_array(recipe->n_sources * n_source, sizeof(double)),
-                                   .whole_values = mem_array(n_whole, sizeof(double))};
+
+    *group = (struct recipe_group){.component = mem_text(component), .first = first, .end = end};
+    group->source_values = mem_array(recipe->n_sources * n_source, sizeof(double));
+    group->whole_values = mem_array(n_whole, sizeof(double));
     for (size_t s = 0; s < recipe->n_sources; s++) {
-        for (size_t k = 0; k < n_source; k++) {
-            group->source_values[s * n_source + k] =
-                method_at(recipe->method, METHOD_SOURCE, k)->fallback;
-        }
+        values_default(method, METHOD_SOURCE, group->source_values + s * n_source);
     }
-    for (size_t k = 0; k < n_whole; k++) {
-        group->whole_values[k] = method_at(recipe->method, METHOD_WHOLE, k)->fallback;
-    }
+    values_default(method, METHOD_WHOLE, group->whole_values);
     return group;
 }
 
@@ -142,6 +159,7 @@ void recipe_init(struct recipe *out, const struct method *method, enum recipe_dt
                  uint64_t seed, uint32_t n_layers, const char *const *sources, size_t n_sources,
                  const char *base)
 {
+    assert(seed <= RECIPE_SEED_MAX && n_layers >= 1 && n_layers <= RECIPE_LAYERS_MAX);
     *out = (struct recipe){.method = method,
                            .dtype = dtype,
                            .seed = seed,
@@ -152,7 +170,7 @@ void recipe_init(struct recipe *out, const struct method *method, enum recipe_dt
         assert(digest_is_hex(sources[s]));
         memcpy(out->sources[s], sources[s], DIGEST_HEX);
     }
-    if (base != NULL) {
+    if (base != NULL && method->needs_base) {
         assert(digest_is_hex(base));
         memcpy(out->base, base, DIGEST_HEX);
     }
@@ -221,9 +239,6 @@ void recipe_identity(const struct recipe *recipe, char out[DIGEST_HEX])
 
 static int value_check(const struct method_parameter *parameter, double value, struct err *err)
 {
-    if (!isfinite(value)) {
-        return err_set(err, ERR_FORMAT, "%s: not a finite number", parameter->name);
-    }
     if (value < parameter->lower || value > parameter->upper) {
         return err_set(err, ERR_LIMIT, "%s: %g is outside [%g, %g]", parameter->name, value,
                        parameter->lower, parameter->upper);
@@ -234,6 +249,7 @@ static int value_check(const struct method_parameter *parameter, double value, s
     return 0;
 }
 
+/* Every parameter of the scope, and no other key. values [method_count(method, scope)]. */
 static int values_parse(const struct method *method, enum method_scope scope, const json_t *doc,
                         double *values, struct err *err)
 {
@@ -244,6 +260,7 @@ static int values_parse(const struct method *method, enum method_scope scope, co
         names[k] = method_at(method, scope, k)->name;
     }
     int rc = doc_only(doc, names, n, err);
+
     for (size_t k = 0; k < n && rc == 0; k++) {
         rc = doc_number(doc, names[k], &values[k], err);
         if (rc == 0) {
@@ -253,111 +270,155 @@ static int values_parse(const struct method *method, enum method_scope scope, co
     return rc;
 }
 
-static int layers_parse(const struct recipe *recipe, const json_t *layers, uint32_t *first,
-                        uint32_t *end, struct err *err)
+static int component_parse(const json_t *group, const char **out, struct err *err)
 {
-    json_int_t a = json_integer_value(json_array_get(layers, 0));
-    json_int_t b = json_integer_value(json_array_get(layers, 1));
+    const char *component;
+    int rc = doc_text(group, "component", &component, err);
 
-    if (json_array_size(layers) != 2 || !json_is_integer(json_array_get(layers, 0)) ||
-        !json_is_integer(json_array_get(layers, 1))) {
+    if (rc != 0) {
+        return rc;
+    }
+    if (strlen(component) > RECIPE_COMPONENT_MAX) {
+        return err_set(err, ERR_LIMIT, "component: longer than %d bytes", RECIPE_COMPONENT_MAX);
+    }
+    if (!recipe_component_known(component)) {
+        const char *near = recipe_component_nearest(component);
+
+        return err_set(err, ERR_FORMAT, "component: no component '%s'%s%s", component,
+                       near != NULL ? "; did you mean " : "", near != NULL ? near : "");
+    }
+    *out = component;
+    return 0;
+}
+
+static int layers_parse(const json_t *group, uint32_t n_layers, uint32_t *first, uint32_t *end,
+                        struct err *err)
+{
+    json_t *layers;
+    int rc = doc_array(group, "layers", &layers, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    const json_t *a = json_array_get(layers, 0);
+    const json_t *b = json_array_get(layers, 1);
+
+    if (json_array_size(layers) != 2 || !json_is_integer(a) || !json_is_integer(b)) {
         return err_set(err, ERR_FORMAT, "layers: expected [first, end]");
     }
-    if (a < 0 || a >= b || b > (json_int_t)recipe->n_layers) {
-        return err_set(err, ERR_LIMIT, "layers: [%lld, %lld] is not within the %u layers",
-                       (long long)a, (long long)b, recipe->n_layers);
+    json_int_t from = json_integer_value(a);
+    json_int_t to = json_integer_value(b);
+
+    if (from < 0 || from >= to || to > (json_int_t)n_layers) {
+        return err_set(err, ERR_LIMIT,
+                       "layers: [%" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
+                       "] is no range within %u layers",
+                       from, to, n_layers);
     }
-    *first = (uint32_t)a;
-    *end = (uint32_t)b;
+    *first = (uint32_t)from;
+    *end = (uint32_t)to;
+    return 0;
+}
+
+static int source_values_parse(const struct recipe *recipe, const json_t *sources,
+                               struct recipe_group *group, struct err *err)
+{
+    size_t n_source = method_count(recipe->method, METHOD_SOURCE);
+
+    if (json_array_size(sources) != recipe->n_sources) {
+        return err_set(err, ERR_FORMAT, "sources: %zu entries for %zu sources",
+                       json_array_size(sources), recipe->n_sources);
+    }
+    for (size_t s = 0; s < recipe->n_sources; s++) {
+        int rc = values_parse(recipe->method, METHOD_SOURCE, json_array_get(sources, s),
+                              group->source_values + s * n_source, err);
+
+        if (rc != 0) {
+            return place_within(err, "sources[%zu]", s);
+        }
+    }
     return 0;
 }
 
 static int group_parse(struct recipe *recipe, const json_t *doc, struct err *err)
 {
     static const char *const known[] = {"component", "layers", "parameters", "sources"};
-    const char *component;
+    const char *component = NULL;
     uint32_t first = 0;
     uint32_t end = 0;
-    json_t *layers;
     json_t *parameters;
     json_t *sources;
     int rc;
 
-    if ((rc = doc_only(doc, known, 4, err)) != 0 ||
-        (rc = doc_text(doc, "component", &component, err)) != 0 ||
-        (rc = doc_array(doc, "layers", &layers, err)) != 0 ||
+    if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
+        (rc = component_parse(doc, &component, err)) != 0 ||
+        (rc = layers_parse(doc, recipe->n_layers, &first, &end, err)) != 0 ||
         (rc = doc_object(doc, "parameters", &parameters, err)) != 0 ||
-        (rc = doc_array(doc, "sources", &sources, err)) != 0 ||
-        (rc = layers_parse(recipe, layers, &first, &end, err)) != 0) {
+        (rc = doc_array(doc, "sources", &sources, err)) != 0) {
         return rc;
     }
-    if (!recipe_component_known(component) || strlen(component) > COMPONENT_MAX) {
-        return err_set(err, ERR_FORMAT, "component: no such component '%.*s'", COMPONENT_MAX,
-                       component);
-    }
-    if (json_array_size(sources) != recipe->n_sources) {
-        return err_set(err, ERR_FORMAT, "sources: %zu entries for %zu sources",
-                       json_array_size(sources), recipe->n_sources);
-    }
     struct recipe_group *group = recipe_add_group(recipe, component, first, end);
-    rc = values_parse(recipe->method, METHOD_WHOLE, parameters, group->whole_values, err);
-    for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
-        rc = values_parse(recipe->method, METHOD_SOURCE, json_array_get(sources, s),
-                          group->source_values + s * method_count(recipe->method, METHOD_SOURCE),
-                          err);
-        if (rc != 0) {
-            rc = err_wrap(err, "source %zu", s);
-        }
+
+    if (values_parse(recipe->method, METHOD_WHOLE, parameters, group->whole_values, err) != 0) {
+        return place_within(err, "parameters");
     }
-    return rc;
+    return source_values_parse(recipe, sources, group, err);
 }
 
-/* Every layer must end in a group that takes any tensor. */
+/* Each layer needs a group that takes any tensor: which tensors there are is not known here. */
 static int check_cover(const struct recipe *recipe, struct err *err)
 {
-    for (uint32_t layer = 0; layer < recipe->n_layers; layer++) {
-        bool covered = false;
+    bool covered[RECIPE_LAYERS_MAX] = {false};
 
-        for (size_t g = 0; g < recipe->n_groups; g++) {
-            const struct recipe_group *group = &recipe->groups[g];
-            bool any =
-                strcmp(group->component, "all") == 0 || strcmp(group->component, "rest") == 0;
+    for (size_t g = 0; g < recipe->n_groups; g++) {
+        const struct recipe_group *group = &recipe->groups[g];
 
-            covered |= any && layer >= group->first && layer < group->end;
-        }
-        if (!covered) {
-            return err_set(err, ERR_FORMAT, "groups: none takes every tensor of layer %u", layer);
+        if (recipe_component_whole(group->component)) {
+            memset(covered + group->first, true, group->end - group->first);
         }
     }
-    return 0;
+    const bool *gap = memchr(covered, false, recipe->n_layers);
+
+    return gap == NULL ? 0
+                       : err_set(err, ERR_FORMAT, "groups: none takes every tensor of layer %td",
+                                 gap - covered);
 }
 
-static int groups_parse(struct recipe *recipe, const json_t *groups, struct err *err)
+static int groups_parse(struct recipe *recipe, const json_t *doc, struct err *err)
 {
+    json_t *groups;
+    int rc = doc_array(doc, "groups", &groups, err);
+
+    if (rc != 0) {
+        return rc;
+    }
     size_t n = json_array_size(groups);
 
     if (n == 0 || n > RECIPE_GROUPS_MAX) {
         return err_set(err, ERR_LIMIT, "groups: %zu, expected 1 to %d", n, RECIPE_GROUPS_MAX);
     }
     for (size_t g = 0; g < n; g++) {
-        int rc = group_parse(recipe, json_array_get(groups, g), err);
-
-        if (rc != 0) {
-            return err_wrap(err, "groups[%zu]", g);
+        if (group_parse(recipe, json_array_get(groups, g), err) != 0) {
+            return place_within(err, "groups[%zu]", g);
         }
     }
     return check_cover(recipe, err);
 }
 
-static int sources_parse(struct recipe *recipe, const json_t *sources, const json_t *base,
-                         struct err *err)
+static int sources_parse(struct recipe *recipe, const json_t *doc, struct err *err)
 {
+    const struct method *method = recipe->method;
+    json_t *sources;
+    int rc = doc_array(doc, "sources", &sources, err);
+
+    if (rc != 0) {
+        return rc;
+    }
     size_t n = json_array_size(sources);
 
-    if (n < recipe->method->sources_min || n > recipe->method->sources_max) {
-        return err_set(err, ERR_LIMIT, "sources: %s takes %zu to %zu, got %zu",
-                       recipe->method->name, recipe->method->sources_min,
-                       recipe->method->sources_max, n);
+    if (n < method->sources_min || n > method->sources_max) {
+        return err_set(err, ERR_LIMIT, "sources: %s takes %zu to %zu, got %zu", method->name,
+                       method->sources_min, method->sources_max, n);
     }
     recipe->sources = mem_array(n, DIGEST_HEX);
     recipe->n_sources = n;
@@ -365,24 +426,34 @@ static int sources_parse(struct recipe *recipe, const json_t *sources, const jso
         const char *digest = json_string_value(json_array_get(sources, s));
 
         if (digest == NULL || !digest_is_hex(digest)) {
-            return err_set(err, ERR_FORMAT, "sources[%zu]: not 64 hex digits", s);
+            return err_set(err, ERR_FORMAT, "sources[%zu]: expected 64 hex digits", s);
         }
         memcpy(recipe->sources[s], digest, DIGEST_HEX);
     }
-    if (json_is_null(base)) {
-        return recipe->method->needs_base
-                   ? err_set(err, ERR_MISSING, "base: %s needs one", recipe->method->name)
-                   : 0;
-    }
+    return 0;
+}
+
+/* A digest when the method has a base, else null. */
+static int base_parse(struct recipe *recipe, const json_t *doc, struct err *err)
+{
+    const struct method *method = recipe->method;
+    const json_t *base = json_object_get(doc, "base");
     const char *digest = json_string_value(base);
+
+    if (base == NULL) {
+        return err_set(err, ERR_MISSING, "base: missing");
+    }
+    if (!method->needs_base) {
+        return json_is_null(base) ? 0 : err_set(err, ERR_FORMAT, "base: %s has none", method->name);
+    }
     if (digest == NULL || !digest_is_hex(digest)) {
-        return err_set(err, ERR_FORMAT, "base: not 64 hex digits");
+        return err_set(err, ERR_FORMAT, "base: %s needs one, as 64 hex digits", method->name);
     }
     memcpy(recipe->base, digest, DIGEST_HEX);
     return 0;
 }
 
-static int parse_doc(struct recipe *out, const json_t *doc, struct err *err)
+static int head_parse(struct recipe *recipe, const json_t *doc, struct err *err)
 {
     static const char *const known[] = {"recipe", "method",  "dtype", "seed",
                                         "layers", "sources", "base",  "groups"};
@@ -391,26 +462,25 @@ static int parse_doc(struct recipe *out, const json_t *doc, struct err *err)
     int64_t version;
     int64_t seed;
     int64_t layers;
-    json_t *sources;
-    json_t *groups;
     int rc;
 
-    if ((rc = doc_only(doc, known, sizeof(known) / sizeof(known[0]), err)) != 0 ||
+    if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
         (rc = doc_integer(doc, "recipe", RECIPE_VERSION, RECIPE_VERSION, &version, err)) != 0 ||
-        (rc = doc_text(doc, "method", &method, err)) != 0 ||
-        (rc = doc_text(doc, "dtype", &dtype, err)) != 0 ||
-        (rc = doc_integer(doc, "seed", 0, INT64_MAX, &seed, err)) != 0 ||
+        (rc = doc_integer(doc, "seed", 0, RECIPE_SEED_MAX, &seed, err)) != 0 ||
         (rc = doc_integer(doc, "layers", 1, RECIPE_LAYERS_MAX, &layers, err)) != 0 ||
-        (rc = doc_array(doc, "sources", &sources, err)) != 0 ||
-        (rc = doc_array(doc, "groups", &groups, err)) != 0 ||
-        (rc = method_find(&out->method, method, err)) != 0 ||
-        (rc = recipe_dtype_parse(&out->dtype, dtype, err)) != 0) {
+        (rc = doc_text(doc, "method", &method, err)) != 0 ||
+        (rc = doc_text(doc, "dtype", &dtype, err)) != 0) {
         return rc;
     }
-    out->seed = (uint64_t)seed;
-    out->n_layers = (uint32_t)layers;
-    rc = sources_parse(out, sources, json_object_get(doc, "base"), err);
-    return rc != 0 ? rc : groups_parse(out, groups, err);
+    if (method_find(&recipe->method, method, err) != 0) {
+        return err_wrap(err, "method");
+    }
+    if (recipe_dtype_parse(&recipe->dtype, dtype, err) != 0) {
+        return err_wrap(err, "dtype");
+    }
+    recipe->seed = (uint64_t)seed;
+    recipe->n_layers = (uint32_t)layers;
+    return 0;
 }
 
 int recipe_parse(struct recipe *out, const char *bytes, size_t size, struct err *err)
@@ -423,14 +493,15 @@ int recipe_parse(struct recipe *out, const char *bytes, size_t size, struct err 
         return err_set(err, ERR_LIMIT, "recipe: %zu bytes are more than %zu", size,
                        RECIPE_SIZE_MAX);
     }
-    rc = doc_parse(&doc, bytes, size, err);
-    if (rc == 0) {
-        rc = parse_doc(&made, doc, err);
+    if ((rc = doc_parse(&doc, bytes, size, err)) != 0 || (rc = head_parse(&made, doc, err)) != 0 ||
+        (rc = sources_parse(&made, doc, err)) != 0 || (rc = base_parse(&made, doc, err)) != 0 ||
+        (rc = groups_parse(&made, doc, err)) != 0) {
+        goto out;
     }
-    if (rc == 0) {
-        *out = made;
-        made = (struct recipe){0}; /* handed over */
-    }
+    *out = made;
+    made = (struct recipe){0}; /* handed over */
+
+out:
     recipe_release(&made);
     json_decref(doc);
     return rc;
@@ -442,6 +513,7 @@ int recipe_copy(struct recipe *out, const struct recipe *recipe, struct err *err
 
     recipe_print(&text, recipe);
     int rc = recipe_parse(out, text_get(&text), text.size, err);
+
     text_release(&text);
     return rc;
 }
@@ -452,16 +524,17 @@ static const char *const dtype_names[] = {"float32", "float16", "bfloat16"};
 
 const char *recipe_dtype_name(enum recipe_dtype dtype)
 {
+    assert(dtype < COUNT(dtype_names));
     return dtype_names[dtype];
 }
 
 int recipe_dtype_parse(enum recipe_dtype *out, const char *name, struct err *err)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < COUNT(dtype_names); i++) {
         if (strcmp(dtype_names[i], name) == 0) {
             *out = (enum recipe_dtype)i;
             return 0;
         }
     }
-    return err_set(err, ERR_FORMAT, "dtype: no such type '%s'; float32, float16 or bfloat16", name);
+    return err_set(err, ERR_FORMAT, "no type '%s'; float32, float16 or bfloat16", name);
 }

@@ -32,6 +32,9 @@
 #define RECIPE_SIZE_MAX ((size_t)1 << 20)
 #define RECIPE_GROUPS_MAX 4096
 #define RECIPE_LAYERS_MAX 4096
+#define RECIPE_SEED_MAX INT64_MAX /* what a JSON integer holds */
+#define RECIPE_COMPONENT_MAX 128  /* bytes of a component's text */
+#define RECIPE_FILTER "filter:"
 
 /* The type weights are rounded to before they are measured and written. */
 enum recipe_dtype { RECIPE_FLOAT32, RECIPE_FLOAT16, RECIPE_BFLOAT16 };
@@ -46,7 +49,7 @@ struct recipe_group {
 struct recipe {
     const struct method *method;
     enum recipe_dtype dtype;
-    uint64_t seed;               /* of random masks */
+    uint64_t seed;               /* of random masks, at most RECIPE_SEED_MAX */
     uint32_t n_layers;           /* layers of every source */
     size_t n_sources;            /* S */
     char (*sources)[DIGEST_HEX]; /* [S], the base not counted */
@@ -58,7 +61,7 @@ struct recipe {
 void recipe_release(struct recipe *recipe);
 
 /* A recipe with one group ("all", every layer) whose parameters are the method's defaults. sources
- * are copied; base may be NULL. */
+ * are copied; base may be NULL and is left out where the method has none. */
 void recipe_init(struct recipe *out, const struct method *method, enum recipe_dtype dtype,
                  uint64_t seed, uint32_t n_layers, const char *const *sources, size_t n_sources,
                  const char *base);
@@ -98,6 +101,10 @@ const struct recipe_group *recipe_group_of(const struct recipe *recipe, const ch
 int recipe_component_matches(const char *component, const char *tensor, enum recipe_component kind);
 /* True for the component names above and "filter:TEXT". */
 bool recipe_component_known(const char *component);
+/* True for all and rest, which take in any tensor. */
+bool recipe_component_whole(const char *component);
+/* The component name nearest to a word that is none, or NULL. */
+const char *recipe_component_nearest(const char *word);
 
 const char *recipe_dtype_name(enum recipe_dtype dtype); /* "float32", "float16", "bfloat16" */
 int recipe_dtype_parse(enum recipe_dtype *out, const char *name, struct err *err);

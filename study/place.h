@@ -1,0 +1,20 @@
+/*
+ * place.h - where in a document an error is.
+ *
+ * The getters of base/doc.h begin their line with the key at fault. Each mapping around it puts its
+ * own name in front, so that the person who wrote the file reads one path from its top:
+ *
+ *   "weight: expected a number, got a text"
+ *   "sources[1].weight: expected a number, got a text"
+ *   "groups[0].sources[1].weight: expected a number, got a text"
+ */
+#ifndef STUDY_PLACE_H
+#define STUDY_PLACE_H
+
+#include "base/err.h"
+
+/* Put the name of the mapping or entry around ("merge", "tasks[3]") in front of the key that err's
+ * line begins with. Returns the code that err already holds. */
+int place_within(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
