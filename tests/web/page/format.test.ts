@@ -18,7 +18,7 @@ const best = { candidate: 9, generation: 2, label: "", recipe: "", value: 0.613 
 
 test("shares of documents read as percentages, other metrics as numbers", () => {
   assert.equal(format.value(0.613, true), "61.3\u00a0%");
-  assert.equal(format.value(-1.23456, false), "-1.2346");
+  assert.equal(format.value(-1.23456, false), "−1.2346");
   assert.equal(format.value(null, true), "–");
   assert.equal(format.value(Number.NaN, true), "–");
   assert.equal(format.isShare(share), true);

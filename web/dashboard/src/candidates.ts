@@ -188,7 +188,7 @@ export function candidatesView(nameOf: (digest: string) => string): {
       "table",
       { class: "plain" },
       el("caption", {}, "Scores"),
-      el("thead", {}, el("tr", {}, ...["Task", "Documents", "Metric", "Value", "Standard error"].map((name) => el("th", { scope: "col" }, name)))),
+      el("thead", {}, el("tr", {}, ...["Task", "Documents", "Metric", "Value", "Standard error"].map((name, i) => el("th", { scope: "col", class: i > 2 ? "numeric" : "" }, name)))),
       el(
         "tbody",
         {},
@@ -233,7 +233,7 @@ export function candidatesView(nameOf: (digest: string) => string): {
               "tr",
               {},
               el("th", { scope: "row" }, row.source),
-              ...row.values.map((x) => el("td", { class: "numeric" }, x === null ? "–" : x.toFixed(4))),
+              ...row.values.map((x) => el("td", { class: "numeric" }, x === null ? "–" : format.value(x, false))),
             ),
           ),
         ),
@@ -251,7 +251,7 @@ export function candidatesView(nameOf: (digest: string) => string): {
   function two(a: Candidate, b: Candidate): HTMLElement {
     const left = flatten(a.recipe, nameOf);
     const right = flatten(b.recipe, nameOf);
-    const text = (x: number | string | null) => (x === null ? "–" : typeof x === "number" ? x.toFixed(4) : x);
+    const text = (x: number | string | null) => (x === null ? "–" : typeof x === "number" ? format.value(x, false) : x);
     const differences = diff(left, right);
     const change =
       a.value === null || b.value === null ? "" : `: ${format.value(a.value, share)} and ${format.value(b.value, share)}, ${format.difference(b.value - a.value, share)}`;

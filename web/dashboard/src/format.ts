@@ -13,7 +13,8 @@ export function value(x: number | null | undefined, share: boolean): string {
   if (x === null || x === undefined || !Number.isFinite(x)) {
     return "–";
   }
-  return share ? `${(100 * x).toFixed(1)}\u00a0%` : x.toFixed(4);
+  const text = share ? `${(100 * x).toFixed(1)}\u00a0%` : x.toFixed(4);
+  return text.replace("-", "−");
 }
 
 // Of two values: "+6.1" points of a share, or a plain signed number.
