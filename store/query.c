@@ -14,14 +14,11 @@
 #include "base/doc.h"
 #include "store/store_internal.h"
 
-static int fail(struct store *store, struct err *err)
-{
-    return err_set(err, ERR_IO, "database: %s", sqlite3_errmsg(store->db));
-}
-
 int query_begin(struct store *store, struct err *err)
 {
-    return sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(store, err);
+    return sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK
+               ? 0
+               : store_trouble(store, err);
 }
 
 void query_end(struct store *store)
@@ -35,7 +32,7 @@ static int prepare(sqlite3_stmt **out, struct store *store, struct err *err, con
                    const char *types, va_list parameters)
 {
     if (sqlite3_prepare_v2(store->db, sql, -1, out, NULL) != SQLITE_OK) {
-        return fail(store, err);
+        return store_trouble(store, err);
     }
     for (int i = 1; types[i - 1] != '\0'; i++) {
         int status =
@@ -119,7 +116,7 @@ static int collect(json_t **out, struct store *store, sqlite3_stmt *statement, s
     }
     if (status != SQLITE_DONE && status != SQLITE_ROW) {
         json_decref(rows);
-        return fail(store, err);
+        return store_trouble(store, err);
     }
     *out = rows;
     return 0;

@@ -109,7 +109,7 @@ static int compare(json_t **out, struct store *store, int64_t ours, const json_t
     bool sound = true;
 
     if (sqlite3_prepare_v2(store->db, two_candidates, -1, &row, NULL) != SQLITE_OK) {
-        return err_set(err, ERR_IO, "database: %s", sqlite3_errmsg(store->db));
+        return store_trouble(store, err);
     }
     sqlite3_bind_int64(row, 1, ours);
     sqlite3_bind_int64(row, 2, json_integer_value(json_object_get(theirs, "candidate")));
@@ -118,7 +118,7 @@ static int compare(json_t **out, struct store *store, int64_t ours, const json_t
     }
     sqlite3_finalize(row);
     if (status != SQLITE_DONE && status != SQLITE_ROW) {
-        return err_set(err, ERR_IO, "database: %s", sqlite3_errmsg(store->db));
+        return store_trouble(store, err);
     }
     double difference = sum.mean / sum.weights;
     double reach = 1.96 * sqrt(sum.square_error) / sum.weights; /* 95 % of a normal distribution */
