@@ -31,6 +31,7 @@ static void reserve(struct text *text, size_t n)
         capacity = capacity <= SIZE_MAX / 2 ? capacity * 2 : needed;
     }
     text->data = mem_resize(text->data, capacity, 1);
+    text->data[text->size] = '\0';
     text->capacity = capacity;
 }
 
