@@ -1,0 +1,272 @@
+/*
+ * attention.c - attention over the stack of a trie's current path.
+ *
+ * The stack of one key/value head, for paths of up to N nodes:
+ *
+ *   keys    [N / 16, K, 16]  blocks of 16 nodes, transposed: one load gives element d of 16 keys,
+ * so scores grow in registers without sums across a register values  [N, K']          K' = K
+ * rounded up to 16, padding zero: one load gives 16 elements of a value
+ *
+ * Up to four queries on one path share every load. Softmax in two passes over a row of scores: the
+ * row is as long as the path, and every sum runs over the path in order of depth.
+ *
+ * The build compiles this file once an instruction set and defines KERNELS_ISA.
+ */
+#include "evaluator/model/attention.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "evaluator/model/lanes.h"
+
+#ifndef KERNELS_ISA
+#define KERNELS_ISA plain
+#endif
+#define KERNELS_PASTE(stem, isa) stem##_##isa
+#define KERNELS_NAME(stem, isa) KERNELS_PASTE(stem, isa)
+
+/* A register's floats, and how many blocks of 16 fit the registers beside four queries. */
+#if defined(__AVX512F__)
+#define WIDTH 16
+#define BLOCKS 4
+#elif defined(__AVX2__)
+#define WIDTH 8
+#define BLOCKS 1
+#else
+#define WIDTH 4
+#define BLOCKS 1
+#endif
+#define PARTS (LANES / WIDTH)
+#define QUERIES ATTENTION_QUERIES
+
+typedef float vector __attribute__((vector_size(WIDTH * sizeof(float))));
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* One head of keys and values, and the rows of scores. */
+struct head {
+    float *keys, *values;
+    size_t K, value_width;
+    float *scores; /* [QUERIES, score_stride] */
+    size_t score_stride;
+    float scale;
+};
+
+static ALWAYS_INLINE vector load(const float *from)
+{
+    vector loaded;
+
+    memcpy(&loaded, from, sizeof(loaded));
+    return loaded;
+}
+
+static ALWAYS_INLINE void store(float *to, vector value)
+{
+    memcpy(to, &value, sizeof(value));
+}
+
+/* Scores of Q queries with the keys of B blocks from `block` on. */
+static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, size_t q_stride,
+                                       size_t block, const size_t Q, const size_t B)
+{
+    vector sum[QUERIES][BLOCKS * PARTS] = {0};
+    const float *keys = head->keys + block * head->K * LANES;
+
+    for (size_t d = 0; d < head->K; d++) {
+        for (size_t b = 0; b < B; b++) {
+            for (size_t p = 0; p < PARTS; p++) {
+                vector key = load(keys + (b * head->K + d) * LANES + p * WIDTH);
+
+                for (size_t i = 0; i < Q; i++) {
+                    sum[i][b * PARTS + p] += q[i * q_stride + d] * key;
+                }
+            }
+        }
+    }
+    for (size_t i = 0; i < Q; i++) {
+        for (size_t p = 0; p < B * PARTS; p++) {
+            store(head->scores + i * head->score_stride + block * LANES + p * WIDTH, sum[i][p]);
+        }
+    }
+}
+
+static ALWAYS_INLINE void score_path(const struct head *head, const float *q, size_t q_stride,
+                                     size_t n_blocks, const size_t Q)
+{
+    size_t block = 0;
+
+    for (; block + BLOCKS <= n_blocks; block += BLOCKS) {
+        score_blocks(head, q, q_stride, block, Q, BLOCKS);
+    }
+    for (; block < n_blocks; block++) {
+        score_blocks(head, q, q_stride, block, Q, 1);
+    }
+}
+
+/* Scores [n_blocks, 16], of which the first n count, become exp(scale * (score - largest)), the
+ * others zero. Returns the sum. */
+static float exponentials(float *scores, size_t n, size_t n_blocks, float scale)
+{
+    float largest_lane[LANES];
+    float sum_lane[LANES] = {0};
+
+    for (size_t j = n; j < n_blocks * LANES; j++) {
+        scores[j] = -INFINITY;
+    }
+    memcpy(largest_lane, scores, sizeof(largest_lane));
+    for (size_t j = LANES; j < n_blocks * LANES; j += LANES) {
+        for (size_t i = 0; i < LANES; i++) {
+            largest_lane[i] = lanes_larger(scores[j + i], largest_lane[i]);
+        }
+    }
+    float largest = lanes_largest(largest_lane);
+    for (size_t j = 0; j < n_blocks * LANES; j += LANES) {
+        for (size_t i = 0; i < LANES; i++) {
+            float e = lanes_exp((scores[j + i] - largest) * scale);
+
+            scores[j + i] = e;
+            sum_lane[i] += e;
+        }
+    }
+    return lanes_sum(sum_lane);
+}
+
+/* out = (sum over n nodes of weight * value) / divisor, for Q queries and B * 16 elements of the
+ * values from `at` on; only the first K elements are written. */
+static ALWAYS_INLINE void mix_blocks(float *out, size_t out_stride, const struct head *head,
+                                     const float *divisors, size_t n, size_t at, const size_t Q,
+                                     const size_t B)
+{
+    vector sum[QUERIES][BLOCKS * PARTS] = {0};
+
+    for (size_t j = 0; j < n; j++) {
+        for (size_t p = 0; p < B * PARTS; p++) {
+            vector value = load(head->values + j * head->value_width + at + p * WIDTH);
+
+            for (size_t i = 0; i < Q; i++) {
+                sum[i][p] += head->scores[i * head->score_stride + j] * value;
+            }
+        }
+    }
+    size_t wanted = head->K - at < B * LANES ? head->K - at : B * LANES;
+    for (size_t i = 0; i < Q; i++) {
+        float row[BLOCKS * LANES];
+
+        for (size_t p = 0; p < B * PARTS; p++) {
+            store(row + p * WIDTH, sum[i][p] / divisors[i]);
+        }
+        memcpy(out + i * out_stride + at, row, wanted * sizeof(float));
+    }
+}
+
+static ALWAYS_INLINE void mix_values(float *out, size_t out_stride, const struct head *head,
+                                     const float *divisors, size_t n, const size_t Q)
+{
+    size_t at = 0;
+
+    for (; at + BLOCKS * LANES <= head->value_width; at += BLOCKS * LANES) {
+        mix_blocks(out, out_stride, head, divisors, n, at, Q, BLOCKS);
+    }
+    for (; at < head->value_width; at += LANES) {
+        mix_blocks(out, out_stride, head, divisors, n, at, Q, 1);
+    }
+}
+
+/* Q queries at depths depth, depth + 1, ... of one path. Those before the last also meet keys below
+ * themselves; their weights there are zero, and adding zero changes no sum. */
+static ALWAYS_INLINE void attend_queries(float *out, size_t out_stride, const float *q,
+                                         size_t q_stride, const struct head *head, size_t depth,
+                                         const size_t Q)
+{
+    size_t n = depth + Q;
+    size_t n_blocks = (n + LANES - 1) / LANES;
+    float divisors[QUERIES];
+
+    score_path(head, q, q_stride, n_blocks, Q);
+    for (size_t i = 0; i < Q; i++) {
+        divisors[i] = exponentials(head->scores + i * head->score_stride, depth + i + 1, n_blocks,
+                                   head->scale);
+    }
+    mix_values(out, out_stride, head, divisors, n, Q);
+}
+
+/* n queries on one path, four at a time. */
+static void attend_path(float *out, size_t out_stride, const float *q, size_t q_stride,
+                        const struct head *head, size_t depth, size_t n)
+{
+    while (n >= QUERIES) {
+        attend_queries(out, out_stride, q, q_stride, head, depth, QUERIES);
+        out += QUERIES * out_stride;
+        q += QUERIES * q_stride;
+        depth += QUERIES;
+        n -= QUERIES;
+    }
+    if (n == 3) {
+        attend_queries(out, out_stride, q, q_stride, head, depth, 3);
+    } else if (n == 2) {
+        attend_queries(out, out_stride, q, q_stride, head, depth, 2);
+    } else if (n == 1) {
+        attend_queries(out, out_stride, q, q_stride, head, depth, 1);
+    }
+}
+
+/* Write the keys and values of n nodes at depth, depth + 1, ... */
+static void push(const struct head *head, const float *keys, const float *values, size_t stride,
+                 size_t depth, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t at = depth + i;
+        float *column = head->keys + at / LANES * head->K * LANES + at % LANES;
+
+        for (size_t d = 0; d < head->K; d++) {
+            column[d * LANES] = keys[i * stride + d];
+        }
+        memcpy(head->values + at * head->value_width, values + i * stride, head->K * sizeof(float));
+    }
+}
+
+static size_t path_length(const uint32_t *depths, size_t n)
+{
+    size_t length = 1;
+
+    while (length < n && depths[length] == depths[length - 1] + 1) {
+        length++;
+    }
+    return length;
+}
+
+static void attend(float *out, const float *qkv, const uint32_t *depths, size_t T,
+                   const struct attention_shape *shape, float *stack, float *scratch)
+{
+    const size_t K = shape->head_width;
+    const size_t q_width = shape->n_heads * K;
+    const size_t kv_width = shape->n_kv_heads * K;
+    const size_t stride = q_width + 2 * kv_width;
+    const size_t share = shape->n_heads / shape->n_kv_heads;
+    const size_t depth_room = (shape->depth_max + LANES - 1) / LANES * LANES;
+    const size_t value_width = (K + LANES - 1) / LANES * LANES;
+    const size_t head_floats = depth_room * (K + value_width);
+
+    for (size_t t = 0, n; t < T; t += n) {
+        n = path_length(depths + t, T - t);
+        for (size_t g = 0; g < shape->n_kv_heads; g++) {
+            const struct head head = {.keys = stack + g * head_floats,
+                                      .values = stack + g * head_floats + depth_room * K,
+                                      .K = K,
+                                      .value_width = value_width,
+                                      .scores = scratch,
+                                      .score_stride = depth_room,
+                                      .scale = shape->scale};
+            const float *key = qkv + t * stride + q_width + g * K;
+
+            push(&head, key, key + kv_width, stride, depths[t], n);
+            for (size_t h = g * share; h < (g + 1) * share; h++) {
+                attend_path(out + t * q_width + h * K, q_width, qkv + t * stride + h * K, stride,
+                            &head, depths[t], n);
+            }
+        }
+    }
+}
+
+extern const struct attention KERNELS_NAME(attention, KERNELS_ISA);
+const struct attention KERNELS_NAME(attention, KERNELS_ISA) = {.attend = attend};

@@ -1,0 +1,581 @@
+/*
+ * forward.c - the forward pass over a trie of token prefixes.
+ *
+ *   for each batch of nodes, depth first
+ *     x = embeddings                                           x [N, D]
+ *     for each layer, by chunks of GEMM_CHUNK nodes
+ *       norm; q k v in one product; rotary
+ *       attention to the stack of the current path (attention.h); x += O
+ *       norm; gate and up in one product; silu; x += down
+ *     at scored nodes: final norm, logits by panels, running maximum and sum
+ *
+ * All chunks of a batch go through a layer before any goes through the next, so a layer's weights
+ * stay in cache over them. A chunk's buffers are a few hundred rows and stay there too. Batches
+ * bound the residual stream x, the only buffer as long as the trie; with more than one batch each
+ * layer keeps a stack of its own until the next batch goes on with it, else all share one.
+ *
+ * Letters of shapes: D width, Q = H K query heads, E = G K key/value heads, F MLP width, V
+ * vocabulary.
+ */
+#include "evaluator/model/forward.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "evaluator/model/attention.h"
+#include "evaluator/model/gemm.h"
+#include "evaluator/model/kernels.h"
+#include "evaluator/model/rotary.h"
+
+/* Columns of the vocabulary at a time: a chunk's logits then take 2 MB, inside the second-level
+ * cache, and a panel's weights are read once a chunk. */
+#define PANEL ((size_t)1024)
+
+struct forward {
+    struct config config;
+    const struct kernels *kernels;
+    const struct attention *attention;
+    size_t positions_max;
+    uint64_t positions;
+
+    /* For any trie. */
+    float *chunk;  /* one block of the buffers below, each GEMM_CHUNK rows */
+    float *normed; /* [D] */
+    float *wide;   /* [max(Q + 2 E, 2 F, PANEL)]; q k v, then gate and up, or a panel of logits */
+    float *mixed;  /* [max(Q, F, D)]; attention's output, then the MLP's inside */
+    struct kernels_softmax *softmax; /* [GEMM_CHUNK] */
+
+    /* For the largest trie seen. */
+    size_t rows, depth_max, n_stacks, n_scored, n_targets;
+    struct attention_shape shape;
+    float *x;              /* [rows + GEMM_CHUNK, D]; products run over the last row */
+    float *angles;         /* [depth_max, 2 K] */
+    float *stacks;         /* [n_stacks, attention_stack_floats] */
+    float *scratch;        /* attention's */
+    double *log_sums;      /* [n_scored] ln of the sum of exp over all logits */
+    uint32_t *most_likely; /* [n_scored] */
+    float *target_logits;  /* [n_targets] */
+};
+
+/* Nodes [first, first + n) of a trie. */
+struct stretch {
+    size_t first, n;
+};
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t q_width(const struct config *config)
+{
+    return (size_t)config->n_heads * config->head_width;
+}
+
+static size_t qkv_width(const struct config *config)
+{
+    return q_width(config) + 2 * (size_t)config->n_kv_heads * config->head_width;
+}
+
+/* ---- scratch ---- */
+
+static int take_chunk(struct forward *forward, struct err *err)
+{
+    const struct config *config = &forward->config;
+    size_t d = config->width;
+    size_t f = config->mlp_width;
+    size_t wide = larger(larger(qkv_width(config), 2 * f), PANEL);
+    size_t mixed = larger(larger(q_width(config), f), d);
+    size_t n = (d + wide + mixed) * GEMM_CHUNK;
+
+    forward->chunk = mem_try_block(n, sizeof(float), "activations of a chunk", err);
+    if (forward->chunk == NULL) {
+        return ERR_MEMORY;
+    }
+    memset(forward->chunk, 0, n * sizeof(float));
+    forward->normed = forward->chunk;
+    forward->wide = forward->normed + d * GEMM_CHUNK;
+    forward->mixed = forward->wide + wide * GEMM_CHUNK;
+    forward->softmax = mem_array(GEMM_CHUNK, sizeof(struct kernels_softmax));
+    return 0;
+}
+
+int forward_new(struct forward **out, const struct config *config, size_t positions_max,
+                struct err *err)
+{
+    int rc = config_runnable(config, err);
+
+    if (rc == 0 && config->head_width > KERNELS_HEAD_MAX) {
+        rc = err_set(err, ERR_LIMIT, "attention heads of width %u; %zu is the most",
+                     config->head_width, KERNELS_HEAD_MAX);
+    }
+    if (rc != 0) {
+        return err_wrap(err, "%s", config->architecture);
+    }
+    struct forward *forward = mem_array(1, sizeof(*forward));
+
+    forward->config = *config;
+    forward->kernels = kernels_for(isa_best());
+    forward->attention = attention_for(isa_best());
+    forward->positions_max = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
+    rc = take_chunk(forward, err);
+    if (rc != 0) {
+        forward_free(forward);
+        return rc;
+    }
+    *out = forward;
+    return 0;
+}
+
+static void drop_trie_buffers(struct forward *forward)
+{
+    free(forward->x);
+    free(forward->angles);
+    free(forward->stacks);
+    free(forward->scratch);
+    free(forward->log_sums);
+    free(forward->most_likely);
+    free(forward->target_logits);
+    forward->x = NULL;
+    forward->angles = NULL;
+    forward->stacks = NULL;
+    forward->scratch = NULL;
+    forward->log_sums = NULL;
+    forward->most_likely = NULL;
+    forward->target_logits = NULL;
+    forward->rows = 0;
+}
+
+void forward_free(struct forward *forward)
+{
+    if (forward != NULL) {
+        drop_trie_buffers(forward);
+        free(forward->chunk);
+        free(forward->softmax);
+        free(forward);
+    }
+}
+
+/* [n, m] floats, zero. */
+static float *take_zeroed(size_t n, size_t m, const char *what, struct err *err)
+{
+    size_t n_floats;
+
+    if (!mem_multiply(n, m, &n_floats)) {
+        n_floats = SIZE_MAX; /* refused as too large */
+    }
+    float *block = mem_try_block(n_floats, sizeof(float), what, err);
+    if (block != NULL) {
+        memset(block, 0, n_floats * sizeof(float));
+    }
+    return block;
+}
+
+/* Buffers for the sizes that forward names. */
+static int take_trie_buffers(struct forward *forward, struct err *err)
+{
+    const struct config *config = &forward->config;
+
+    forward->shape =
+        (struct attention_shape){.n_heads = config->n_heads,
+                                 .n_kv_heads = config->n_kv_heads,
+                                 .head_width = config->head_width,
+                                 .depth_max = forward->depth_max,
+                                 .scale = (float)(1.0 / sqrt((double)config->head_width))};
+    forward->x = take_zeroed(forward->rows + GEMM_CHUNK, config->width, "residual stream", err);
+    forward->angles =
+        take_zeroed(forward->depth_max, 2 * (size_t)config->head_width, "rotary angles", err);
+    forward->stacks = take_zeroed(forward->n_stacks, attention_stack_floats(&forward->shape),
+                                  "keys and values", err);
+    forward->scratch =
+        take_zeroed(attention_scratch_floats(&forward->shape), 1, "attention scores", err);
+    forward->log_sums = mem_try(forward->n_scored, sizeof(double), "scores", err);
+    forward->most_likely = mem_try(forward->n_scored, sizeof(uint32_t), "scores", err);
+    forward->target_logits = mem_try(forward->n_targets, sizeof(float), "scores", err);
+    if (forward->x == NULL || forward->angles == NULL || forward->stacks == NULL ||
+        forward->scratch == NULL || forward->log_sums == NULL || forward->most_likely == NULL ||
+        forward->target_logits == NULL) {
+        drop_trie_buffers(forward);
+        return ERR_MEMORY;
+    }
+    rotary_angles(forward->angles, config, forward->depth_max);
+    return 0;
+}
+
+/* Make every buffer large enough for this trie. */
+static int fit(struct forward *forward, const struct trie_nodes *nodes, struct err *err)
+{
+    size_t rows = smaller(nodes->n, forward->positions_max);
+    size_t n_stacks = nodes->n > forward->positions_max ? forward->config.n_layers : 1;
+
+    if (forward->rows > 0 && rows <= forward->rows && nodes->depth_max <= forward->depth_max &&
+        n_stacks <= forward->n_stacks && nodes->n_scored <= forward->n_scored &&
+        nodes->n_targets <= forward->n_targets) {
+        return 0;
+    }
+    drop_trie_buffers(forward);
+    forward->rows = larger(larger(rows, forward->rows), 1);
+    forward->depth_max = larger(larger(nodes->depth_max, forward->depth_max), 1);
+    forward->n_stacks = larger(n_stacks, forward->n_stacks);
+    forward->n_scored = larger(nodes->n_scored, forward->n_scored);
+    forward->n_targets = larger(nodes->n_targets, forward->n_targets);
+    return take_trie_buffers(forward, err);
+}
+
+/* ---- a layer ---- */
+
+static void embed(struct forward *forward, const struct weights *weights,
+                  const struct trie_nodes *nodes, struct stretch batch)
+{
+    size_t d = forward->config.width;
+
+    for (size_t i = 0; i < batch.n; i++) {
+        memcpy(forward->x + i * d, weights_embedding(weights) + nodes->tokens[batch.first + i] * d,
+               d * sizeof(float));
+    }
+}
+
+static bool norm(struct forward *forward, const float *x, const float *gain, size_t n)
+{
+    return forward->kernels->rms_norm(forward->normed, x, gain, n, forward->config.width,
+                                      (float)forward->config.norm_eps);
+}
+
+static void bias(const struct forward *forward, float *x, const float *bias_or_null, size_t n,
+                 size_t width)
+{
+    if (bias_or_null != NULL) {
+        forward->kernels->add_bias(x, bias_or_null, n, width);
+    }
+}
+
+/* x [n, D] += O attention(normed). */
+static void attend(struct forward *forward, const struct weights_layer *layer, float *x,
+                   const uint32_t *depths, size_t n, float *stack)
+{
+    const struct config *config = &forward->config;
+    size_t d = config->width;
+    size_t qkv = qkv_width(config);
+
+    gemm(forward->wide, forward->normed, layer->qkv, n, qkv, d);
+    bias(forward, forward->wide, layer->qkv_bias, n, qkv);
+    forward->kernels->rotate(forward->wide, qkv, forward->angles, depths, n,
+                             (size_t)config->n_heads + config->n_kv_heads, config->head_width);
+    forward->attention->attend(forward->mixed, forward->wide, depths, n, &forward->shape, stack,
+                               forward->scratch);
+    gemm_add(x, forward->mixed, layer->o, n, d, q_width(config));
+    bias(forward, x, layer->o_bias, n, d);
+}
+
+/* x [n, D] += down(silu(gate) * up) of normed. */
+static void run_mlp(struct forward *forward, const struct weights_layer *layer, float *x, size_t n)
+{
+    size_t d = forward->config.width;
+    size_t f = forward->config.mlp_width;
+
+    gemm(forward->wide, forward->normed, layer->gate_up, n, 2 * f, d);
+    bias(forward, forward->wide, layer->gate_up_bias, n, 2 * f);
+    forward->kernels->silu_up(forward->mixed, forward->wide, n, f);
+    gemm_add(x, forward->mixed, layer->down, n, d, f);
+    bias(forward, x, layer->down_bias, n, d);
+}
+
+static int not_finite(uint32_t layer, const char *part, struct err *err)
+{
+    return err_set(err, ERR_NUMERIC, "layer %u: %s gave numbers that are not finite", layer, part);
+}
+
+/* A norm meets every number of the stream, so it is where one that is not finite is noticed; what
+ * it got there came from the step before. */
+static int run_layer(struct forward *forward, const struct weights *weights, uint32_t number,
+                     const struct trie_nodes *nodes, struct stretch batch, struct err *err)
+{
+    const struct weights_layer *layer = weights_layer(weights, number);
+    size_t own_stack = forward->n_stacks > 1 ? number : 0;
+    float *stack = forward->stacks + own_stack * attention_stack_floats(&forward->shape);
+
+    for (size_t at = 0; at < batch.n; at += GEMM_CHUNK) {
+        size_t n = smaller(batch.n - at, GEMM_CHUNK);
+        float *x = forward->x + at * forward->config.width;
+
+        if (!norm(forward, x, layer->input_norm, n)) {
+            return number == 0 ? err_set(err, ERR_NUMERIC, "embeddings are not finite")
+                               : not_finite(number - 1, "MLP", err);
+        }
+        attend(forward, layer, x, nodes->depths + batch.first + at, n, stack);
+        if (!norm(forward, x, layer->mlp_norm, n)) {
+            return not_finite(number, "attention", err);
+        }
+        run_mlp(forward, layer, x, n);
+    }
+    return 0;
+}
+
+static int run_layers(struct forward *forward, const struct weights *weights,
+                      const struct trie_nodes *nodes, struct stretch batch, struct err *err)
+{
+    embed(forward, weights, nodes, batch);
+    for (uint32_t layer = 0; layer < forward->config.n_layers; layer++) {
+        int rc = run_layer(forward, weights, layer, nodes, batch, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    forward->positions += batch.n;
+    return 0;
+}
+
+/* ---- logits ---- */
+
+/* normed = final norm of the n scored nodes from `scored` on, which lie in the batch. */
+static int gather(struct forward *forward, const struct weights *weights, const uint32_t *scored,
+                  size_t n, struct stretch batch, struct err *err)
+{
+    size_t d = forward->config.width;
+
+    for (size_t i = 0; i < n; i++) {
+        memcpy(forward->mixed + i * d, forward->x + (scored[i] - batch.first) * d,
+               d * sizeof(float));
+    }
+    if (!norm(forward, forward->mixed, weights_final_norm(weights), n)) {
+        return not_finite(forward->config.n_layers - 1, "MLP", err);
+    }
+    return 0;
+}
+
+/* Columns [column, column + width) of the logits of n gathered rows, into wide. */
+static void make_panel(struct forward *forward, const struct weights *weights, size_t n,
+                       size_t column, size_t width)
+{
+    size_t d = forward->config.width;
+
+    gemm(forward->wide, forward->normed, weights_head(weights) + column * d, n, width, d);
+}
+
+/* Scored nodes [first, first + n) of the trie, gathered; *target is the first target that asks
+ * about them, and moves on. */
+static void score_gathered(struct forward *forward, const struct weights *weights,
+                           const struct trie_nodes *nodes, size_t first, size_t n, size_t *target)
+{
+    size_t vocab = forward->config.vocab;
+    size_t end = *target;
+
+    memset(forward->softmax, 0, n * sizeof(forward->softmax[0]));
+    for (size_t column = 0; column < vocab; column += PANEL) {
+        size_t width = smaller(vocab - column, PANEL);
+
+        make_panel(forward, weights, n, column, width);
+        for (size_t i = 0; i < n; i++) {
+            forward->kernels->softmax_add(&forward->softmax[i], forward->wide + i * width, width,
+                                          (uint32_t)column);
+        }
+        for (end = *target; end < nodes->n_targets; end++) {
+            const struct trie_target *asked = &nodes->targets[end];
+
+            if (asked->scored >= first + n) {
+                break;
+            }
+            if (asked->token >= column && asked->token < column + width) {
+                forward->target_logits[end] =
+                    forward->wide[(asked->scored - first) * width + asked->token - column];
+            }
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct kernels_softmax *softmax = &forward->softmax[i];
+
+        forward->log_sums[first + i] = (double)softmax->largest + log(softmax->sum);
+        forward->most_likely[first + i] = softmax->at;
+    }
+    *target = end;
+}
+
+/* How far into a trie's scored nodes and targets the batches have come. */
+struct progress {
+    size_t scored, target;
+};
+
+static int score_batch(struct forward *forward, const struct weights *weights,
+                       const struct trie_nodes *nodes, struct stretch batch,
+                       struct progress *progress, struct err *err)
+{
+    for (;;) {
+        size_t first = progress->scored;
+        size_t n = 0;
+
+        while (n < GEMM_CHUNK && first + n < nodes->n_scored &&
+               nodes->scored[first + n] < batch.first + batch.n) {
+            n++;
+        }
+        if (n == 0) {
+            return 0;
+        }
+        int rc = gather(forward, weights, nodes->scored + first, n, batch, err);
+        if (rc != 0) {
+            return rc;
+        }
+        score_gathered(forward, weights, nodes, first, n, &progress->target);
+        progress->scored += n;
+    }
+}
+
+/* A logit that is NaN or infinite shows in the sum of its node, minus infinity only in itself. */
+static int check_logits(const struct forward *forward, const struct trie_nodes *nodes,
+                        struct err *err)
+{
+    bool finite = true;
+
+    for (size_t i = 0; i < nodes->n_scored; i++) {
+        finite = finite && isfinite(forward->log_sums[i]);
+    }
+    for (size_t i = 0; i < nodes->n_targets; i++) {
+        finite = finite && isfinite(forward->target_logits[i]);
+    }
+    return finite ? 0 : err_set(err, ERR_NUMERIC, "logits are not finite");
+}
+
+/* What each sequence asked for, from what was found at its nodes. */
+static void take_results(const struct forward *forward, const struct trie_nodes *nodes,
+                         struct forward_result *results)
+{
+    for (size_t s = 0; s < nodes->n_sequences; s++) {
+        struct forward_result result = {.greedy = true, .next = TRIE_NONE};
+
+        for (size_t i = nodes->asked_from[s]; i < nodes->asked_from[s + 1]; i++) {
+            const struct trie_target *target = &nodes->targets[nodes->asked[i]];
+            double logit = (double)forward->target_logits[nodes->asked[i]];
+
+            result.loglikelihood += logit - forward->log_sums[target->scored];
+            result.greedy = result.greedy && forward->most_likely[target->scored] == target->token;
+        }
+        if (nodes->next[s] != TRIE_NONE) {
+            result.next = forward->most_likely[nodes->next[s]];
+        }
+        results[s] = result;
+    }
+}
+
+/* ---- the door ---- */
+
+static int check_trie(const struct forward *forward, const struct trie_nodes *nodes,
+                      struct err *err)
+{
+    const struct config *config = &forward->config;
+
+    if (nodes->token_max >= config->vocab) {
+        return err_set(err, ERR_LIMIT, "token %u is outside the vocabulary of %u", nodes->token_max,
+                       config->vocab);
+    }
+    if (config->rope.kind == CONFIG_ROPE_DYNAMIC && config->positions > 0 &&
+        nodes->depth_max > config->positions) {
+        return err_set(err, ERR_LIMIT,
+                       "a sequence of %zu tokens: dynamic rotary scaling is supported up to the "
+                       "trained length, %u",
+                       nodes->depth_max, config->positions);
+    }
+    return 0;
+}
+
+int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
+                  struct forward_result *results, struct err *err)
+{
+    assert(weights_config(weights)->width == forward->config.width &&
+           weights_config(weights)->n_layers == forward->config.n_layers &&
+           weights_config(weights)->vocab == forward->config.vocab);
+    const struct trie_nodes *nodes = trie_nodes(trie);
+    struct progress progress = {0};
+    int rc = check_trie(forward, nodes, err);
+
+    if (rc == 0) {
+        rc = fit(forward, nodes, err);
+    }
+    for (size_t first = 0; first < nodes->n && rc == 0; first += forward->positions_max) {
+        struct stretch batch = {first, smaller(nodes->n - first, forward->positions_max)};
+
+        rc = run_layers(forward, weights, nodes, batch, err);
+        if (rc == 0) {
+            rc = score_batch(forward, weights, nodes, batch, &progress, err);
+        }
+    }
+    if (rc == 0) {
+        rc = check_logits(forward, nodes, err);
+    }
+    if (rc == 0) {
+        take_results(forward, nodes, results);
+    }
+    return rc;
+}
+
+/* Logits [n, V] of the batch's nodes, all of which are scored. */
+static int copy_logits(struct forward *forward, const struct weights *weights,
+                       const struct trie_nodes *nodes, struct stretch batch, float *logits,
+                       struct err *err)
+{
+    size_t vocab = forward->config.vocab;
+
+    for (size_t at = 0; at < batch.n; at += GEMM_CHUNK) {
+        size_t n = smaller(batch.n - at, GEMM_CHUNK);
+        int rc = gather(forward, weights, nodes->scored + batch.first + at, n, batch, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+        for (size_t column = 0; column < vocab; column += PANEL) {
+            size_t width = smaller(vocab - column, PANEL);
+
+            make_panel(forward, weights, n, column, width);
+            for (size_t i = 0; i < n; i++) {
+                memcpy(logits + (at + i) * vocab + column, forward->wide + i * width,
+                       width * sizeof(float));
+            }
+        }
+    }
+    return 0;
+}
+
+int forward_logits(struct forward *forward, const struct weights *weights, const uint32_t *tokens,
+                   size_t n, float *logits, struct err *err)
+{
+    struct trie *trie = trie_new();
+    int rc = trie_add(trie, tokens, n, 1, true, err);
+
+    if (rc == 0) {
+        rc = trie_finish(trie, err);
+    }
+    if (rc == 0) {
+        rc = check_trie(forward, trie_nodes(trie), err);
+    }
+    if (rc == 0) {
+        rc = fit(forward, trie_nodes(trie), err);
+    }
+    for (size_t first = 0; first < n && rc == 0; first += forward->positions_max) {
+        struct stretch batch = {first, smaller(n - first, forward->positions_max)};
+
+        rc = run_layers(forward, weights, trie_nodes(trie), batch, err);
+        if (rc == 0) {
+            rc = copy_logits(forward, weights, trie_nodes(trie), batch,
+                             logits + first * forward->config.vocab, err);
+        }
+    }
+    trie_free(trie);
+    return rc;
+}
+
+uint64_t forward_positions(const struct forward *forward)
+{
+    return forward->positions;
+}
+
+const char *forward_path(void)
+{
+    return gemm_path();
+}

@@ -1,0 +1,62 @@
+/*
+ * forward.h - the forward pass over a trie of token prefixes, and what it scores.
+ *
+ * A pre-norm decoder of the Llama kind (llama, mistral, qwen2): x += O attention(norm(x)), then
+ * x += down(silu(gate) * up) of norm(x); logits = head norm(x). Logits are made only where a target
+ * stands, a panel of the vocabulary at a time, never [positions, vocabulary].
+ *
+ * What a sequence scores depends on its tokens and the weights alone, to the last bit: not on the
+ * other sequences of the trie, nor on how they fall into chunks and batches.
+ */
+#ifndef MODEL_FORWARD_H
+#define MODEL_FORWARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "evaluator/model/trie.h"
+#include "evaluator/model/weights.h"
+
+/* What forward_new takes for positions_max 0. Activations of a batch are 4 bytes times this times
+ * the width; batches only cost a stack of keys and values a layer instead of one for all. */
+#define FORWARD_POSITIONS ((size_t)8192)
+
+/* Of one sequence. */
+struct forward_result {
+    double loglikelihood; /* sum over the scored tokens of ln p(token | all before it) */
+    bool greedy;   /* every scored token was the most likely one; of equal ones the lowest id is */
+    uint32_t next; /* most likely token after the last, when asked for; else TRIE_NONE */
+};
+
+struct forward;
+
+/* positions_max: trie nodes a batch at most; 0 for the default. ERR_FORMAT when the model cannot be
+ * run, ERR_MEMORY. */
+int forward_new(struct forward **out, const struct config *config, size_t positions_max,
+                struct err *err);
+void forward_free(struct forward *forward); /* NULL is fine */
+
+/*
+ * Score every sequence of a finished trie: results [trie_sequences]. weights are of forward_new's
+ * config. Scratch grows to the largest trie seen; after that nothing is allocated.
+ *
+ * ERR_NUMERIC names the layer, or "logits", where a number was not finite: the candidate failed.
+ * ERR_LIMIT: a token outside the vocabulary, or a sequence too long for the rotary scaling.
+ * ERR_MEMORY. results are then as they were.
+ */
+int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
+                  struct forward_result *results, struct err *err);
+
+/* Whole logits [n, vocabulary] after each token of one sequence. For tests and inspection. */
+int forward_logits(struct forward *forward, const struct weights *weights, const uint32_t *tokens,
+                   size_t n, float *logits, struct err *err);
+
+/* Positions computed since forward_new: a trie's nodes, once each forward_score. */
+uint64_t forward_positions(const struct forward *forward);
+
+/* The arithmetic's name, kept with every score: scores compare only within one path. Static. */
+const char *forward_path(void);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * kernels_dispatch.c - which compilation of kernels.c and attention.c runs, and what both agree on.
+ */
+#include "evaluator/model/attention.h"
+#include "evaluator/model/kernels.h"
+#include "evaluator/model/lanes.h"
+
+extern const struct kernels kernels_plain;
+extern const struct attention attention_plain;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2, kernels_avx512;
+extern const struct attention attention_avx2, attention_avx512;
+#endif
+
+const struct kernels *kernels_for(enum isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == ISA_AVX512) {
+        return &kernels_avx512;
+    }
+    if (isa == ISA_AVX2) {
+        return &kernels_avx2;
+    }
+#endif
+    (void)isa;
+    return &kernels_plain;
+}
+
+const struct attention *attention_for(enum isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == ISA_AVX512) {
+        return &attention_avx512;
+    }
+    if (isa == ISA_AVX2) {
+        return &attention_avx2;
+    }
+#endif
+    (void)isa;
+    return &attention_plain;
+}
+
+static size_t whole_lanes(size_t n)
+{
+    return (n + LANES - 1) / LANES * LANES;
+}
+
+size_t attention_stack_floats(const struct attention_shape *shape)
+{
+    size_t head = shape->head_width + whole_lanes(shape->head_width);
+
+    return shape->n_kv_heads * whole_lanes(shape->depth_max) * head;
+}
+
+size_t attention_scratch_floats(const struct attention_shape *shape)
+{
+    return ATTENTION_QUERIES * whole_lanes(shape->depth_max);
+}

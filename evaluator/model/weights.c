@@ -1,0 +1,229 @@
+/*
+ * weights.c - one candidate's weights in one block.
+ *
+ * The table of tensors (tensors.h) says which there are and how large. Their order in the block is
+ * ours: pieces that one product reads stand together.
+ *
+ *   embedding | layer 0: input_norm  q k v  biases  o ... down | layer 1 ... | final norm | head
+ */
+#include "evaluator/model/weights.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+/* Pieces start at multiples of 64 bytes. */
+#define PIECE_FLOATS ((size_t)16)
+
+/* A layer's tensors in the order of the block; those that continue the piece before them stand
+ * without a gap. */
+static const struct {
+    enum tensor_role role;
+    bool continues;
+} layer_order[] = {
+    {TENSOR_INPUT_NORM, false}, {TENSOR_Q, false},      {TENSOR_K, true},
+    {TENSOR_V, true},           {TENSOR_Q_BIAS, false}, {TENSOR_K_BIAS, true},
+    {TENSOR_V_BIAS, true},      {TENSOR_O, false},      {TENSOR_O_BIAS, false},
+    {TENSOR_MLP_NORM, false},   {TENSOR_GATE, false},   {TENSOR_UP, true},
+    {TENSOR_GATE_BIAS, false},  {TENSOR_UP_BIAS, true}, {TENSOR_DOWN, false},
+    {TENSOR_DOWN_BIAS, false},
+};
+
+#define LAYER_ORDER (sizeof(layer_order) / sizeof(layer_order[0]))
+
+struct weights {
+    struct config config;
+    float *block;
+    float **slots;                /* [n_layers + 1, TENSOR_ROLES]; the last row is of no layer */
+    bool *filled;                 /* the same */
+    struct weights_layer *layers; /* [n_layers] */
+};
+
+static size_t slot_index(const struct weights *weights, enum tensor_role role, uint32_t layer)
+{
+    bool in_layer = role >= TENSOR_INPUT_NORM && role <= TENSOR_DOWN_BIAS;
+
+    return (in_layer ? layer : weights->config.n_layers) * TENSOR_ROLES + role;
+}
+
+/* Elements of a tensor; 0 when the model has none. */
+static size_t count_elements(const struct config *config, enum tensor_role role, uint32_t layer)
+{
+    struct tensor_place place;
+    char name[TENSORS_NAME_MAX];
+    size_t n = 1;
+
+    tensors_name(name, role, layer);
+    if (!tensors_find(config, name, &place)) {
+        return 0;
+    }
+    for (size_t i = 0; i < place.n_dims; i++) {
+        bool fits = mem_multiply(n, place.dims[i], &n);
+
+        assert(fits); /* config_parse bounds every size */
+        (void)fits;
+    }
+    return n;
+}
+
+/* Give a tensor its place at *at and move on; with no block yet, only count. */
+static void place_tensor(struct weights *weights, enum tensor_role role, uint32_t layer,
+                         bool continues, size_t *at)
+{
+    size_t n = count_elements(&weights->config, role, layer);
+
+    if (!continues) {
+        *at = (*at + PIECE_FLOATS - 1) / PIECE_FLOATS * PIECE_FLOATS;
+    }
+    if (n > 0 && weights->block != NULL) {
+        weights->slots[slot_index(weights, role, layer)] = weights->block + *at;
+    }
+    *at += n;
+}
+
+/* The whole block; returns its floats. */
+static size_t lay_out(struct weights *weights)
+{
+    size_t at = 0;
+
+    place_tensor(weights, TENSOR_EMBEDDING, 0, false, &at);
+    for (uint32_t layer = 0; layer < weights->config.n_layers; layer++) {
+        for (size_t i = 0; i < LAYER_ORDER; i++) {
+            place_tensor(weights, layer_order[i].role, layer, layer_order[i].continues, &at);
+        }
+    }
+    place_tensor(weights, TENSOR_FINAL_NORM, 0, false, &at);
+    place_tensor(weights, TENSOR_HEAD, 0, false, &at);
+    return at;
+}
+
+static const float *piece(const struct weights *weights, enum tensor_role role, uint32_t layer)
+{
+    return weights->slots[slot_index(weights, role, layer)];
+}
+
+static void bind_layer(struct weights *weights, uint32_t layer)
+{
+    weights->layers[layer] = (struct weights_layer){
+        .input_norm = piece(weights, TENSOR_INPUT_NORM, layer),
+        .qkv = piece(weights, TENSOR_Q, layer),
+        .qkv_bias = piece(weights, TENSOR_Q_BIAS, layer),
+        .o = piece(weights, TENSOR_O, layer),
+        .o_bias = piece(weights, TENSOR_O_BIAS, layer),
+        .mlp_norm = piece(weights, TENSOR_MLP_NORM, layer),
+        .gate_up = piece(weights, TENSOR_GATE, layer),
+        .gate_up_bias = piece(weights, TENSOR_GATE_BIAS, layer),
+        .down = piece(weights, TENSOR_DOWN, layer),
+        .down_bias = piece(weights, TENSOR_DOWN_BIAS, layer),
+    };
+}
+
+int weights_new(struct weights **out, const struct config *config, struct err *err)
+{
+    int rc = config_runnable(config, err);
+
+    if (rc != 0) {
+        return err_wrap(err, "%s", config->architecture);
+    }
+    struct weights *weights = mem_array(1, sizeof(*weights));
+    size_t n_slots = ((size_t)config->n_layers + 1) * TENSOR_ROLES;
+
+    weights->config = *config;
+    weights->slots = mem_array(n_slots, sizeof(float *));
+    weights->filled = mem_array(n_slots, sizeof(bool));
+    weights->layers = mem_array(config->n_layers, sizeof(struct weights_layer));
+    weights->block = mem_try_block(lay_out(weights), sizeof(float), "weights of a candidate", err);
+    if (weights->block == NULL) {
+        weights_free(weights);
+        return ERR_MEMORY;
+    }
+    lay_out(weights);
+    for (uint32_t layer = 0; layer < config->n_layers; layer++) {
+        bind_layer(weights, layer);
+    }
+    *out = weights;
+    return 0;
+}
+
+void weights_free(struct weights *weights)
+{
+    if (weights != NULL) {
+        free(weights->block);
+        free(weights->slots);
+        free(weights->filled);
+        free(weights->layers);
+        free(weights);
+    }
+}
+
+float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer)
+{
+    if (role == TENSOR_UNKNOWN || layer >= weights->config.n_layers) {
+        return NULL;
+    }
+    size_t i = slot_index(weights, role, layer);
+
+    weights->filled[i] = true;
+    return weights->slots[i];
+}
+
+int weights_bind(struct weights *weights, struct err *err)
+{
+    size_t n_slots = ((size_t)weights->config.n_layers + 1) * TENSOR_ROLES;
+    int rc = 0;
+
+    for (size_t i = 0; i < n_slots; i++) {
+        if (rc == 0 && weights->slots[i] != NULL && !weights->filled[i]) {
+            char name[TENSORS_NAME_MAX];
+
+            tensors_name(name, (enum tensor_role)(i % TENSOR_ROLES), (uint32_t)(i / TENSOR_ROLES));
+            rc = err_set(err, ERR_MISSING, "candidate: no values for tensor %s", name);
+        }
+        weights->filled[i] = false;
+    }
+    return rc;
+}
+
+int weights_load(struct weights *weights, const struct checkpoint *checkpoint, struct err *err)
+{
+    for (size_t i = 0; i < checkpoint_count(checkpoint); i++) {
+        const struct checkpoint_tensor *tensor = checkpoint_at(checkpoint, i);
+        float *slot = weights_slot(weights, tensor->role, tensor->depth);
+
+        if (slot == NULL ||
+            tensor->n_elements != count_elements(&weights->config, tensor->role, tensor->depth)) {
+            return err_set(err, ERR_CONFLICT, "%s: tensor %s does not fit the candidate's shape",
+                           checkpoint_folder(checkpoint), tensor->name);
+        }
+        dtype_to_f32(slot, tensor->data, tensor->dtype, tensor->n_elements);
+    }
+    return weights_bind(weights, err);
+}
+
+const struct config *weights_config(const struct weights *weights)
+{
+    return &weights->config;
+}
+
+const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer)
+{
+    assert(layer < weights->config.n_layers);
+    return &weights->layers[layer];
+}
+
+const float *weights_embedding(const struct weights *weights)
+{
+    return piece(weights, TENSOR_EMBEDDING, 0);
+}
+
+const float *weights_final_norm(const struct weights *weights)
+{
+    return piece(weights, TENSOR_FINAL_NORM, 0);
+}
+
+const float *weights_head(const struct weights *weights)
+{
+    return piece(weights, weights->config.tied ? TENSOR_EMBEDDING : TENSOR_HEAD, 0);
+}

@@ -1,0 +1,61 @@
+/*
+ * weights.h - one candidate's weights as the forward pass reads them.
+ *
+ * Floats, in one block that is taken once and filled again for every candidate. Matrices stay
+ * [outputs, inputs] as in the file; q, k and v follow each other so that one product makes all
+ * three, and so do gate and up. Every tensor of the file is one contiguous piece of the block:
+ * whoever blends writes it straight there.
+ *
+ *   struct weights *weights = NULL;
+ *   int rc = weights_new(&weights, config, err);
+ *   ... for each tensor: dtype_to_f32(weights_slot(weights, role, layer), ...)
+ *   rc = weights_bind(weights, err);
+ *   forward_score(forward, weights, ...);
+ */
+#ifndef MODEL_WEIGHTS_H
+#define MODEL_WEIGHTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "evaluator/model/checkpoint.h"
+#include "evaluator/model/config.h"
+#include "evaluator/model/tensors.h"
+
+/* D width, Q = H K of all query heads, E = G K of all key/value heads, F MLP width, V vocabulary.
+ * Biases are NULL when the model has none. */
+struct weights_layer {
+    const float *input_norm;             /* [D] */
+    const float *qkv, *qkv_bias;         /* [Q + 2 E, D], [Q + 2 E] */
+    const float *o, *o_bias;             /* [D, Q], [D] */
+    const float *mlp_norm;               /* [D] */
+    const float *gate_up, *gate_up_bias; /* [2 F, D], [2 F] */
+    const float *down, *down_bias;       /* [D, F], [D] */
+};
+
+struct weights;
+
+/* Values are not set. ERR_FORMAT when the model cannot be run (config_runnable), ERR_MEMORY. */
+int weights_new(struct weights **out, const struct config *config, struct err *err);
+void weights_free(struct weights *weights); /* NULL is fine */
+
+/* Where the elements of a tensor go, in the file's order; NULL when the model has no such tensor.
+ * The tensor counts as filled until the next weights_bind. */
+float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer);
+
+/* The candidate is complete: ERR_MISSING names a tensor whose slot nobody asked for since the last
+ * weights_bind. Every slot counts as unfilled afterwards. */
+int weights_bind(struct weights *weights, struct err *err);
+
+/* Fill all slots from one checkpoint of the same shape, and bind: how a parent is measured. */
+int weights_load(struct weights *weights, const struct checkpoint *checkpoint, struct err *err);
+
+/* Lent, valid until weights_free. head is the embedding when tied. */
+const struct config *weights_config(const struct weights *weights);
+const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer);
+const float *weights_embedding(const struct weights *weights);  /* [V, D] */
+const float *weights_final_norm(const struct weights *weights); /* [D] */
+const float *weights_head(const struct weights *weights);       /* [V, D] */
+
+#endif
