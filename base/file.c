@@ -137,8 +137,8 @@ out:
 
 int file_read(struct file_bytes *out, const char *path, size_t size_max, struct err *err)
 {
-    struct stat status;
-    int fd;
+    struct stat status = {0};
+    int fd = -1;
     int rc = open_regular(&fd, &status, path, err);
 
     if (rc != 0) {
@@ -161,8 +161,8 @@ void file_release(struct file_bytes *bytes)
 
 int file_map(struct file_map *out, const char *path, struct err *err)
 {
-    struct stat status;
-    int fd;
+    struct stat status = {0};
+    int fd = -1;
     int rc = open_regular(&fd, &status, path, err);
 
     if (rc != 0) {
@@ -198,29 +198,22 @@ void file_unmap(struct file_map *map)
     *map = (struct file_map){0};
 }
 
-/* A new file beside path: *temp is its name, to be freed. */
-static int open_temp(int *fd, char **temp, const char *path, unsigned mode, struct err *err)
+/* A new file beside path: its descriptor, and *temp its name; -1 and errno when there is none. */
+static int open_temp(char **temp, const char *path, unsigned mode)
 {
     char *folder = file_folder(path);
-    int rc = ERR_IO;
+    char *name = NULL;
+    int fd = -1;
 
-    for (int n = 0; n < TEMP_NAMES_MAX; n++) {
-        char *name = mem_printf("%s/.braid-%ld-%d.tmp", folder, (long)getpid(), n);
-
-        *fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
-        if (*fd >= 0) {
-            *temp = name;
-            rc = 0;
-            break;
-        }
-        rc = set_open_error(err, path);
+    errno = EEXIST;
+    for (int n = 0; n < TEMP_NAMES_MAX && fd < 0 && errno == EEXIST; n++) {
         free(name);
-        if (errno != EEXIST) {
-            break;
-        }
+        name = mem_printf("%s/.braid-%ld-%d.tmp", folder, (long)getpid(), n);
+        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
     }
     free(folder);
-    return rc;
+    *temp = name;
+    return fd;
 }
 
 static int write_all(int fd, const char *bytes, size_t size)
@@ -260,11 +253,12 @@ int file_write(const char *path, const void *bytes, size_t size, unsigned mode, 
 {
     char *temp = NULL;
     char *folder = NULL;
-    int fd;
-    int rc = open_temp(&fd, &temp, path, mode, err);
+    int fd = open_temp(&temp, path, mode);
+    int rc;
 
-    if (rc != 0) {
-        return rc;
+    if (fd < 0) {
+        rc = set_open_error(err, path);
+        goto out;
     }
     if (fill_and_close(fd, bytes, size) != 0 || rename(temp, path) != 0) {
         rc = err_set_errno(err, ERR_IO, "%s", path);

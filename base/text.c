@@ -78,7 +78,7 @@ void text_printf(struct text *text, const char *format, ...)
  */
 void text_add_double(struct text *text, double value, bool dotted)
 {
-    char digits[32];
+    char digits[40];
     int precision = fabs(value) < DBL_MIN ? 1 : 15;
 
     assert(isfinite(value));
