@@ -73,7 +73,8 @@ struct coordinator_options {
     const struct coordinator_task *tasks; /* [study->n_tasks] */
     const struct coordinator_baseline *baselines;
     size_t n_baselines;
-    int64_t ttl_ms; /* of a lease; 0: 30 s */
+    const char *version; /* of braid, kept with the study; NULL: not said */
+    int64_t ttl_ms;      /* of a lease; 0: 30 s */
     enum coordinator_fault fault;
 };
 
@@ -132,6 +133,11 @@ int coordinator_fail(struct coordinator *coordinator, uint64_t lease, enum score
 /* The worker gives the lease back (SIGTERM, preemption): no failure is counted. */
 int coordinator_release(struct coordinator *coordinator, uint64_t lease, int64_t now_ms,
                         struct err *err);
+
+/* Give back every lease of workers whose name starts with prefix: those that ended with the process
+ * before us. No failure or loss is counted. */
+int coordinator_free_leases(struct coordinator *coordinator, const char *prefix, int64_t now_ms,
+                            struct err *err);
 
 /* Time passes: expire leases, notice silent workers. *next_ms: when to call again at the latest. */
 int coordinator_tick(struct coordinator *coordinator, int64_t now_ms, int64_t *next_ms,

@@ -112,7 +112,7 @@ int store_add_conflict(struct store *store, const struct store_evaluation *evalu
     json_decref(doc);
     int rc =
         store_run(store, err,
-                  "INSERT INTO conflicts (candidate, attempt, worker, digest, score, stored_ms)"
+                  "INSERT OR IGNORE INTO conflicts (candidate, attempt, worker, digest, score, stored_ms)"
                   " VALUES (?, ?, ?, ?, ?, ?)",
                   "iiktti", evaluation->candidate, (int64_t)evaluation->attempt, evaluation->worker,
                   evaluation->digest, text_get(&text), store_now_ms());

@@ -141,7 +141,8 @@ CREATE TABLE conflicts (
     worker          INTEGER REFERENCES workers (worker),
     digest          TEXT NOT NULL,              -- as in evaluations
     score           TEXT NOT NULL,              -- the whole result as it came over the wire, JSON
-    stored_ms       INTEGER NOT NULL
+    stored_ms       INTEGER NOT NULL,
+    UNIQUE (candidate, attempt, digest)
 ) STRICT;
 
 CREATE TABLE workers (
@@ -188,7 +189,7 @@ CREATE TABLE report (
 CREATE TABLE events (
     event           INTEGER PRIMARY KEY,        -- from 1, without gaps
     at_ms           INTEGER NOT NULL,
-    kind            TEXT NOT NULL,              -- open, worker, ask, result, fail, lost, held, conflict, tell, stage, order, end
+    kind            TEXT NOT NULL,              -- open, worker, ask, result, failed, lost, released, held, conflict, tell, order, end
     candidate       INTEGER NOT NULL,           -- which it is about; 0: none
     digest          TEXT NOT NULL,              -- of what was stored: evaluation, optimiser, trajectory; '': none
     text            TEXT NOT NULL,              -- for people

@@ -1,0 +1,162 @@
+/*
+ * coordinator_internal.h - the coordinator's memory, shared by its files:
+ *
+ *   coordinator.c   open and resume, workers, orders, status
+ *   leases.c        hand out (T2), beat, expire, give back, fail (T5)
+ *   results.c       take in (T3), close a candidate
+ *   stages.c        ask (T1) and tell (T4), one stage after the other
+ *   verdict.c       the winner and the final table
+ *   trajectory.c    the hash
+ *
+ * Memory follows the store: every function writes its transaction first and changes memory only
+ * after the commit, so that a commit that fails leaves the coordinator as it was.
+ */
+#ifndef SEARCH_COORDINATOR_INTERNAL_H
+#define SEARCH_COORDINATOR_INTERNAL_H
+
+#include "search/cmaes.h"
+#include "search/coordinator.h"
+#include "search/fitness.h"
+#include "search/space.h"
+
+#define COORDINATOR_TTL_MS 30000
+#define COORDINATOR_ATTEMPTS_MAX 3 /* failed ones; then the candidate is failed */
+#define COORDINATOR_LOSSES_MAX 5   /* lost on two workers or more; then it is held */
+#define COORDINATOR_IN_A_ROW 3     /* failures of one kind in a row that stop a study */
+#define COORDINATOR_WALLS 101      /* latest evaluations whose median is the usual time */
+
+enum stage { STAGE_BASELINE, STAGE_SEARCH, STAGE_SELECT, STAGE_REPORT, STAGE_FINISHED };
+
+/* A candidate of the open generation. */
+struct place {
+    struct store_candidate row;
+    uint64_t arrived; /* counts closings in this process; only a planted fault reads it */
+};
+
+/* An attempt at one of them, active or over. */
+struct lease {
+    struct store_attempt row;
+    size_t place;
+    int64_t leased_ms, expires_ms; /* while active */
+};
+
+struct generation {
+    struct store_generation row;
+    enum stage stage;
+    size_t n;
+    struct place *places; /* [n] in the order of telling */
+};
+
+struct coordinator {
+    struct store *store;
+    struct coordinator_options options;
+    struct fitness_task *tasks; /* [n_tasks] */
+    size_t n_tasks;
+    struct space *space;
+    struct cmaes
+        *cmaes; /* as it was before the open generation was asked; asking changes nothing */
+    struct store_study study;
+    struct store_tally tally;
+    struct generation open;
+    /* The last candidates of the generation before, for failures in a row. */
+    size_t n_before;
+    struct store_candidate before[COORDINATOR_IN_A_ROW - 1];
+    size_t n_leases, room_leases;
+    struct lease *leases;
+    uint64_t granted, hedged; /* leases in this epoch, and those of them for a second attempt */
+    size_t n_workers;
+    struct store_worker *workers; /* those heard of since we started */
+    double walls[COORDINATOR_WALLS];
+    size_t n_walls, next_wall; /* a ring */
+    double median_s;           /* of walls, 0 when there are none */
+    uint64_t arrivals;
+    uint64_t wake;
+};
+
+static inline bool is_closed(enum store_status status)
+{
+    return status == STORE_DONE || status == STORE_FAILED;
+}
+
+static inline enum coordinator_fault fault_of(const struct coordinator *coordinator)
+{
+    return coordinator->options.fault;
+}
+
+/* ---- coordinator.c ---- */
+
+/* A worker by its number; ERR_MISSING when it never said hello. Valid until the next worker is
+ * looked up. */
+int coordinator_worker(struct coordinator *coordinator, uint64_t number,
+                       const struct store_worker **out, struct err *err);
+/* Write a changed row of the study with an event of this kind, in a transaction of its own; memory
+ * follows. The row is handed over either way. */
+int coordinator_write(struct coordinator *coordinator, struct store_study *next, const char *kind,
+                      const char *text, struct err *err);
+/* A copy to change; and one text of it changed. */
+struct store_study study_copy(const struct store_study *study);
+void study_put(char **text, const char *with);
+/* Count a candidate that has just been closed. */
+void tally_note(struct coordinator *coordinator, const struct store_candidate *row);
+
+/* ---- leases.c ---- */
+
+struct lease *lease_find(struct coordinator *coordinator, uint64_t number);
+size_t lease_count(const struct coordinator *coordinator, size_t place, enum store_outcome outcome);
+/* Take a generation's attempts from the store; active ones get a whole time-to-live from now. */
+int leases_load(struct coordinator *coordinator, int64_t now_ms, struct err *err);
+/* A lease whose result was no result: it counts against the worker, and as lost. err says why, and
+ * keeps saying it. */
+int lease_refuse(struct coordinator *coordinator, struct lease *lease, struct err *err);
+
+/* ---- results.c ---- */
+
+/* How a candidate ends: for the transaction, and for memory after it. */
+struct closing {
+    size_t place;
+    enum store_status status; /* STORE_DONE or STORE_FAILED */
+    double value;
+    unsigned failures;
+    struct lease *lease;       /* whose end this is; NULL: not known */
+    enum store_outcome ending; /* of that lease */
+    uint32_t attempt;
+    const struct score *score;
+    char digest[DIGEST_HEX];
+};
+/* In a transaction: the evaluation, the candidate, its repeats, its leases. */
+int closing_store(struct coordinator *coordinator, const struct closing *closing, struct err *err);
+/* After it. */
+void closing_apply(struct coordinator *coordinator, const struct closing *closing);
+/* Add a wall time to those whose median is the usual one. */
+void note_wall(struct coordinator *coordinator, double wall_s);
+
+/* ---- stages.c ---- */
+
+const char *stage_name(enum stage stage);
+enum stage stage_parse(const char *name);
+void generation_release(struct generation *generation);
+
+/* Set up the first generation in the transaction that sets up the study. */
+int stages_begin(struct coordinator *coordinator, struct err *err);
+/* Read the open generation again, ask the optimiser again and compare. */
+int stages_resume(struct coordinator *coordinator, struct err *err);
+/* Tell every generation that is whole and ask the next; stop a study that cannot go on. Each in a
+ * transaction of its own. */
+int stages_advance(struct coordinator *coordinator, struct err *err);
+
+/* ---- verdict.c ---- */
+
+/* Which of the finalists in the open generation wins: its place, SIZE_MAX when all failed. */
+int verdict_choose(struct coordinator *coordinator, size_t *winner, struct err *err);
+/* In a transaction: the final table and the sentences (JSON list, free() it). */
+int verdict_store(struct coordinator *coordinator, char **sentences, struct err *err);
+
+/* ---- trajectory.c ---- */
+
+/* The hash before the first generation. */
+void trajectory_begin(const char *identity, char out[DIGEST_HEX]);
+/* The hash after the open generation, with the optimiser's bytes after it. */
+int trajectory_extend(struct coordinator *coordinator, const unsigned char *optimiser, size_t n,
+                      char out[DIGEST_HEX], struct err *err);
+
+#endif

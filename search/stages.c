@@ -1,0 +1,786 @@
+/*
+ * stages.c - one generation after the other: told when it is whole, the next asked in the same
+ * transaction (T4 and T1).
+ *
+ *     baseline --> search 0 --> search 1 --> ... --> select --> report --> finished
+ *                     |            |
+ *                     +------------+--- until the budget is used, nothing improves, the
+ *                                       optimiser sees no point in going on, or someone says so
+ *
+ * All that decides is in the store and in the candidates' order, so a restart between any two
+ * commits plans the same next generation. The optimiser is told on a copy restored from its stored
+ * bytes; the copy takes the original's place after the commit.
+ */
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "search/coordinator_internal.h"
+
+#define SIGMA_AUTO 0.25 /* of the box: the optimum lies within two of these of most starts */
+#define REASON_MAX 300
+
+static const char *const stage_names[] = {"baseline", "search", "select", "report", "finished"};
+
+const char *stage_name(enum stage stage)
+{
+    return stage_names[stage];
+}
+
+enum stage stage_parse(const char *name)
+{
+    size_t i = STAGE_BASELINE;
+
+    while (i < STAGE_FINISHED && strcmp(stage_names[i], name) != 0) {
+        i++;
+    }
+    return (enum stage)i;
+}
+
+void generation_release(struct generation *generation)
+{
+    for (size_t i = 0; i < generation->n; i++) {
+        store_candidate_release(&generation->places[i].row);
+    }
+    free(generation->places);
+    store_generation_release(&generation->row);
+    *generation = (struct generation){0};
+}
+
+/* ---- a plan: all that a telling changes ---- */
+
+struct plan {
+    struct cmaes *cmaes;      /* as it will be */
+    struct generation next;   /* n = 0: there is none */
+    struct store_study study; /* the row as it will be */
+    size_t room;
+};
+
+static void plan_release(struct plan *plan)
+{
+    cmaes_free(plan->cmaes);
+    generation_release(&plan->next);
+    store_study_release(&plan->study);
+}
+
+/* A candidate, its recipe's text handed over. */
+static struct store_candidate *plan_add(struct plan *plan, char *recipe, enum split split,
+                                        const char *label)
+{
+    struct generation *next = &plan->next;
+
+    if (next->n == plan->room) {
+        plan->room = plan->room == 0 ? 16 : 2 * plan->room;
+        next->places = mem_resize(next->places, plan->room, sizeof(*next->places));
+    }
+    struct place *place = &next->places[next->n];
+    *place = (struct place){.row = {.generation = next->row.number,
+                                    .number = next->n,
+                                    .recipe = recipe,
+                                    .split = split,
+                                    .label = mem_text(label),
+                                    .value = (double)NAN}};
+    digest_hex_of(recipe, strlen(recipe), place->row.recipe_digest);
+    next->n++;
+    return &place->row;
+}
+
+static void plan_stage(struct plan *plan, enum stage stage, uint64_t number, uint64_t generation)
+{
+    plan->next.stage = stage;
+    plan->next.row.number = number;
+    plan->next.row.stage = mem_text(stage_name(stage));
+    plan->next.row.generation = generation;
+    plan->next.row.sigma = (double)NAN;
+    study_put(&plan->study.stage, stage_name(stage));
+}
+
+static void plan_end(struct plan *plan, const char *state, const char *reason)
+{
+    study_put(&plan->study.stage, stage_name(STAGE_FINISHED));
+    study_put(&plan->study.state, state);
+    study_put(&plan->study.reason, reason);
+}
+
+static double *copy_point(const double *point, size_t n)
+{
+    double *copy = mem_array(n, sizeof(*copy));
+
+    memcpy(copy, point, n * sizeof(*copy));
+    return copy;
+}
+
+static char *recipe_at(const struct space *space, const double *point)
+{
+    struct recipe recipe = {0};
+    struct text text = {0};
+
+    space_decode(space, point, &recipe);
+    recipe_print(&text, &recipe);
+    recipe_release(&recipe);
+    return text_take(&text);
+}
+
+/* ---- planning each stage ---- */
+
+static int plan_baseline(struct coordinator *coordinator, struct plan *plan, struct err *err)
+{
+    plan_stage(plan, STAGE_BASELINE, 0, 0);
+    for (size_t i = 0; i < coordinator->options.n_baselines; i++) {
+        const struct coordinator_baseline *baseline = &coordinator->options.baselines[i];
+        struct recipe recipe = {0};
+        struct text text = {0};
+
+        int rc = recipe_parse(&recipe, baseline->recipe, strlen(baseline->recipe), err);
+        if (rc != 0) {
+            return err_wrap(err, "baseline %s", baseline->label);
+        }
+        recipe_print(&text, &recipe);
+        recipe_release(&recipe);
+        plan_add(plan, text_take(&text), SPLIT_SEARCH, baseline->label)->parent = baseline->parent;
+    }
+    return 0;
+}
+
+static void plan_search(struct coordinator *coordinator, struct plan *plan, uint64_t number,
+                        uint64_t generation)
+{
+    size_t n = cmaes_n(plan->cmaes), lambda = cmaes_lambda(plan->cmaes);
+    double *points = mem_array(n * lambda, sizeof(*points));
+    struct store_generation *row = &plan->next.row;
+
+    plan_stage(plan, STAGE_SEARCH, number, generation);
+    plan->study.generation = generation;
+    row->sigma = cmaes_sigma(plan->cmaes);
+    row->n_mean = n;
+    row->mean = mem_array(n, sizeof(*row->mean));
+    cmaes_mean(plan->cmaes, row->mean);
+    cmaes_ask(plan->cmaes, points);
+    for (size_t k = 0; k < lambda; k++) {
+        const double *point = points + k * n;
+        struct store_candidate *candidate =
+            plan_add(plan, recipe_at(coordinator->space, point), SPLIT_SEARCH, "");
+
+        candidate->point = copy_point(point, n);
+        candidate->n_point = n;
+    }
+    free(points);
+}
+
+static bool has_recipe(const struct generation *generation, const char *digest)
+{
+    for (size_t i = 0; i < generation->n; i++) {
+        if (strcmp(generation->places[i].row.recipe_digest, digest) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The distribution's mean: on noisy objectives often better than the best sample. */
+static void plan_mean(struct coordinator *coordinator, struct plan *plan)
+{
+    size_t n = cmaes_n(plan->cmaes);
+    double *mean = mem_array(n, sizeof(*mean));
+    char digest[DIGEST_HEX];
+
+    cmaes_mean(plan->cmaes, mean);
+    char *recipe = recipe_at(coordinator->space, mean);
+    digest_hex_of(recipe, strlen(recipe), digest);
+    if (has_recipe(&plan->next, digest)) {
+        free(recipe);
+        free(mean);
+        return;
+    }
+    struct store_candidate *candidate = plan_add(plan, recipe, SPLIT_SELECT, "mean of the search");
+    candidate->point = mean;
+    candidate->n_point = n;
+}
+
+static int plan_select(struct coordinator *coordinator, struct plan *plan, uint64_t number,
+                       struct err *err)
+{
+    struct store_candidate *best = NULL;
+    size_t n = 0;
+    int rc = store_best_candidates(coordinator->store, coordinator->options.study->finalists, &best,
+                                   &n, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (n == 0) {
+        plan_end(plan, "failed",
+                 "every candidate of the search failed: there is nothing to choose from");
+        return 0;
+    }
+    plan_stage(plan, STAGE_SELECT, number, 0);
+    for (size_t i = 0; i < n; i++) {
+        char label[64];
+
+        snprintf(label, sizeof(label), "finalist %zu, candidate %llu", i + 1,
+                 (unsigned long long)best[i].candidate);
+        struct store_candidate *candidate =
+            plan_add(plan, mem_text(best[i].recipe), SPLIT_SELECT, label);
+        candidate->point = copy_point(best[i].point, best[i].n_point);
+        candidate->n_point = best[i].n_point;
+    }
+    plan_mean(coordinator, plan);
+    store_candidates_free(best, n);
+    return 0;
+}
+
+static int plan_report(struct coordinator *coordinator, struct plan *plan, uint64_t number,
+                       struct err *err)
+{
+    struct store_candidate *baselines = NULL;
+    size_t winner = SIZE_MAX, n = 0;
+
+    int rc = verdict_choose(coordinator, &winner, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (winner == SIZE_MAX) {
+        plan_end(plan, "failed", "every finalist failed on the select documents");
+        return 0;
+    }
+    const struct store_candidate *row = &coordinator->open.places[winner].row;
+    plan->study.winner = row->candidate;
+    plan_stage(plan, STAGE_REPORT, number, 0);
+    plan_add(plan, mem_text(row->recipe), SPLIT_REPORT, "winner");
+    if (coordinator->options.n_baselines > 0) {
+        rc = store_candidates(coordinator->store, 0, &baselines, &n, err);
+    }
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        plan_add(plan, mem_text(baselines[i].recipe), SPLIT_REPORT, baselines[i].label)->parent =
+            baselines[i].parent;
+    }
+    store_candidates_free(baselines, n);
+    return rc;
+}
+
+/* ---- when the search is over ---- */
+
+static void say_stop(char *out, const struct cmaes *cmaes)
+{
+    unsigned stops = cmaes_stops(cmaes), rule = 0;
+
+    while ((stops >> rule & 1U) == 0 && cmaes_stop_name(rule + 1) != NULL) {
+        rule++;
+    }
+    snprintf(out, REASON_MAX, "%s", cmaes_stop_words(rule));
+}
+
+/* Why no further generation is asked, in words; "" when one is. */
+static void why_over(char out[REASON_MAX], const struct coordinator *coordinator,
+                     const struct plan *plan)
+{
+    const struct study_budget *budget = &coordinator->options.study->budget;
+    uint64_t generation = coordinator->open.row.generation;
+    size_t lambda = cmaes_lambda(plan->cmaes);
+
+    out[0] = '\0';
+    if (plan->study.ending[0] != '\0') {
+        snprintf(out, REASON_MAX, "%s", plan->study.ending);
+    } else if (coordinator->tally.searched + lambda > budget->evaluations) {
+        snprintf(out, REASON_MAX, "the budget of %llu evaluations is used",
+                 (unsigned long long)budget->evaluations);
+    } else if (cmaes_stop(plan->cmaes) != NULL) {
+        say_stop(out, plan->cmaes);
+    } else if (budget->stagnation > 0 && !isnan(coordinator->tally.best) &&
+               generation - coordinator->tally.best_generation >= budget->stagnation) {
+        snprintf(out, REASON_MAX, "no better candidate for %u generations", budget->stagnation);
+    }
+}
+
+static int plan_next(struct coordinator *coordinator, struct plan *plan, struct err *err)
+{
+    uint64_t number = coordinator->open.row.number + 1;
+    char reason[REASON_MAX];
+    char *sentences = NULL;
+
+    switch (coordinator->open.stage) {
+    case STAGE_BASELINE:
+        plan_search(coordinator, plan, number, 0);
+        return 0;
+    case STAGE_SEARCH:
+        why_over(reason, coordinator, plan);
+        if (reason[0] == '\0') {
+            plan_search(coordinator, plan, number, coordinator->open.row.generation + 1);
+            return 0;
+        }
+        study_put(&plan->study.ending, reason);
+        return plan_select(coordinator, plan, number, err);
+    case STAGE_SELECT:
+        return plan_report(coordinator, plan, number, err);
+    default: {
+        int rc = verdict_store(coordinator, &sentences, err);
+        if (rc == 0) {
+            study_put(&plan->study.verdict, sentences);
+            plan_end(plan, "finished", plan->study.ending);
+        }
+        free(sentences);
+        return rc;
+    }
+    }
+}
+
+/* ---- T1 ---- */
+
+/* A recipe that was measured on this split before shares that outcome; so does one that comes twice
+ * in a generation. */
+static int find_repeat(struct coordinator *coordinator, struct store_candidate *row, uint64_t first,
+                       struct err *err)
+{
+    struct store_candidate earlier = {0};
+
+    int rc = store_find_candidate(coordinator->store, row->recipe_digest, row->split, &row->repeats,
+                                  err);
+    if (rc != 0 || row->repeats == 0 || row->repeats >= first) {
+        return rc;
+    }
+    rc = store_candidate(coordinator->store, row->repeats, &earlier, err);
+    if (rc != 0) {
+        return rc;
+    }
+    row->status = earlier.status;
+    row->value = earlier.value;
+    row->failure = earlier.failure;
+    memcpy(row->digest, earlier.digest, DIGEST_HEX);
+    memcpy(row->weights, earlier.weights, DIGEST_HEX);
+    store_candidate_release(&earlier);
+    return 0;
+}
+
+/* In a transaction: the generation and its candidates, with the optimiser's bytes as it was asked.
+ */
+static int store_asked(struct coordinator *coordinator, struct plan *plan, struct err *err)
+{
+    struct generation *next = &plan->next;
+    uint64_t first = coordinator->tally.candidates + 1;
+    char digest[DIGEST_HEX];
+
+    int rc = store_add_generation(coordinator->store, &next->row, err);
+    for (size_t i = 0; i < next->n && rc == 0; i++) {
+        struct store_candidate *row = &next->places[i].row;
+
+        row->candidate = first + i;
+        rc = find_repeat(coordinator, row, first, err);
+        if (rc == 0) {
+            rc = store_add_candidate(coordinator->store, row, err);
+        }
+        if (rc == 0 && is_closed(row->status)) {
+            rc = store_copy_evaluation(coordinator->store, row->repeats, row->candidate, err);
+        }
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    digest_hex_of(next->row.optimiser, next->row.n_optimiser, digest);
+    const struct store_event event = {.kind = "ask", .digest = digest};
+    return store_add_event(coordinator->store, &event, err, "%s %llu: %zu candidates asked",
+                           next->row.stage, (unsigned long long)next->row.generation, next->n);
+}
+
+/* After the commit: memory takes the plan's place. */
+static void adopt(struct coordinator *coordinator, struct plan *plan)
+{
+    struct generation *open = &coordinator->open;
+
+    for (size_t i = 0; i < coordinator->n_before; i++) {
+        store_candidate_release(&coordinator->before[i]);
+    }
+    coordinator->n_before = 0;
+    if (plan->next.n > 0) {
+        size_t n = open->n < COORDINATOR_IN_A_ROW - 1 ? open->n : COORDINATOR_IN_A_ROW - 1;
+
+        for (size_t i = open->n - n; i < open->n; i++) {
+            coordinator->before[coordinator->n_before++] = open->places[i].row;
+            open->places[i].row = (struct store_candidate){0}; /* handed over */
+        }
+        generation_release(open);
+        *open = plan->next;
+        plan->next = (struct generation){0};
+        coordinator->n_leases = 0;
+        coordinator->tally.candidates += open->n;
+        for (size_t i = 0; i < open->n; i++) {
+            if (is_closed(open->places[i].row.status)) {
+                tally_note(coordinator, &open->places[i].row);
+            }
+        }
+    }
+    struct cmaes *old = coordinator->cmaes;
+    coordinator->cmaes = plan->cmaes;
+    plan->cmaes = old;
+    struct store_study row = coordinator->study;
+    coordinator->study = plan->study;
+    plan->study = row;
+    coordinator->wake++;
+}
+
+static int new_optimiser(const struct coordinator *coordinator, struct cmaes **out, struct err *err)
+{
+    const struct study_optimizer *wanted = &coordinator->options.study->optimizer;
+    const struct cmaes_options options = {
+        .n = space_n(coordinator->space),
+        .start = space_start(coordinator->space),
+        .sigma = wanted->sigma > 0.0 ? wanted->sigma : SIGMA_AUTO,
+        .lambda = wanted->population,
+        .seed = coordinator->options.study->seed,
+        .lower = space_lower(coordinator->space),
+        .upper = space_upper(coordinator->space),
+    };
+
+    return cmaes_new(out, &options, err);
+}
+
+int stages_begin(struct coordinator *coordinator, struct err *err)
+{
+    struct plan plan = {.study = study_copy(&coordinator->study)};
+
+    int rc = new_optimiser(coordinator, &plan.cmaes, err);
+    if (rc == 0 && coordinator->options.n_baselines > 0) {
+        rc = plan_baseline(coordinator, &plan, err);
+    } else if (rc == 0) {
+        plan_search(coordinator, &plan, 0, 0);
+    }
+    if (rc == 0) {
+        cmaes_save(plan.cmaes, &plan.next.row.optimiser, &plan.next.row.n_optimiser);
+        rc = store_add_study(coordinator->store, &plan.study, err);
+    }
+    if (rc == 0) {
+        rc = store_asked(coordinator, &plan, err);
+    }
+    if (rc == 0) {
+        rc = store_commit(coordinator->store, err);
+    }
+    if (rc == 0) {
+        adopt(coordinator, &plan);
+    }
+    plan_release(&plan);
+    return rc;
+}
+
+/* ---- T4 ---- */
+
+/* What the optimiser is told, in candidate order. */
+static void fill_fitness(const struct coordinator *coordinator, double *fitness)
+{
+    const struct generation *open = &coordinator->open;
+
+    for (size_t i = 0; i < open->n; i++) {
+        size_t at = i;
+
+        if (fault_of(coordinator) == COORDINATOR_FAULT_ARRIVAL_ORDER) {
+            at = 0;
+            for (size_t j = 0; j < open->n; j++) {
+                at += open->places[j].arrived < open->places[i].arrived;
+            }
+        }
+        fitness[at] = -open->places[i].row.value; /* NaN for a failed one */
+    }
+}
+
+/* The optimiser as it is after the open generation. */
+static int learn(const struct coordinator *coordinator, struct cmaes **out, struct err *err)
+{
+    const struct store_generation *row = &coordinator->open.row;
+    struct cmaes *cmaes = NULL;
+
+    int rc = cmaes_restore(&cmaes, row->optimiser, row->n_optimiser, err);
+    if (rc == 0 && coordinator->open.stage == STAGE_SEARCH) {
+        double *fitness = mem_array(coordinator->open.n, sizeof(*fitness));
+
+        fill_fitness(coordinator, fitness);
+        rc = cmaes_tell(cmaes, fitness, err);
+        free(fitness);
+    }
+    if (rc != 0) {
+        cmaes_free(cmaes);
+        return rc;
+    }
+    *out = cmaes;
+    return 0;
+}
+
+/* In a transaction: the generation is told, and what follows from it. */
+static int store_told(struct coordinator *coordinator, struct plan *plan, struct err *err)
+{
+    const struct store_generation *open = &coordinator->open.row;
+    const struct store_event told = {.kind = "tell", .digest = plan->study.trajectory};
+
+    int rc = store_set_told(coordinator->store, open->number, plan->study.trajectory, err);
+    if (rc == 0) {
+        rc = store_add_event(coordinator->store, &told, err, "%s %llu: told, best so far %.6g",
+                             open->stage, (unsigned long long)open->generation,
+                             coordinator->tally.best);
+    }
+    if (rc == 0 && fault_of(coordinator) == COORDINATOR_FAULT_SPLIT_COMMIT) {
+        rc = store_commit(coordinator->store, err);
+        rc = rc != 0 ? rc : store_begin(coordinator->store, STORE_DURABLE, err);
+    }
+    if (rc == 0) {
+        rc = plan_next(coordinator, plan, err);
+    }
+    if (rc == 0) {
+        rc = store_set_study(coordinator->store, &plan->study, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (plan->next.n == 0) {
+        const struct store_event end = {.kind = "end"};
+
+        return store_add_event(coordinator->store, &end, err, "%s: %s", plan->study.state,
+                               plan->study.reason);
+    }
+    cmaes_save(plan->cmaes, &plan->next.row.optimiser, &plan->next.row.n_optimiser);
+    return store_asked(coordinator, plan, err);
+}
+
+static int tell(struct coordinator *coordinator, struct err *err)
+{
+    struct plan plan = {.study = study_copy(&coordinator->study)};
+    unsigned char *bytes = NULL;
+    size_t n = 0;
+
+    int rc = learn(coordinator, &plan.cmaes, err);
+    if (rc == 0) {
+        cmaes_save(plan.cmaes, &bytes, &n);
+        rc = trajectory_extend(coordinator, bytes, n, plan.study.trajectory, err);
+    }
+    if (rc == 0) {
+        rc = store_begin(coordinator->store, STORE_DURABLE, err);
+    }
+    if (rc == 0) {
+        rc = store_told(coordinator, &plan, err);
+    }
+    if (rc == 0) {
+        rc = store_commit(coordinator->store, err);
+    }
+    if (rc == 0) {
+        adopt(coordinator, &plan);
+    } else {
+        store_rollback(coordinator->store);
+    }
+    free(bytes);
+    plan_release(&plan);
+    return rc;
+}
+
+/* ---- what stops a study ---- */
+
+/* The last of so many failures of one kind in a row, in candidate order; NULL: there are none. */
+static const struct store_candidate *failed_in_a_row(const struct coordinator *coordinator)
+{
+    const struct generation *open = &coordinator->open;
+    enum score_failure kind = SCORE_OK;
+    size_t run = 0;
+
+    for (size_t i = 0; i < coordinator->n_before + open->n; i++) {
+        const struct store_candidate *row = i < coordinator->n_before
+                                                ? &coordinator->before[i]
+                                                : &open->places[i - coordinator->n_before].row;
+
+        if (row->repeats != 0) {
+            continue; /* says nothing new */
+        }
+        if (row->status != STORE_FAILED || row->candidate <= coordinator->study.forgiven) {
+            run = 0;
+            continue;
+        }
+        run = run > 0 && row->failure == kind ? run + 1 : 1;
+        kind = row->failure;
+        if (run == COORDINATOR_IN_A_ROW) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+/* Whole, or held up: nothing waits, nothing is in work, and some candidate is held. */
+static void look_at_generation(const struct generation *open, bool *whole,
+                               const struct store_candidate **held)
+{
+    bool moving = false;
+
+    *whole = true;
+    *held = NULL;
+    for (size_t i = 0; i < open->n; i++) {
+        const struct store_candidate *row = &open->places[i].row;
+
+        *whole = *whole && is_closed(row->status);
+        moving = moving || row->status == STORE_LEASED ||
+                 (row->status == STORE_PENDING && row->repeats == 0);
+        if (row->status == STORE_HELD && *held == NULL) {
+            *held = row;
+        }
+    }
+    if (moving) {
+        *held = NULL;
+    }
+}
+
+static int stop_study(struct coordinator *coordinator, const char *reason, struct err *err)
+{
+    struct store_study next = study_copy(&coordinator->study);
+
+    study_put(&next.state, "failed");
+    study_put(&next.reason, reason);
+    return coordinator_write(coordinator, &next, "end", reason, err);
+}
+
+static int stop_failing(struct coordinator *coordinator, const struct store_candidate *last,
+                        struct err *err)
+{
+    struct score score = {0};
+    char reason[REASON_MAX];
+
+    int rc = store_score(coordinator->store, last->candidate, &score, err);
+    if (rc != 0) {
+        return rc;
+    }
+    bool said = score.detail != NULL && score.detail[0] != '\0';
+    snprintf(reason, sizeof(reason),
+             "%d candidates in a row failed in one way (%s), the last one %llu%s%s",
+             COORDINATOR_IN_A_ROW, score_failure_name(last->failure),
+             (unsigned long long)last->candidate, said ? ": " : "", said ? score.detail : "");
+    score_release(&score);
+    return stop_study(coordinator, reason, err);
+}
+
+static int stop_held(struct coordinator *coordinator, const struct store_candidate *held,
+                     struct err *err)
+{
+    char reason[REASON_MAX];
+
+    snprintf(reason, sizeof(reason),
+             "candidate %llu kills workers: %u were lost with it; start again to try it once more",
+             (unsigned long long)held->candidate, held->losses);
+    return stop_study(coordinator, reason, err);
+}
+
+int stages_advance(struct coordinator *coordinator, struct err *err)
+{
+    int rc = 0;
+
+    while (rc == 0 && strcmp(coordinator->study.stage, "finished") != 0 &&
+           strcmp(coordinator->study.state, "failed") != 0) {
+        const struct store_candidate *failing = failed_in_a_row(coordinator);
+        const struct store_candidate *held;
+        bool whole;
+
+        look_at_generation(&coordinator->open, &whole, &held);
+        if (failing != NULL) {
+            rc = stop_failing(coordinator, failing, err);
+        } else if (whole) {
+            rc = tell(coordinator, err);
+        } else if (held != NULL) {
+            rc = stop_held(coordinator, held, err);
+        } else {
+            break;
+        }
+    }
+    return rc;
+}
+
+/* ---- going on after a restart ---- */
+
+static int load_before(struct coordinator *coordinator, uint64_t number, struct err *err)
+{
+    struct store_candidate *rows = NULL;
+    size_t n = 0;
+
+    if (number == 0) {
+        return 0;
+    }
+    int rc = store_candidates(coordinator->store, number - 1, &rows, &n, err);
+    size_t keep = n < COORDINATOR_IN_A_ROW - 1 ? n : COORDINATOR_IN_A_ROW - 1;
+    for (size_t i = n - keep; i < n && rc == 0; i++) {
+        coordinator->before[coordinator->n_before++] = rows[i];
+        rows[i] = (struct store_candidate){0}; /* handed over */
+    }
+    store_candidates_free(rows, n);
+    return rc;
+}
+
+static int load_open(struct coordinator *coordinator, struct err *err)
+{
+    struct generation *open = &coordinator->open;
+    struct store_candidate *rows = NULL;
+    size_t n = 0;
+    uint64_t count = 0;
+
+    int rc = store_count_generations(coordinator->store, &count, err);
+    if (rc == 0) {
+        rc = store_generation(coordinator->store, count - 1, &open->row, err);
+    }
+    if (rc == 0) {
+        rc = store_candidates(coordinator->store, count - 1, &rows, &n, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    open->stage = stage_parse(open->row.stage);
+    open->n = n;
+    open->places = mem_array(n, sizeof(*open->places));
+    for (size_t i = 0; i < n; i++) {
+        open->places[i].row = rows[i];
+    }
+    free(rows); /* the rows themselves are handed over */
+    return load_before(coordinator, count - 1, err);
+}
+
+/* The optimiser, asked again, must say what it said. */
+static int compare_asked(const struct coordinator *coordinator, struct err *err)
+{
+    const struct generation *open = &coordinator->open;
+    size_t n = cmaes_n(coordinator->cmaes), lambda = cmaes_lambda(coordinator->cmaes);
+    int rc = 0;
+
+    if (n != space_n(coordinator->space) || lambda != open->n) {
+        return err_set(err, ERR_CONFLICT, "database: its optimiser is not this study's");
+    }
+    double *points = mem_array(n * lambda, sizeof(*points));
+    cmaes_ask(coordinator->cmaes, points);
+    for (size_t k = 0; k < lambda && rc == 0; k++) {
+        const struct store_candidate *row = &open->places[k].row;
+        char *recipe = recipe_at(coordinator->space, points + k * n);
+
+        if (row->n_point != n || memcmp(row->point, points + k * n, n * sizeof(double)) != 0 ||
+            strcmp(row->recipe, recipe) != 0) {
+            rc =
+                err_set(err, ERR_CONFLICT,
+                        "database: candidate %llu is not what the optimiser asks for; was it begun "
+                        "with another build?",
+                        (unsigned long long)row->candidate);
+        }
+        free(recipe);
+    }
+    free(points);
+    return rc;
+}
+
+int stages_resume(struct coordinator *coordinator, struct err *err)
+{
+    bool finished = strcmp(coordinator->study.stage, "finished") == 0;
+    int rc = load_open(coordinator, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    const struct generation *open = &coordinator->open;
+    if ((open->row.trajectory[0] != '\0') != finished ||
+        (!finished && strcmp(open->row.stage, coordinator->study.stage) != 0)) {
+        return err_set(err, ERR_CONFLICT,
+                       "database: damaged: its stage is not its last generation's");
+    }
+    rc = cmaes_restore(&coordinator->cmaes, open->row.optimiser, open->row.n_optimiser, err);
+    if (rc == 0 && open->stage == STAGE_SEARCH) {
+        rc = compare_asked(coordinator, err);
+    }
+    return rc;
+}
