@@ -1,10 +1,14 @@
 /*
  * blend.c - every tensor computed in one streaming pass, rounded, handed on.
  *
- *   for each tensor, in order of names
- *     set up: parameters of its group, divisor, thresholds            (a row of `kinds` a method
- * family) for each block of 4096 sources -> floats -> mix -> rounded floats -> slot
- *                                        \-> bytes -> digest, file
+ *   for each tensor, by name
+ *     parameters of its group, divisor, thresholds of trimmed task vectors
+ *     for each block
+ *       inputs -> mix -> rounded bytes -> digest, file, memory
+ *                                      \-> floats of the forward pass
+ *
+ * When inputs and result are bfloat16, as nearly all are, a kernel reads the one and gives the
+ * other; everything else goes through floats, with the same result.
  */
 #include "evaluator/merge/blend.h"
 
@@ -16,17 +20,22 @@
 #include "base/mem.h"
 #include "evaluator/merge/blend_kernels.h"
 
-#define BLOCK 4096
-#define DIVISOR_MIN 1e-8    /* a smaller sum of weights does not divide */
-#define MAGNITUDES_MIN 1e-7 /* below it a trimmed vector is not rescaled */
+/* Elements: enough for the processor to see where a stream goes, few enough that a block of results
+ * is still in the cache when its digest is taken. */
+#define BLOCK 16384
+
+#define DIVISOR_MIN 1e-8    /* a smaller sum of weights does not divide task vectors */
+#define MAGNITUDES_MIN 1e-7 /* below it a trimmed vector is not scaled back */
 
 struct blend {
     const struct blend_kernels *kernels;
-    float *buffers; /* [METHOD_SOURCES_MAX + 4, BLOCK] */
-    size_t n_histograms;
-    struct trim_histogram *histograms; /* [tensor index, source], of one set of sources */
-    size_t n_sources;                  /* of the histograms */
-    char sources[DIGEST_HEX];          /* which set */
+    size_t n_buffers;
+    float
+        *buffers; /* [n_buffers, BLOCK] inputs as floats, then the result as floats and as bytes */
+    size_t n_counts;
+    struct trim_counts *counts; /* [tensor index, source], of one set of sources */
+    size_t n_sources;           /* of counts */
+    char sources[DIGEST_HEX];   /* which set */
 };
 
 struct blend *blend_new(void)
@@ -34,44 +43,64 @@ struct blend *blend_new(void)
     struct blend *blend = mem_array(1, sizeof(*blend));
 
     blend->kernels = blend_kernels_for(isa_best());
-    blend->buffers = mem_array((METHOD_SOURCES_MAX + 4) * BLOCK, sizeof(float));
     return blend;
 }
 
-static void drop_histograms(struct blend *blend)
+static void drop_counts(struct blend *blend)
 {
-    for (size_t i = 0; i < blend->n_histograms; i++) {
-        free(blend->histograms[i].counts);
+    for (size_t i = 0; i < blend->n_counts; i++) {
+        trim_counts_release(&blend->counts[i]);
     }
-    free(blend->histograms);
-    blend->histograms = NULL;
-    blend->n_histograms = 0;
+    free(blend->counts);
+    blend->counts = NULL;
+    blend->n_counts = 0;
 }
 
 void blend_free(struct blend *blend)
 {
     if (blend != NULL) {
-        drop_histograms(blend);
+        drop_counts(blend);
         free(blend->buffers);
         free(blend);
     }
 }
 
-/* ---- one tensor ---- */
+/* Counts belong to one set of sources; a plan with others starts anew. */
+static void fit_counts(struct blend *blend, size_t n_tensors, size_t n_sources, const char *sources)
+{
+    if (blend->n_counts == n_tensors * n_sources && strcmp(blend->sources, sources) == 0) {
+        return;
+    }
+    drop_counts(blend);
+    blend->n_counts = n_tensors * n_sources;
+    blend->n_sources = n_sources;
+    blend->counts = mem_array(blend->n_counts, sizeof(struct trim_counts));
+    memcpy(blend->sources, sources, DIGEST_HEX);
+}
+
+static void fit_buffers(struct blend *blend, size_t n_sources)
+{
+    if (blend->n_buffers < n_sources + 3) {
+        blend->n_buffers = n_sources + 3;
+        free(blend->buffers);
+        blend->buffers = mem_array(blend->n_buffers * BLOCK, sizeof(float));
+    }
+}
+
+/* ---- setting up a tensor ---- */
 
 /* All that the blocks of one tensor share. */
 struct tensor_job {
     struct blend *blend;
     const struct method *method;
     const struct plan_tensor *tensor;
-    size_t k; /* sources */
-    float weights[METHOD_SOURCES_MAX];
-    float divisor, lambda;
-    int normalize;
-    bool trims[METHOD_SOURCES_MAX]; /* this source is trimmed */
-    struct trim trim[METHOD_SOURCES_MAX];
-    float *x[METHOD_SOURCES_MAX]; /* [BLOCK] each */
-    float *base, *mix, *share;    /* [BLOCK] each */
+    bool elects;                          /* TIES; else a sum */
+    bool brain;                           /* inputs and result are bfloat16 */
+    bool trims[METHOD_SOURCES_MAX];       /* this source is trimmed */
+    struct trim trim[METHOD_SOURCES_MAX]; /* ties and equal are those still to come */
+    float *floats[METHOD_SOURCES_MAX];    /* [BLOCK] each: sources that are not used in place */
+    float *base_floats, *mixed, *bytes;   /* [BLOCK] each */
+    struct blend_block block;
 };
 
 static double source_value(const struct tensor_job *job, size_t source, const char *name,
@@ -90,271 +119,377 @@ static double whole_value(const struct tensor_job *job, const char *name, double
     return k == SIZE_MAX ? fallback : job->tensor->group->whole_values[k];
 }
 
-static struct trim_delta delta_of(const struct plan_tensor *tensor, size_t source)
+/* The threshold of one source, and the factor that gives its task vector the old L1 norm. */
+static int set_up_trim(struct tensor_job *job, size_t s, bool strict, struct err *err)
 {
-    return (struct trim_delta){.source = tensor->sources[source]->data,
-                               .base = tensor->base->data,
-                               .source_dtype = tensor->sources[source]->dtype,
-                               .base_dtype = tensor->base->dtype,
-                               .n = tensor->n};
-}
-
-/* The threshold of one source, and the factor that gives it its L1 norm back. */
-static int set_up_trim(struct tensor_job *job, size_t s, int strict, struct err *err)
-{
+    const struct plan_tensor *tensor = job->tensor;
+    const struct trim_delta delta = {.source = tensor->sources[s]->data,
+                                     .base = tensor->base->data,
+                                     .source_dtype = tensor->sources[s]->dtype,
+                                     .base_dtype = tensor->base->dtype,
+                                     .n = tensor->n};
+    struct trim_counts *counts = &job->blend->counts[tensor->index * job->blend->n_sources + s];
     double density = source_value(job, s, "density", 1.0);
-    struct trim_delta delta = delta_of(job->tensor, s);
     size_t keep = trim_count(delta.n, density);
-    struct trim_histogram *histogram =
-        &job->blend->histograms[job->tensor->index * job->blend->n_sources + s];
 
     if (keep == 0 && strict) {
-        return err_set(err, ERR_NUMERIC, "%s: density %g keeps no element of %zu",
-                       job->tensor->name, density, delta.n);
+        return err_set(err, ERR_NUMERIC, "%s: density %g keeps no element of %zu", tensor->name,
+                       density, delta.n);
     }
     keep = keep == 0 ? 1 : keep;
     if (keep >= delta.n) {
         return 0;
     }
-    trim_find(&delta, histogram, keep, &job->trim[s]);
+    if (delta.n > UINT32_MAX) {
+        return err_set(err, ERR_LIMIT, "%s: %zu elements are too many to trim", tensor->name,
+                       delta.n);
+    }
+    trim_find(&job->trim[s], counts, &delta, keep);
     job->trims[s] = true;
     if (whole_value(job, "rescale", 0.0) != 0.0) {
-        double before = trim_magnitudes(&delta, histogram);
-        double after = trim_kept_magnitudes(&delta, &job->trim[s]);
+        double before = trim_magnitudes(counts, &delta);
+        double after = trim_kept_magnitudes(&job->trim[s], &delta);
 
         if (before >= MAGNITUDES_MIN && after >= MAGNITUDES_MIN) {
-            job->weights[s] = (float)((double)job->weights[s] * (before / after));
+            job->block.factors[s] = (float)((double)job->block.weights[s] * (before / after));
         }
     }
     return 0;
 }
 
-static int set_up(struct tensor_job *job, int strict, struct err *err)
+static int set_up_weights(struct tensor_job *job, struct err *err)
 {
+    struct blend_block *block = &job->block;
+    bool normalize = whole_value(job, "normalize", 0.0) != 0.0;
     double sum = 0.0;
-    bool trims = method_index(job->method, METHOD_SOURCE, "density") != SIZE_MAX;
 
-    job->normalize = whole_value(job, "normalize", 0.0) != 0.0;
-    job->lambda = (float)whole_value(job, "lambda", 1.0);
-    for (size_t s = 0; s < job->k; s++) {
+    for (size_t s = 0; s < block->k; s++) {
         double weight = source_value(job, s, "weight", source_value(job, s, "scale", 1.0));
 
-        job->weights[s] = (float)weight;
+        block->weights[s] = (float)weight;
+        block->factors[s] = block->weights[s];
         sum += weight;
     }
-    job->divisor = 1.0F;
-    if (job->normalize && !job->method->needs_base) {
-        if (sum == 0.0) {
-            return err_set(err, ERR_NUMERIC, "%s: weights sum to zero, and normalize is on",
-                           job->tensor->name);
-        }
-        job->divisor = (float)sum;
-    } else if (job->normalize && fabs(sum) >= DIVISOR_MIN) {
-        job->divisor = (float)sum;
+    block->lambda = (float)whole_value(job, "lambda", 1.0);
+    block->normalize = normalize;
+    block->divisor = 1.0F;
+    if (normalize && !job->method->needs_base && sum == 0.0) {
+        return err_set(err, ERR_NUMERIC, "%s: weights sum to zero, and normalize is on",
+                       job->tensor->name);
     }
-    for (size_t s = 0; trims && s < job->k; s++) {
-        int rc = set_up_trim(job, s, strict, err);
-
-        if (rc != 0) {
-            return rc;
-        }
+    if (normalize && (!job->method->needs_base || fabs(sum) >= DIVISOR_MIN)) {
+        block->divisor = (float)sum;
     }
     return 0;
 }
 
-/* Zero what the trim drops; of those equal to the threshold the first `ties` stay, counted over the
- * tensor. */
-static void apply_trim(const struct blend_kernels *kernels, struct trim *trim, float *d, size_t n)
+/* True when the kernels can read the inputs where they lie. */
+static bool all_bf16(const struct plan_tensor *tensor, size_t n_sources)
 {
-    if (trim->ties == trim->equal) {
-        kernels->keep_at_least(d, trim->threshold, n);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        float magnitude = fabsf(d[i]);
+    bool all = tensor->base == NULL || tensor->base->dtype == DTYPE_BF16;
 
-        if (magnitude == trim->threshold && trim->ties > 0) {
-            trim->ties--;
-            trim->equal--;
-        } else if (!(magnitude > trim->threshold)) {
-            trim->equal -= magnitude == trim->threshold;
-            d[i] = 0.0F;
-        }
+    for (size_t s = 0; s < n_sources; s++) {
+        all = all && tensor->sources[s]->dtype == DTYPE_BF16;
     }
-}
-
-static void load(const struct checkpoint_tensor *from, size_t at, size_t n, float *out)
-{
-    dtype_to_f32(out, from->data + at * dtype_size(from->dtype), from->dtype, n);
-}
-
-static bool is_ties(const struct method *method)
-{
-    return strcmp(method->name, "ties") == 0;
-}
-
-static void mix_block(struct tensor_job *job, size_t at, size_t n, float *out)
-{
-    const struct blend_kernels *kernels = job->blend->kernels;
-    const float *const *x = (const float *const *)job->x;
-
-    for (size_t s = 0; s < job->k; s++) {
-        load(job->tensor->sources[s], at, n, job->x[s]);
-    }
-    if (!job->method->needs_base) {
-        kernels->weighted(out, x, job->weights, job->k, job->divisor, n);
-        return;
-    }
-    load(job->tensor->base, at, n, job->base);
-    for (size_t s = 0; s < job->k; s++) {
-        kernels->subtract(job->x[s], job->base, n);
-        if (job->trims[s]) {
-            apply_trim(kernels, &job->trim[s], job->x[s], n);
-        }
-    }
-    if (is_ties(job->method)) {
-        kernels->elect(out, job->base, x, job->weights, job->k, job->normalize, job->lambda,
-                       job->mix, job->share, n);
-    } else {
-        kernels->task_sum(out, job->base, x, job->weights, job->k, job->divisor, job->lambda, n);
-    }
-}
-
-/* Histograms belong to one set of sources; a plan with others starts anew. */
-static void fit_histograms(struct blend *blend, size_t n_tensors, size_t n_sources,
-                           const char *sources)
-{
-    if (blend->n_histograms == n_tensors * n_sources && strcmp(blend->sources, sources) == 0) {
-        return;
-    }
-    drop_histograms(blend);
-    blend->n_histograms = n_tensors * n_sources;
-    blend->n_sources = n_sources;
-    blend->histograms = mem_array(blend->n_histograms, sizeof(struct trim_histogram));
-    memcpy(blend->sources, sources, DIGEST_HEX);
+    return all;
 }
 
 static int start_tensor(struct tensor_job *job, struct blend *blend, const struct method *method,
-                        const struct plan_tensor *tensor, size_t n_sources, int strict,
+                        const struct plan_tensor *tensor, size_t n_sources, bool strict,
                         struct err *err)
 {
-    *job = (struct tensor_job){.blend = blend, .method = method, .tensor = tensor, .k = n_sources};
+    assert(n_sources >= 1 && n_sources <= METHOD_SOURCES_MAX);
+    fit_buffers(blend, n_sources);
+    *job = (struct tensor_job){.blend = blend, .method = method, .tensor = tensor};
     for (size_t s = 0; s < n_sources; s++) {
-        job->x[s] = blend->buffers + s * BLOCK;
+        job->floats[s] = blend->buffers + s * BLOCK;
     }
-    job->base = blend->buffers + METHOD_SOURCES_MAX * BLOCK;
-    job->mix = job->base + BLOCK;
-    job->share = job->mix + BLOCK;
-    return set_up(job, strict, err);
-}
-
-int blend_tensor(struct blend *blend, const struct method *method, const struct plan_tensor *tensor,
-                 size_t n_sources, int strict, float *out, struct err *err)
-{
-    static const char by_hand[DIGEST_HEX] = "by hand";
-    struct tensor_job job;
-
-    drop_histograms(blend);
-    fit_histograms(blend, tensor->index + 1, n_sources, by_hand);
-    int rc = start_tensor(&job, blend, method, tensor, n_sources, strict, err);
-    for (size_t at = 0; at < tensor->n && rc == 0; at += BLOCK) {
-        mix_block(&job, at, tensor->n - at < BLOCK ? tensor->n - at : BLOCK, out + at);
+    job->base_floats = blend->buffers + n_sources * BLOCK;
+    job->mixed = job->base_floats + BLOCK;
+    job->bytes = job->mixed + BLOCK;
+    job->elects = strcmp(method->name, "ties") == 0;
+    job->block.k = n_sources;
+    int rc = set_up_weights(job, err);
+    bool trims = method_index(method, METHOD_SOURCE, "density") != SIZE_MAX;
+    for (size_t s = 0; trims && rc == 0 && s < n_sources; s++) {
+        rc = set_up_trim(job, s, strict, err);
     }
     return rc;
 }
 
-/* ---- the whole plan ---- */
+/* ---- one block ---- */
+
+/* A stored input at this element: in place, or as floats in a buffer. */
+static const void *input(const struct tensor_job *job, const struct checkpoint_tensor *from,
+                         size_t at, size_t n, float *buffer)
+{
+    const unsigned char *data = from->data + at * dtype_size(from->dtype);
+
+    if (job->brain) {
+        return data;
+    }
+    dtype_to_f32(buffer, data, from->dtype, n);
+    return buffer;
+}
+
+static size_t count_equal(const struct tensor_job *job, size_t s, size_t n)
+{
+    const struct blend_block *block = &job->block;
+
+    return (job->brain ? job->blend->kernels->equal_bf16 : job->blend->kernels->equal_f32)(
+        block->x[s], block->base, job->trim[s].bits, n);
+}
+
+/* How many elements come up to and with the count-th of those that equal the threshold. */
+static size_t length_to(const struct tensor_job *job, size_t s, size_t count)
+{
+    size_t size = job->brain ? sizeof(uint16_t) : sizeof(float);
+    struct blend_block one = job->block;
+    size_t i = 0;
+
+    while (count > 0) {
+        one.x[s] = (const char *)job->block.x[s] + i * size;
+        one.base = (const char *)job->block.base + i * size;
+        count -= (job->brain ? job->blend->kernels->equal_bf16 : job->blend->kernels->equal_f32)(
+            one.x[s], one.base, job->trim[s].bits, 1);
+        i++;
+    }
+    return i;
+}
+
+/*
+ * Of the elements that equal a threshold the first `ties` stay. A block lies before the last of
+ * them, and keeps all of its own, or behind it, and keeps none; where it would lie on both sides it
+ * is cut short. Returns its length.
+ */
+static size_t set_limits(struct tensor_job *job, size_t n)
+{
+    size_t equal[METHOD_SOURCES_MAX] = {0};
+    size_t whole = n;
+
+    for (size_t s = 0; s < job->block.k; s++) {
+        const struct trim *trim = &job->trim[s];
+
+        if (job->trims[s] && trim->ties > 0 && trim->ties < trim->equal) {
+            equal[s] = count_equal(job, s, n);
+            n = equal[s] > trim->ties ? length_to(job, s, trim->ties) : n;
+        }
+    }
+    for (size_t s = 0; s < job->block.k; s++) {
+        struct trim *trim = &job->trim[s];
+
+        if (job->trims[s]) {
+            job->block.limits[s] = trim->ties > 0 ? trim->bits : trim->bits + 1;
+        }
+        if (job->trims[s] && trim->ties > 0 && trim->ties < trim->equal) {
+            equal[s] = n < whole ? count_equal(job, s, n) : equal[s];
+            trim->ties -= equal[s];
+            trim->equal -= equal[s];
+        }
+    }
+    return n;
+}
+
+/* Mix elements from `at` on into out, of the kernel's type; at most n. Returns how many; *bad is
+ * set when one is not finite. */
+static size_t mix_block(struct tensor_job *job, size_t at, size_t n, void *out, bool *bad)
+{
+    const struct blend_kernels *kernels = job->blend->kernels;
+    const struct plan_tensor *tensor = job->tensor;
+    struct blend_block *block = &job->block;
+    uint32_t found;
+
+    block->out = out;
+    block->base =
+        job->method->needs_base ? input(job, tensor->base, at, n, job->base_floats) : NULL;
+    for (size_t s = 0; s < block->k; s++) {
+        block->x[s] = input(job, tensor->sources[s], at, n, job->floats[s]);
+    }
+    block->n = job->elects ? set_limits(job, n) : n;
+    if (job->elects) {
+        found = job->brain ? kernels->elect_bf16(block) : kernels->elect_f32(block);
+    } else {
+        found = job->brain ? kernels->sum_bf16(block) : kernels->sum_f32(block);
+    }
+    *bad = found != 0;
+    return block->n;
+}
+
+int blend_tensor(struct blend *blend, const struct method *method, const struct plan_tensor *tensor,
+                 size_t n_sources, bool strict, float *out, struct err *err)
+{
+    static const char by_hand[DIGEST_HEX] = "by hand";
+    struct tensor_job job;
+    bool bad = false;
+
+    drop_counts(blend);
+    fit_counts(blend, tensor->index + 1, n_sources, by_hand);
+    int rc = start_tensor(&job, blend, method, tensor, n_sources, strict, err);
+    for (size_t at = 0; at < tensor->n && rc == 0;) {
+        at += mix_block(&job, at, tensor->n - at < BLOCK ? tensor->n - at : BLOCK, out + at, &bad);
+        if (bad) {
+            rc = err_set(err, ERR_NUMERIC, "%s: the merge gives a value that is not finite",
+                         tensor->name);
+        }
+    }
+    return rc;
+}
+
+/* ---- handing on ---- */
+
+/* Where the results of one tensor go. */
+struct target {
+    const struct blend_sink *sink;
+    float *floats;         /* NULL: not wanted */
+    unsigned char *memory; /* NULL: not wanted */
+    struct digest *digest; /* NULL: not wanted */
+};
+
+static int open_target(struct target *out, const struct blend_sink *sink,
+                       const struct plan_tensor *tensor, struct err *err)
+{
+    void *memory = NULL;
+    int rc = 0;
+
+    *out = (struct target){.sink = sink};
+    if (sink->place != NULL) {
+        rc = sink->place(sink->context, tensor, &out->floats, err);
+    }
+    if (rc == 0 && sink->store != NULL) {
+        rc = sink->store(sink->context, tensor, &memory, err);
+    }
+    out->memory = memory;
+    return rc;
+}
+
+/* True when the kernel may write the block straight to where it belongs, and nothing reads it. */
+static bool can_stream(const struct tensor_job *job, const struct target *target, size_t at)
+{
+    return job->brain && target->memory != NULL && target->digest == NULL &&
+           target->floats == NULL && target->sink->write == NULL &&
+           (uintptr_t)(target->memory + at * sizeof(uint16_t)) % 64 == 0;
+}
+
+static int hand_on(const struct target *target, const struct plan_tensor *tensor, enum dtype dtype,
+                   size_t at, const void *bytes, size_t n, struct err *err)
+{
+    size_t size = dtype_size(dtype);
+
+    if (target->digest != NULL) {
+        digest_add(target->digest, bytes, n * size);
+    }
+    if (target->floats != NULL) {
+        dtype_to_f32(target->floats + at, bytes, dtype, n);
+    }
+    if (target->memory != NULL && bytes != target->memory + at * size) {
+        memcpy(target->memory + at * size, bytes, n * size);
+    }
+    if (target->sink->write != NULL) {
+        return target->sink->write(target->sink->context, tensor, bytes, n * size, err);
+    }
+    return 0;
+}
 
 /* Say whose fault a value that is not finite is: a source's, or the recipe's. */
 static int blame(const struct plan *plan, const struct plan_tensor *tensor, size_t at, size_t n,
-                 float *scratch, struct err *err)
+                 struct err *err)
 {
     for (size_t s = 0; s <= plan->recipe->n_sources; s++) {
-        const struct checkpoint_tensor *from =
-            s < plan->recipe->n_sources ? tensor->sources[s] : tensor->base;
+        bool is_base = s == plan->recipe->n_sources;
+        const struct checkpoint_tensor *from = is_base ? tensor->base : tensor->sources[s];
+        const struct checkpoint *model = is_base ? plan->base : plan->sources[s];
 
         if (from == NULL) {
             continue;
         }
-        load(from, at, n, scratch);
-        if (dtype_find_nonfinite(scratch, DTYPE_F32, n) < n) {
-            return err_set(err, ERR_NUMERIC, "%s: %s: a value in source %zu is not finite",
-                           from->file, tensor->name, s);
+        size_t size = dtype_size(from->dtype);
+        size_t found = dtype_find_nonfinite(from->data + at * size, from->dtype, n);
+        if (found < n) {
+            return err_set(err, ERR_NUMERIC, "%s/%s: %s: element %zu is not finite",
+                           checkpoint_folder(model), from->file, from->name, at + found);
         }
     }
     return err_set(err, ERR_NUMERIC, "%s: the merge gives a value that is not finite",
                    tensor->name);
 }
 
-static int run_tensor(struct blend *blend, const struct plan *plan,
-                      const struct plan_tensor *tensor, const struct blend_sink *sink,
-                      struct digest *weights, struct err *err)
+/* Compute and round one block; *bytes points at the results, in a buffer or already in place. */
+static size_t round_block(struct tensor_job *job, enum dtype dtype, const struct target *target,
+                          size_t at, const void **bytes, bool *bad)
 {
-    struct tensor_job job;
-    float block[BLOCK];
-    unsigned char bytes[BLOCK * sizeof(float)];
-    unsigned char content[DIGEST_SIZE];
-    float *slot = NULL;
-    size_t size = dtype_size(plan->dtype);
+    size_t left = job->tensor->n - at;
+    size_t n = left < BLOCK ? left : BLOCK;
 
-    int rc =
-        start_tensor(&job, blend, plan->recipe->method, tensor, plan->recipe->n_sources, 0, err);
-    if (rc == 0 && sink->place != NULL) {
-        rc = sink->place(sink->context, tensor, &slot, err);
+    job->block.stream = can_stream(job, target, at);
+    if (job->brain) {
+        void *out = job->block.stream ? (void *)(target->memory + at * sizeof(uint16_t))
+                                      : (void *)job->bytes;
+
+        *bytes = out;
+        return mix_block(job, at, n, out, bad);
+    }
+    n = mix_block(job, at, n, job->mixed, bad);
+    dtype_from_f32(job->bytes, job->mixed, dtype, n);
+    *bad = *bad || dtype_find_nonfinite(job->bytes, dtype, n) < n;
+    *bytes = job->bytes;
+    return n;
+}
+
+int blend_one(struct blend *blend, const struct plan *plan, size_t i, const struct blend_sink *sink,
+              unsigned char *content, struct err *err)
+{
+    const struct plan_tensor *tensor = &plan->tensors[i];
+    const struct recipe *recipe = plan->recipe;
+    unsigned char unused[DIGEST_SIZE];
+    struct tensor_job job;
+    struct target target;
+
+    if (method_index(recipe->method, METHOD_SOURCE, "density") != SIZE_MAX) {
+        fit_counts(blend, plan->n_tensors, recipe->n_sources, plan->sources_digest);
+    }
+    int rc = start_tensor(&job, blend, recipe->method, tensor, recipe->n_sources, false, err);
+    if (rc == 0) {
+        rc = open_target(&target, sink, tensor, err);
     }
     if (rc != 0) {
         return rc;
     }
-    struct digest *digest = digest_new();
-    for (size_t at = 0; at < tensor->n && rc == 0; at += BLOCK) {
-        size_t n = tensor->n - at < BLOCK ? tensor->n - at : BLOCK;
-        float *out = slot != NULL ? slot + at : block;
+    job.brain = plan->dtype == DTYPE_BF16 && all_bf16(tensor, recipe->n_sources);
+    target.digest = content != NULL ? digest_new() : NULL;
+    for (size_t at = 0; at < tensor->n && rc == 0;) {
+        const void *bytes;
+        bool bad;
+        size_t n = round_block(&job, plan->dtype, &target, at, &bytes, &bad);
 
-        mix_block(&job, at, n, out);
-        dtype_from_f32(bytes, out, plan->dtype, n);
-        dtype_to_f32(out, bytes, plan->dtype, n);
-        if (dtype_find_nonfinite(out, DTYPE_F32, n) < n) {
-            rc = blame(plan, tensor, at, n, job.mix, err);
-            break;
-        }
-        digest_add(digest, bytes, n * size);
-        if (sink->write != NULL) {
-            rc = sink->write(sink->context, tensor, bytes, n * size, err);
-        }
+        rc = bad ? blame(plan, tensor, at, n, err)
+                 : hand_on(&target, tensor, plan->dtype, at, bytes, n, err);
+        at += n;
     }
-    digest_end(digest, content);
-    checkpoint_digest_tensor(weights, tensor->name, plan->dtype, tensor->dims, tensor->n_dims,
-                             content);
+    if (target.digest != NULL) {
+        digest_end(target.digest, rc == 0 ? content : unused);
+    }
     return rc;
-}
-
-/* Names the set of sources that histograms belong to. */
-static void identify_sources(const struct recipe *recipe, char out[DIGEST_HEX])
-{
-    struct digest *digest = digest_new();
-
-    digest_add_text(digest, recipe->base);
-    for (size_t s = 0; s < recipe->n_sources; s++) {
-        digest_add_text(digest, recipe->sources[s]);
-    }
-    digest_end_hex(digest, out);
 }
 
 int blend_run(struct blend *blend, const struct plan *plan, const struct blend_sink *sink,
               char weights[DIGEST_HEX], struct err *err)
 {
-    char sources[DIGEST_HEX];
+    struct digest *digest = weights != NULL ? digest_new() : NULL;
+    char made[DIGEST_HEX];
     int rc = 0;
 
-    assert(plan->recipe->n_sources <= METHOD_SOURCES_MAX);
-    if (method_index(plan->recipe->method, METHOD_SOURCE, "density") != SIZE_MAX) {
-        identify_sources(plan->recipe, sources);
-        fit_histograms(blend, plan->n_tensors, plan->recipe->n_sources, sources);
-    }
-    struct digest *digest = digest_new();
     for (size_t i = 0; i < plan->n_tensors && rc == 0; i++) {
-        rc = run_tensor(blend, plan, &plan->tensors[i], sink, digest, err);
+        const struct plan_tensor *tensor = &plan->tensors[i];
+        unsigned char content[DIGEST_SIZE];
+
+        rc = blend_one(blend, plan, i, sink, digest != NULL ? content : NULL, err);
+        if (rc == 0 && digest != NULL) {
+            checkpoint_digest_tensor(digest, tensor->name, plan->dtype, tensor->dims,
+                                     tensor->n_dims, content);
+        }
     }
-    digest_end_hex(digest, weights);
+    if (digest != NULL) {
+        digest_end_hex(digest, rc == 0 ? weights : made);
+    }
     return rc;
 }

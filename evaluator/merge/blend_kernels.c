@@ -1,119 +1,506 @@
 /*
- * blend_kernels.c - plain loops, compiled once an instruction set (cmake/isa.cmake).
+ * blend_kernels.c - loops over vectors, compiled once an instruction set (cmake/isa.cmake).
  *
- * Written so that the compiler vectorises them: no branch that is not a select, one output an
- * iteration, the loop over sources outside where that keeps the inner loop straight.
+ * Written with the compiler's vector types: `lanes` is as wide as the set's registers, operators
+ * work lane by lane, and what a lane computes is the same in every set.
+ *
+ * bfloat16 is the upper half of a float, so one register of them is two registers of floats
+ * without any shuffle, and back:
+ *
+ *   memory      b0 b1 | b2 b3 | ...        a 32-bit lane holds two neighbours
+ *   even        lane << 16                 b0, b2, ... as floats
+ *   odd         lane & 0xffff0000          b1, b3, ... as floats
+ *
+ * The number of sources up to four is a constant to the compiler, which then keeps them in
+ * registers; more go the same way through the stack.
  */
 #include "evaluator/merge/blend_kernels.h"
 
-#include <math.h>
+#include <string.h>
+
+#include "evaluator/model/dtype_bits.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #ifndef KERNELS_ISA
 #define KERNELS_ISA plain
 #endif
 #define KERNELS_PASTE(stem, isa) stem##_##isa
 #define KERNELS_NAME(stem, isa) KERNELS_PASTE(stem, isa)
+#define INLINED static inline __attribute__((always_inline))
 
-static void add_scaled(float *restrict out, const float *restrict x, float w, size_t n)
+#if defined(__AVX512F__)
+#define WIDTH 64
+#elif defined(__AVX2__)
+#define WIDTH 32
+#else
+#define WIDTH 16
+#endif
+
+typedef float lanes __attribute__((vector_size(WIDTH)));
+typedef uint32_t lane_bits __attribute__((vector_size(WIDTH)));
+typedef int32_t lane_signs __attribute__((vector_size(WIDTH)));
+
+#define LANES (WIDTH / sizeof(float))
+#define UPPER_HALF 0xffff0000U
+#define SIGN 0x80000000U
+
+INLINED lane_bits load_bits(const void *in, size_t at)
 {
-    for (size_t i = 0; i < n; i++) {
-        out[i] += w * x[i];
-    }
+    lane_bits out;
+
+    memcpy(&out, (const char *)in + at, sizeof out);
+    return out;
 }
 
-static void start_scaled(float *restrict out, const float *restrict x, float w, size_t n)
+INLINED void store_bits(void *out, size_t at, lane_bits value)
 {
-    for (size_t i = 0; i < n; i++) {
-        out[i] = w * x[i];
-    }
+    memcpy((char *)out + at, &value, sizeof value);
 }
 
-static void sum_scaled(float *restrict out, const float *const *x, const float *w, size_t k,
-                       size_t n)
+/* Past the caches where the set can; `at` is a multiple of WIDTH and out of 64. */
+INLINED void stream_bits(void *out, size_t at, lane_bits value)
 {
-    start_scaled(out, x[0], w[0], n);
-    for (size_t s = 1; s < k; s++) {
-        add_scaled(out, x[s], w[s], n);
-    }
+#if defined(__AVX512F__)
+    _mm512_stream_si512((void *)((char *)out + at), (__m512i)value);
+#elif defined(__AVX2__)
+    _mm256_stream_si256((void *)((char *)out + at), (__m256i)value);
+#else
+    store_bits(out, at, value);
+#endif
 }
 
-static void weighted(float *out, const float *const *x, const float *w, size_t k, float divisor,
-                     size_t n)
+/* What was streamed is there for whoever reads next. */
+INLINED void stream_end(void)
 {
-    sum_scaled(out, x, w, k, n);
-    for (size_t i = 0; i < n; i++) {
-        out[i] /= divisor;
-    }
+#if defined(__AVX2__)
+    _mm_sfence();
+#endif
 }
 
-static void subtract(float *restrict d, const float *restrict base, size_t n)
+INLINED lanes everywhere(float value)
 {
-    for (size_t i = 0; i < n; i++) {
-        d[i] -= base[i];
-    }
+    return (lanes){0} + value;
 }
 
-static void keep_at_least(float *d, float threshold, size_t n)
+INLINED lane_bits magnitudes_of(lanes value)
 {
-    for (size_t i = 0; i < n; i++) {
-        d[i] = fabsf(d[i]) >= threshold ? d[i] : 0.0F;
-    }
+    return (lane_bits)value & ~SIGN;
 }
 
-static void keep_above(float *d, float threshold, size_t n)
+/* w * d where the magnitude of d has bits of at least limit, else 0. */
+INLINED lanes weighed(lanes d, lanes w, uint32_t limit)
 {
-    for (size_t i = 0; i < n; i++) {
-        d[i] = fabsf(d[i]) > threshold ? d[i] : 0.0F;
-    }
+#if defined(__AVX512F__)
+    __m512i magnitude = (__m512i)magnitudes_of(d);
+    __mmask16 keep = _mm512_cmpge_epu32_mask(magnitude, _mm512_set1_epi32((int)limit));
+
+    return (lanes)_mm512_maskz_mul_ps(keep, (__m512)w, (__m512)d);
+#else
+    lane_bits drop = (lane_bits)((lane_signs)magnitudes_of(d) < (int32_t)limit);
+
+    return (lanes)((lane_bits)(w * d) & ~drop);
+#endif
 }
 
-static void task_sum(float *restrict out, const float *restrict base, const float *const *d,
-                     const float *w, size_t k, float divisor, float lambda, size_t n)
+/* Where e has the sign in `signs` and is not zero, or is NaN: mix += e, share += w. */
+INLINED void join(lanes *mix, lanes *share, lanes e, lanes w, lane_bits signs)
 {
-    sum_scaled(out, d, w, k, n);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = base[i] + out[i] / divisor * lambda;
-    }
+    lanes turned = (lanes)((lane_bits)e ^ signs);
+#if defined(__AVX512F__)
+    __mmask16 agrees = _mm512_cmp_ps_mask((__m512)turned, _mm512_setzero_ps(), _CMP_NLE_UQ);
+
+    *mix = (lanes)_mm512_mask_add_ps((__m512)*mix, agrees, (__m512)*mix, (__m512)e);
+    *share = (lanes)_mm512_mask_add_ps((__m512)*share, agrees, (__m512)*share, (__m512)w);
+#else
+    lane_bits disagrees = (lane_bits)(turned <= 0.0F);
+
+    *mix += (lanes)((lane_bits)e & ~disagrees);
+    *share += (lanes)((lane_bits)w & ~disagrees);
+#endif
 }
 
-/* Those that agree with the sign of out join mix; a zero agrees with neither. */
-static void join(float *restrict mix, float *restrict share, const float *restrict sum,
-                 const float *restrict d, float w, size_t n)
+/* a / b, or a where b is zero. */
+INLINED lanes divided(lanes a, lanes b)
 {
-    for (size_t i = 0; i < n; i++) {
-        float e = w * d[i];
-        int agrees = sum[i] >= 0.0F ? e > 0.0F : e < 0.0F;
+#if defined(__AVX512F__)
+    __mmask16 divides = _mm512_cmp_ps_mask((__m512)b, _mm512_setzero_ps(), _CMP_NEQ_UQ);
 
-        mix[i] += agrees ? e : 0.0F;
-        share[i] += agrees ? w : 0.0F;
-    }
+    return (lanes)_mm512_mask_div_ps((__m512)a, divides, (__m512)a, (__m512)b);
+#else
+    lane_bits none = (lane_bits)(b == 0.0F);
+
+    return a / (b + (lanes)((lane_bits)everywhere(1.0F) & none));
+#endif
 }
 
-static void elect(float *restrict out, const float *restrict base, const float *const *d,
-                  const float *w, size_t k, int normalize, float lambda, float *restrict mix,
-                  float *restrict share, size_t n)
+/* ---- one register of results ---- */
+
+/* What to do; a constant in each kernel, so that nothing of it is decided in the loop. */
+struct mix {
+    bool elects;   /* else sums */
+    bool has_base; /* task vectors are mixed, else sources */
+    bool trims;    /* limits apply */
+    bool divides;
+    bool brain; /* bfloat16, else float */
+};
+
+/* What does not change within a block. */
+struct constants {
+    lanes factors[METHOD_SOURCES_MAX], weights[METHOD_SOURCES_MAX];
+    uint32_t limits[METHOD_SOURCES_MAX];
+    lanes divisor, lambda;
+};
+
+INLINED lanes sum_lanes(struct mix mix, const struct constants *c, size_t k, const lanes *e)
 {
-    sum_scaled(out, d, w, k, n);
-    for (size_t i = 0; i < n; i++) {
-        mix[i] = 0.0F;
-        share[i] = 0.0F;
+    lanes total = {0};
+
+    for (size_t s = 0; s < k; s++) {
+        total = s > 0 ? total + e[s] : e[s];
+    }
+    return mix.divides ? total / c->divisor : total;
+}
+
+/*
+ * A zero agrees with neither sign; a sum of zero elects the positive one. (A negative zero is the
+ * sum of negative zeros only, which agree with nothing.) A NaN agrees with every sign, so that it
+ * is not lost.
+ */
+INLINED lanes elect_lanes(struct mix mix, const struct constants *c, size_t k, const lanes *e)
+{
+    lanes total = {0};
+    lanes agreed = {0};
+    lanes share = {0};
+
+    for (size_t s = 0; s < k; s++) {
+        total = s > 0 ? total + e[s] : e[s];
+    }
+    lane_bits signs = (lane_bits)total & SIGN;
+    for (size_t s = 0; s < k; s++) {
+        join(&agreed, &share, e[s], c->weights[s], signs);
+    }
+    return mix.divides ? divided(agreed, share) : agreed;
+}
+
+INLINED lanes mix_lanes(struct mix mix, const struct constants *c, size_t k, lanes base,
+                        const lanes *x)
+{
+    lanes e[METHOD_SOURCES_MAX];
+
+    for (size_t s = 0; s < k; s++) {
+        lanes d = mix.has_base ? x[s] - base : x[s];
+
+        e[s] = mix.trims ? weighed(d, c->factors[s], c->limits[s]) : d * c->factors[s];
+    }
+    lanes merged = (mix.elects ? elect_lanes(mix, c, k, e) : sum_lanes(mix, c, k, e)) * c->lambda;
+    return mix.has_base ? base + merged : merged;
+}
+
+/* ---- one register of stored numbers ---- */
+
+/* The halves that are not finite have their sign bit set in the result. */
+INLINED lane_bits nonfinite_bf16(lane_bits pair)
+{
+    return (pair & 0x7f807f80U) + 0x00800080U;
+}
+
+INLINED lane_bits nonfinite_f32(lane_bits value)
+{
+    return (value & 0x7f800000U) + 0x00800000U;
+}
+
+/* To the upper half, ties to even; the lower half is left over. A NaN stays one, for those that
+ * come from bfloat16 have nothing in the lower half that could carry. */
+INLINED lane_bits rounded(lanes value)
+{
+    lane_bits bits = (lane_bits)value;
+
+    return bits + 0x7fffU + ((bits >> 16) & 1U);
+}
+
+/* One register of each input, `at` bytes into it. */
+INLINED lane_bits step(struct mix mix, const struct constants *c, size_t k, const void *base,
+                       const void *const *x, size_t at)
+{
+    lane_bits raw_base = mix.has_base ? load_bits(base, at) : (lane_bits){0};
+    lane_bits raw[METHOD_SOURCES_MAX];
+    lanes values[METHOD_SOURCES_MAX];
+
+    for (size_t s = 0; s < k; s++) {
+        raw[s] = load_bits(x[s], at);
+        values[s] = (lanes)(mix.brain ? raw[s] << 16 : raw[s]);
+    }
+    lanes even = mix_lanes(mix, c, k, (lanes)(mix.brain ? raw_base << 16 : raw_base), values);
+    if (!mix.brain) {
+        return (lane_bits)even;
     }
     for (size_t s = 0; s < k; s++) {
-        join(mix, share, out, d[s], w[s], n);
+        values[s] = (lanes)(raw[s] & UPPER_HALF);
     }
-    for (size_t i = 0; i < n; i++) {
-        float divisor = normalize && share[i] != 0.0F ? share[i] : 1.0F;
+    lanes odd = mix_lanes(mix, c, k, (lanes)(raw_base & UPPER_HALF), values);
+    return rounded(even) >> 16 | (rounded(odd) & UPPER_HALF);
+}
 
-        out[i] = base[i] + mix[i] / divisor * lambda;
+/* The last numbers, fewer than a register holds, through padded copies. */
+INLINED lane_bits last_step(struct mix mix, const struct constants *c,
+                            const struct blend_block *block, size_t at, size_t n_bytes)
+{
+    lane_bits padded[METHOD_SOURCES_MAX + 1] = {{0}};
+    const void *x[METHOD_SOURCES_MAX];
+    const lane_bits *base = &padded[METHOD_SOURCES_MAX];
+
+    for (size_t s = 0; s < block->k; s++) {
+        memcpy(&padded[s], (const char *)block->x[s] + at, n_bytes);
+        x[s] = &padded[s];
+    }
+    if (mix.has_base) {
+        memcpy(&padded[METHOD_SOURCES_MAX], (const char *)block->base + at, n_bytes);
+    }
+    lane_bits result = step(mix, c, block->k, base, x, 0);
+    memcpy((char *)block->out + at, &result, n_bytes);
+    return result;
+}
+
+INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k)
+{
+    size_t n_bytes = block->n * (mix.brain ? sizeof(uint16_t) : sizeof(float));
+    void *restrict out = block->out;
+    const void *base = block->base;
+    const void *x[METHOD_SOURCES_MAX];
+    struct constants c = {.divisor = everywhere(block->divisor),
+                          .lambda = everywhere(block->lambda)};
+    const bool stream = block->stream;
+    lane_bits bad = {0};
+    uint32_t any = 0;
+    size_t at = 0;
+
+    for (size_t s = 0; s < k; s++) {
+        x[s] = block->x[s];
+        c.factors[s] = everywhere(block->factors[s]);
+        c.weights[s] = everywhere(block->weights[s]);
+        c.limits[s] = block->limits[s];
+    }
+    for (; at + WIDTH <= n_bytes; at += WIDTH) {
+        lane_bits result = step(mix, &c, k, base, x, at);
+
+        if (stream) {
+            stream_bits(out, at, result);
+        } else {
+            store_bits(out, at, result);
+        }
+        bad |= mix.brain ? nonfinite_bf16(result) : nonfinite_f32(result);
+    }
+    if (at < n_bytes) {
+        lane_bits result = last_step(mix, &c, block, at, n_bytes - at);
+
+        bad |= mix.brain ? nonfinite_bf16(result) : nonfinite_f32(result);
+    }
+    if (stream) {
+        stream_end();
+    }
+    for (size_t lane = 0; lane < LANES; lane++) {
+        any |= bad[lane];
+    }
+    return any & (mix.brain ? 0x80008000U : SIGN);
+}
+
+INLINED uint32_t run(struct mix mix, const struct blend_block *block)
+{
+    switch (block->k) {
+    case 1:
+        return run_k(mix, block, 1);
+    case 2:
+        return run_k(mix, block, 2);
+    case 3:
+        return run_k(mix, block, 3);
+    case 4:
+        return run_k(mix, block, 4);
+    default:
+        return run_k(mix, block, block->k);
+    }
+}
+
+INLINED uint32_t sum(const struct blend_block *block, bool brain)
+{
+    bool divides = block->divisor != 1.0F;
+
+    if (block->base == NULL) {
+        return divides ? run((struct mix){.brain = brain, .divides = true}, block)
+                       : run((struct mix){.brain = brain}, block);
+    }
+    return divides ? run((struct mix){.brain = brain, .has_base = true, .divides = true}, block)
+                   : run((struct mix){.brain = brain, .has_base = true}, block);
+}
+
+static uint32_t sum_f32(const struct blend_block *block)
+{
+    return sum(block, false);
+}
+
+static uint32_t sum_bf16(const struct blend_block *block)
+{
+    return sum(block, true);
+}
+
+INLINED uint32_t elect(const struct blend_block *block, bool brain)
+{
+    struct mix mix = {.brain = brain, .has_base = true, .elects = true, .trims = true};
+    struct mix dividing = mix;
+
+    dividing.divides = true;
+    return block->normalize ? run(dividing, block) : run(mix, block);
+}
+
+static uint32_t elect_f32(const struct blend_block *block)
+{
+    return elect(block, false);
+}
+
+static uint32_t elect_bf16(const struct blend_block *block)
+{
+    return elect(block, true);
+}
+
+/* ---- magnitudes ---- */
+
+INLINED float load_f32(const void *in, size_t i)
+{
+    float value;
+
+    memcpy(&value, (const char *)in + i * sizeof value, sizeof value);
+    return value;
+}
+
+INLINED float load_bf16(const void *in, size_t i)
+{
+    uint16_t half;
+
+    memcpy(&half, (const char *)in + i * sizeof half, sizeof half);
+    return bits_f32_of_bf16(half);
+}
+
+INLINED uint32_t magnitude_bits(float value)
+{
+    return bits_of_float(value) & ~SIGN;
+}
+
+static void delta_f32(float *restrict out, const void *restrict x, const void *restrict base,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = load_f32(x, i) - load_f32(base, i);
+    }
+}
+
+static void delta_bf16(float *restrict out, const void *restrict x, const void *restrict base,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = load_bf16(x, i) - load_bf16(base, i);
+    }
+}
+
+INLINED size_t equal(const void *x, const void *base, uint32_t bits, size_t n, bool brain)
+{
+    size_t found = 0;
+
+    while (n > 0) {
+        size_t part = n < 65536 ? n : 65536;
+        uint32_t in_part = 0;
+
+        for (size_t i = 0; i < part; i++) {
+            in_part += magnitude_bits(brain ? load_bf16(x, i) - load_bf16(base, i)
+                                            : load_f32(x, i) - load_f32(base, i)) == bits;
+        }
+        found += in_part;
+        n -= part;
+        x = (const char *)x + part * (brain ? sizeof(uint16_t) : sizeof(float));
+        base = (const char *)base + part * (brain ? sizeof(uint16_t) : sizeof(float));
+    }
+    return found;
+}
+
+static size_t equal_f32(const void *x, const void *base, uint32_t bits, size_t n)
+{
+    return equal(x, base, bits, n, false);
+}
+
+static size_t equal_bf16(const void *x, const void *base, uint32_t bits, size_t n)
+{
+    return equal(x, base, bits, n, true);
+}
+
+/* Eight sums, so that the additions need not wait for each other; their order is part of the result
+ * and the same everywhere. */
+static double magnitudes(const float *d, uint32_t limit, size_t n)
+{
+    double sums[8] = {0};
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8) {
+        for (size_t lane = 0; lane < 8; lane++) {
+            uint32_t bits = magnitude_bits(d[i + lane]);
+
+            sums[lane] += bits >= limit ? (double)float_of_bits(bits) : 0.0;
+        }
+    }
+    for (size_t lane = 0; i < n; i++, lane++) {
+        uint32_t bits = magnitude_bits(d[i]);
+
+        sums[lane] += bits >= limit ? (double)float_of_bits(bits) : 0.0;
+    }
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+           ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+static void count_high(uint32_t *counts, const float *d, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + BLEND_HIGH_BANKS <= n; i += BLEND_HIGH_BANKS) {
+        for (size_t bank = 0; bank < BLEND_HIGH_BANKS; bank++) {
+            counts[bank * BLEND_HIGH_BINS + (magnitude_bits(d[i + bank]) >> 16)]++;
+        }
+    }
+    for (; i < n; i++) {
+        counts[magnitude_bits(d[i]) >> 16]++;
+    }
+}
+
+/* A bin holds about one element in a hundred: most groups of sixteen are passed over whole. */
+static void count_low(uint32_t *counts, uint32_t high, const float *d, size_t n)
+{
+    for (size_t at = 0; at < n; at += 16) {
+        size_t part = n - at < 16 ? n - at : 16;
+        uint32_t any = 0;
+
+        for (size_t i = 0; i < part; i++) {
+            any |= magnitude_bits(d[at + i]) >> 16 == high;
+        }
+        for (size_t i = 0; any != 0 && i < part; i++) {
+            uint32_t bits = magnitude_bits(d[at + i]);
+
+            if (bits >> 16 == high) {
+                counts[bits & 0xffffU]++;
+            }
+        }
     }
 }
 
 extern const struct blend_kernels KERNELS_NAME(blend_kernels, KERNELS_ISA);
 const struct blend_kernels KERNELS_NAME(blend_kernels, KERNELS_ISA) = {
-    .weighted = weighted,
-    .subtract = subtract,
-    .keep_at_least = keep_at_least,
-    .keep_above = keep_above,
-    .task_sum = task_sum,
-    .elect = elect,
+    .sum_f32 = sum_f32,
+    .sum_bf16 = sum_bf16,
+    .elect_f32 = elect_f32,
+    .elect_bf16 = elect_bf16,
+    .delta_f32 = delta_f32,
+    .delta_bf16 = delta_bf16,
+    .equal_f32 = equal_f32,
+    .equal_bf16 = equal_bf16,
+    .magnitudes = magnitudes,
+    .count_high = count_high,
+    .count_low = count_low,
 };

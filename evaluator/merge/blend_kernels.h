@@ -1,34 +1,68 @@
 /*
- * blend_kernels.h - the arithmetic of merging on blocks of floats, one set an instruction set.
+ * blend_kernels.h - the arithmetic of merging, on blocks of numbers, one set an instruction set.
  *
- * Arrays are [n]; x and d are K of them. Sums run over the sources in order, in float, without
- * contraction: every set gives the same bits.
+ * Two ways to mix, after an optional trim of each source's task vector:
+ *
+ *   sum     out = base + lambda * sum_i w_i d_i / divisor                          d_i = x_i - base
+ *   elect   the same sum over those i alone whose w_i d_i has the sign of the whole sum, divided by
+ *           their own weights. TIES-Merging: Yadav et al. 2023 (arXiv:2306.01708), Algorithm 1.
+ *
+ * Computed in float, sources in order, without contraction, so that every set gives the same bits.
+ * Each comes twice: floats to floats, and bfloat16 to bfloat16 in one pass without a detour through
+ * memory; both give the same bits after rounding. Blocks need no alignment.
  */
 #ifndef MERGE_BLEND_KERNELS_H
 #define MERGE_BLEND_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "evaluator/model/isa.h"
+#include "study/method.h"
+
+/* What the blocks of one tensor share, and one block of it. All numbers are of the kernel's type.
+ */
+struct blend_block {
+    size_t n;
+    void *out;        /* [n]; overlaps no input */
+    const void *base; /* [n]; NULL, for sum only: sources are mixed themselves, d_i = x_i */
+    size_t k;         /* sources */
+    const void *x[METHOD_SOURCES_MAX];   /* [k] of [n] */
+    float factors[METHOD_SOURCES_MAX];   /* w_i, times what a trim took when it is given back */
+    float weights[METHOD_SOURCES_MAX];   /* elect: w_i, of which the divisor is made */
+    uint32_t limits[METHOD_SOURCES_MAX]; /* elect: d_i whose magnitude has lower bits count as 0 */
+    float divisor;                       /* sum: of the weighted sum */
+    float lambda;
+    bool normalize; /* elect: divide by the weights that agree */
+    bool stream;    /* out is memory that the caches need not keep; it starts at a multiple of 64 */
+};
 
 struct blend_kernels {
-    /* out = sum_i w[i] x[i] / divisor */
-    void (*weighted)(float *out, const float *const *x, const float *w, size_t k, float divisor,
-                     size_t n);
-    /* d -= base */
-    void (*subtract)(float *d, const float *base, size_t n);
-    /* Zero what is smaller in magnitude than threshold (at_least), or not larger (above). */
-    void (*keep_at_least)(float *d, float threshold, size_t n);
-    void (*keep_above)(float *d, float threshold, size_t n);
-    /* out = base + lambda * sum_i w[i] d[i] / divisor */
-    void (*task_sum)(float *out, const float *base, const float *const *d, const float *w, size_t k,
-                     float divisor, float lambda, size_t n);
-    /* Elect a sign an element from the weighted sum; out = base + lambda * mix of those that agree,
-     * divided by their weights when normalize. mix and share [n] are scratch. Yadav et al. 2023,
-     * Algorithm 1, steps 2 and 3. */
-    void (*elect)(float *out, const float *base, const float *const *d, const float *w, size_t k,
-                  int normalize, float lambda, float *mix, float *share, size_t n);
+    /* Nonzero when a result is infinite or NaN, as it is when an element that counts is. */
+    uint32_t (*sum_f32)(const struct blend_block *block);
+    uint32_t (*sum_bf16)(const struct blend_block *block);
+    uint32_t (*elect_f32)(const struct blend_block *block);
+    uint32_t (*elect_bf16)(const struct blend_block *block);
+
+    /* out = x - base, as floats */
+    void (*delta_f32)(float *out, const void *x, const void *base, size_t n);
+    void (*delta_bf16)(float *out, const void *x, const void *base, size_t n);
+    /* How many elements of x - base have a magnitude of exactly these bits. */
+    size_t (*equal_f32)(const void *x, const void *base, uint32_t bits, size_t n);
+    size_t (*equal_bf16)(const void *x, const void *base, uint32_t bits, size_t n);
+    /* Sum of |d| over magnitudes whose bits are at least limit, in double, in eight lanes. */
+    double (*magnitudes)(const float *d, uint32_t limit, size_t n);
+    /* counts[upper 15 bits of the magnitude]++; four banks, since neighbours often meet in a bin.
+     */
+    void (*count_high)(uint32_t *counts, const float *d, size_t n);
+    /* counts[lower 16 bits]++ for the magnitudes whose upper bits are high. */
+    void (*count_low)(uint32_t *counts, uint32_t high, const float *d, size_t n);
 };
+
+#define BLEND_HIGH_BINS 32768
+#define BLEND_HIGH_BANKS 4
+#define BLEND_LOW_BINS 65536
 
 /* The set for isa, or for the next lower one that this build has. */
 const struct blend_kernels *blend_kernels_for(enum isa isa);

@@ -55,10 +55,10 @@ static int write_config(const struct plan *plan, const char *folder, struct err 
     json_t *donor = NULL;
     json_t *edited = NULL;
     struct text text = {0};
-    bool has_head = plan->n_tensors > checkpoint_count(plan->donor);
     const struct config_edit edit = {.n_layers = plan->recipe->n_layers,
                                      .dtype = dtype_config_name(plan->dtype),
-                                     .untie = has_head && checkpoint_config(plan->donor)->tied};
+                                     .untie = checkpoint_config(plan->donor)->tied &&
+                                              !plan->config.tied};
 
     int rc = doc_load(&donor, source, CONFIG_SIZE_MAX, err);
     if (rc == 0) {

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 static int find_model(const struct plan_model *models, size_t n, const char *digest,
-                      struct checkpoint **out, struct err *err)
+                      const struct checkpoint **out, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (strcmp(models[i].digest, digest) == 0) {
@@ -21,37 +21,35 @@ static int find_model(const struct plan_model *models, size_t n, const char *dig
                    digest);
 }
 
-/* Everything the recipe names: the base, if any, and its sources. */
-struct inputs {
-    struct checkpoint *base;
-    struct checkpoint *sources[METHOD_SOURCES_MAX];
-};
-
-static int find_inputs(struct inputs *out, const struct recipe *recipe,
-                       const struct plan_model *models, size_t n, struct err *err)
+/* The recipe's base, if any, and its sources. */
+static int find_models(struct plan *plan, const struct plan_model *models, size_t n,
+                       struct err *err)
 {
+    const struct recipe *recipe = plan->recipe;
     int rc = 0;
 
+    plan->sources = mem_array(recipe->n_sources, sizeof(*plan->sources));
     if (recipe->base[0] != '\0') {
-        rc = find_model(models, n, recipe->base, &out->base, err);
+        rc = find_model(models, n, recipe->base, &plan->base, err);
     }
     for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
-        rc = find_model(models, n, recipe->sources[s], &out->sources[s], err);
+        rc = find_model(models, n, recipe->sources[s], &plan->sources[s], err);
     }
+    plan->donor = plan->base != NULL ? plan->base : plan->sources[0];
     return rc;
 }
 
-static int check_inputs(const struct inputs *inputs, const struct recipe *recipe,
-                        const struct checkpoint *donor, struct err *err)
+static int check_models(const struct plan *plan, struct err *err)
 {
-    uint32_t n_layers = checkpoint_config(donor)->n_layers;
+    const struct recipe *recipe = plan->recipe;
+    uint32_t n_layers = checkpoint_config(plan->donor)->n_layers;
 
     if (n_layers != recipe->n_layers) {
         return err_set(err, ERR_CONFLICT, "%s: it has %u layers, the recipe is for %u",
-                       checkpoint_folder(donor), n_layers, recipe->n_layers);
+                       checkpoint_folder(plan->donor), n_layers, recipe->n_layers);
     }
     for (size_t s = 0; s < recipe->n_sources; s++) {
-        int rc = checkpoint_compare(donor, inputs->sources[s], err);
+        int rc = checkpoint_compare(plan->donor, plan->sources[s], err);
 
         if (rc != 0) {
             return rc;
@@ -81,8 +79,7 @@ static int input_of(const struct checkpoint *model, const char *name, enum tenso
     return 0;
 }
 
-static int plan_tensor(struct plan *plan, const struct inputs *inputs,
-                       const struct checkpoint_tensor *like, struct err *err)
+static int plan_tensor(struct plan *plan, const struct checkpoint_tensor *like, struct err *err)
 {
     const struct recipe *recipe = plan->recipe;
     struct plan_tensor *tensor = &plan->tensors[plan->n_tensors];
@@ -98,11 +95,11 @@ static int plan_tensor(struct plan *plan, const struct inputs *inputs,
     tensor->sources = mem_array(recipe->n_sources, sizeof(*tensor->sources));
     plan->n_tensors++;
     plan->n_elements += like->n_elements;
-    if (inputs->base != NULL) {
-        rc = input_of(inputs->base, like->name, like->role, &tensor->base, err);
+    if (plan->base != NULL) {
+        rc = input_of(plan->base, like->name, like->role, &tensor->base, err);
     }
     for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
-        rc = input_of(inputs->sources[s], like->name, like->role, &tensor->sources[s], err);
+        rc = input_of(plan->sources[s], like->name, like->role, &tensor->sources[s], err);
     }
     tensor->group =
         recipe_group_of(recipe, like->name, (enum recipe_component)like->part, like->depth);
@@ -114,43 +111,62 @@ static int plan_tensor(struct plan *plan, const struct inputs *inputs,
 
 /* The input with the most tensors decides: a head that one model has of its own is written for all.
  */
-static const struct checkpoint *widest(const struct inputs *inputs, size_t n_sources)
+static const struct checkpoint *widest(const struct plan *plan)
 {
-    const struct checkpoint *best = inputs->base != NULL ? inputs->base : inputs->sources[0];
+    const struct checkpoint *best = plan->donor;
 
-    for (size_t s = 0; s < n_sources; s++) {
-        if (checkpoint_count(inputs->sources[s]) > checkpoint_count(best)) {
-            best = inputs->sources[s];
+    for (size_t s = 0; s < plan->recipe->n_sources; s++) {
+        if (checkpoint_count(plan->sources[s]) > checkpoint_count(best)) {
+            best = plan->sources[s];
         }
     }
     return best;
 }
 
+static int plan_tensors(struct plan *plan, struct err *err)
+{
+    const struct checkpoint *like = widest(plan);
+    int rc = 0;
+
+    plan->tensors = mem_array(checkpoint_count(like), sizeof(struct plan_tensor));
+    for (size_t i = 0; i < checkpoint_count(like) && rc == 0; i++) {
+        rc = plan_tensor(plan, checkpoint_at(like, i), err);
+    }
+    plan->config = *checkpoint_config(plan->donor);
+    plan->config.tied = plan->config.tied && checkpoint_config(like)->tied;
+    return rc;
+}
+
+static void identify_sources(const struct recipe *recipe, char out[DIGEST_HEX])
+{
+    struct digest *digest = digest_new();
+
+    digest_add_text(digest, recipe->base);
+    for (size_t s = 0; s < recipe->n_sources; s++) {
+        digest_add_text(digest, recipe->sources[s]);
+    }
+    digest_end_hex(digest, out);
+}
+
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err)
 {
-    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_F16, DTYPE_BF16};
+    static const enum dtype dtypes[] = {
+        [RECIPE_FLOAT32] = DTYPE_F32, [RECIPE_FLOAT16] = DTYPE_F16, [RECIPE_BFLOAT16] = DTYPE_BF16};
     struct plan made = {.recipe = recipe, .dtype = dtypes[recipe->dtype]};
-    struct inputs inputs = {0};
 
-    int rc = find_inputs(&inputs, recipe, models, n_models, err);
-    if (rc != 0) {
-        return rc;
+    int rc = find_models(&made, models, n_models, err);
+    if (rc == 0) {
+        rc = check_models(&made, err);
     }
-    made.donor = inputs.base != NULL ? inputs.base : inputs.sources[0];
-    rc = check_inputs(&inputs, recipe, made.donor, err);
-    if (rc != 0) {
-        return rc;
-    }
-    const struct checkpoint *like = widest(&inputs, recipe->n_sources);
-    made.tensors = mem_array(checkpoint_count(like), sizeof(struct plan_tensor));
-    for (size_t i = 0; i < checkpoint_count(like) && rc == 0; i++) {
-        rc = plan_tensor(&made, &inputs, checkpoint_at(like, i), err);
+    if (rc == 0) {
+        rc = plan_tensors(&made, err);
     }
     if (rc != 0) {
         plan_release(&made);
         return rc;
     }
+    identify_sources(recipe, made.sources_digest);
     *out = made;
     return 0;
 }
@@ -161,5 +177,25 @@ void plan_release(struct plan *plan)
         free(plan->tensors[i].sources);
     }
     free(plan->tensors);
+    free(plan->sources);
     *plan = (struct plan){0};
+}
+
+/* See blend.c: a buffer a source and three more; see trim.h: at most a bin a count of 2^15, a few
+ * kilobytes of steps in those that candidates come to. */
+size_t plan_memory(const struct plan *plan)
+{
+    const size_t block_bytes = 65536;
+    size_t n_sources = plan->recipe->n_sources;
+    size_t total = (n_sources + 3) * block_bytes;
+
+    if (method_index(plan->recipe->method, METHOD_SOURCE, "density") == SIZE_MAX) {
+        return total;
+    }
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        size_t n = plan->tensors[i].n;
+
+        total += n_sources * (n < 32768 ? n : 32768) * sizeof(struct trim_bin);
+    }
+    return total;
 }

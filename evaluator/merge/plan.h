@@ -30,10 +30,14 @@ struct plan_tensor {
 };
 
 struct plan {
-    const struct recipe *recipe; /* kept until plan_release, like the checkpoints */
-    const struct checkpoint
-        *donor; /* whose config and tokenizer an export takes: the base, else the first source */
-    enum dtype dtype; /* what weights are rounded to */
+    const struct recipe *recipe;       /* kept until plan_release, like the checkpoints */
+    const struct checkpoint *base;     /* NULL when the recipe has none */
+    const struct checkpoint **sources; /* [recipe's sources] */
+    const struct checkpoint *donor; /* of config and tokenizer: the base, else the first source */
+    struct config config; /* of the merged model: the donor's, its head untied when one is made */
+    enum dtype dtype;     /* what weights are rounded to */
+    char sources_digest[DIGEST_HEX]; /* which inputs in which order; what is kept of them goes by it
+                                      */
     size_t n_tensors;
     struct plan_tensor *tensors; /* by name */
     size_t n_elements;           /* of all tensors */
@@ -53,5 +57,9 @@ struct plan_model {
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err);
 void plan_release(struct plan *plan);
+
+/* The most bytes that blending holds at once besides its results: buffers, and counts of task
+ * vectors for methods that trim. Mapped sources are not counted: the system drops their pages. */
+size_t plan_memory(const struct plan *plan);
 
 #endif

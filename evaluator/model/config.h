@@ -1,8 +1,9 @@
 /*
  * config.h - what config.json says of a model, with every default filled in.
  *
- * Three families can be run: llama, mistral (without a sliding window) and qwen2. Any other can still be
- * merged: then family is CONFIG_OTHER and the sizes are those the file happens to give, 0 when it is silent.
+ * Three families can be run: llama, mistral (without a sliding window) and qwen2. Any other can
+ * still be merged: then family is CONFIG_OTHER and the sizes are those the file happens to give, 0
+ * when it is silent.
  */
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
@@ -52,22 +53,23 @@ struct config {
     uint32_t window;       /* sliding window of attention, 0: none */
     double norm_eps;
     struct config_rope rope;
-    bool tied;          /* no output matrix of its own: the embedding is used */
-    bool qkv_bias;      /* biases on q, k, v */
-    bool out_bias;      /* bias on o */
-    bool mlp_bias;      /* biases on gate, up, down */
-    bool silu;          /* hidden_act is silu, the only one the forward pass knows */
-    bool has_dtype;     /* the file names a type for the weights */
-    enum dtype dtype;   /* that type */
-    int32_t bos;        /* -1: none */
-    size_t n_eos;       /* from config.json and generation_config.json, without repetition */
+    bool tied;        /* no output matrix of its own: the embedding is used */
+    bool qkv_bias;    /* biases on q, k, v */
+    bool out_bias;    /* bias on o */
+    bool mlp_bias;    /* biases on gate, up, down */
+    bool silu;        /* hidden_act is silu, the only one the forward pass knows */
+    bool has_dtype;   /* the file names a type for the weights */
+    enum dtype dtype; /* that type */
+    int32_t bos;      /* -1: none */
+    size_t n_eos;     /* from config.json and generation_config.json, without repetition */
     int32_t eos[CONFIG_EOS_MAX];
 };
 
 /*
- * Read folder/config.json, and the ends of sequence of folder/generation_config.json when there is one. Errors start with the
- * file's path: ERR_MISSING (no config.json, or a required member), ERR_FORMAT (a member of the wrong kind or
- * sizes that contradict each other), ERR_LIMIT (a size out of all reason).
+ * Read folder/config.json, and the ends of sequence of folder/generation_config.json when there is
+ * one. Errors start with the file's path: ERR_MISSING (no config.json, or a required member),
+ * ERR_FORMAT (a member of the wrong kind or sizes that contradict each other), ERR_LIMIT (a size
+ * out of all reason).
  */
 int config_load(struct config *out, const char *folder, struct err *err);
 
@@ -77,15 +79,19 @@ int config_parse(struct config *out, const json_t *doc, const json_t *generation
 /* ERR_FORMAT unless the forward pass can run this model; the text says what it cannot do. */
 int config_runnable(const struct config *config, struct err *err);
 
-/* What an export changes in the donor's config.json; everything else, unknown members and their order included, stays. */
+/* What an export changes in the donor's config.json; everything else, unknown members and their
+ * order included, stays. */
 struct config_edit {
-    uint32_t n_layers;     /* 0: as it was; layer_types is cut to match, and refused when it would have to grow */
-    uint32_t vocab;        /* 0: as it was */
-    const char *dtype;     /* "bfloat16", ...; NULL: as it was. Set under whichever of dtype and torch_dtype is there */
-    bool untie;            /* set tie_word_embeddings false */
+    uint32_t n_layers; /* 0: as it was; layer_types is cut to match, and refused when it would have
+                          to grow */
+    uint32_t vocab;    /* 0: as it was */
+    const char *dtype; /* "bfloat16", ...; NULL: as it was. Set under whichever of dtype and
+                          torch_dtype is there */
+    bool untie;        /* set tie_word_embeddings false */
 };
 
 /* A new reference: donor with the edit applied. ERR_FORMAT when layer_types does not fit. */
-int config_apply(json_t **out, const json_t *donor, const struct config_edit *edit, struct err *err);
+int config_apply(json_t **out, const json_t *donor, const struct config_edit *edit,
+                 struct err *err);
 
 #endif

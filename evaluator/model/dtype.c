@@ -109,13 +109,13 @@ uint16_t dtype_bf16_of_f32(float value)
 }
 
 extern const struct dtype_kernels dtype_kernels_plain;
-#ifdef KERNELS_VARIANTS
+#if defined(__x86_64__)
 extern const struct dtype_kernels dtype_kernels_avx2, dtype_kernels_avx512;
 #endif
 
 const struct dtype_kernels *dtype_kernels_for(enum isa isa)
 {
-#ifdef KERNELS_VARIANTS
+#if defined(__x86_64__)
     static const struct dtype_kernels *const sets[ISA_N] = {
         &dtype_kernels_plain, &dtype_kernels_avx2, &dtype_kernels_avx512};
 

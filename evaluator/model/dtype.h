@@ -3,8 +3,8 @@
  *
  * Models are stored as F32, F16 or BF16 (F64 is read); everything is computed as float. Narrowing
  * rounds to nearest, ties to even; what is too large becomes infinity; a NaN stays a NaN (its top
- * mantissa bits are kept, the quiet bit is set). Pointers to stored numbers need no alignment, since
- * tensors in a file start anywhere. The host is little-endian, as the files are.
+ * mantissa bits are kept, the quiet bit is set). Pointers to stored numbers need no alignment,
+ * since tensors in a file start anywhere. The host is little-endian, as the files are.
  */
 #ifndef MODEL_DTYPE_H
 #define MODEL_DTYPE_H
@@ -69,7 +69,8 @@ uint16_t dtype_bf16_of_f32(float value);
  *
  *   out  [n]  in  [n], of type `from`/`to`, any alignment; they must not overlap
  *
- * dtype_to_f32 takes any of the four number types (F64 is rounded); dtype_from_f32 gives F32, F16 or BF16.
+ * dtype_to_f32 takes any of the four number types (F64 is rounded); dtype_from_f32 gives F32, F16
+ * or BF16.
  */
 void dtype_to_f32(float *out, const void *in, enum dtype from, size_t n);
 void dtype_from_f32(void *out, const float *in, enum dtype to, size_t n);

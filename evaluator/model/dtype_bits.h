@@ -34,7 +34,8 @@ static inline float bits_f32_of_bf16(uint16_t brain)
     return float_of_bits((uint32_t)brain << 16);
 }
 
-/* Half an ulp less one, plus the lowest kept bit: ties go to even, and a carry runs into the exponent. */
+/* Half an ulp less one, plus the lowest kept bit: ties go to even, and a carry runs into the
+ * exponent. */
 static inline uint16_t bits_bf16_of_f32(float value)
 {
     uint32_t bits = bits_of_float(value);
@@ -45,8 +46,9 @@ static inline uint16_t bits_bf16_of_f32(float value)
 }
 
 /*
- * The exponent and mantissa, moved in place, name a float 2^112 too small; the product by 2^112 is exact and makes
- * subnormals normal. Infinity and NaN have the highest exponent and get the float's highest one instead.
+ * The exponent and mantissa, moved in place, name a float 2^112 too small; the product by 2^112 is
+ * exact and makes subnormals normal. Infinity and NaN have the highest exponent and get the float's
+ * highest one instead.
  */
 static inline float bits_f32_of_f16(uint16_t half)
 {
@@ -60,9 +62,10 @@ static inline float bits_f32_of_f16(uint16_t half)
 }
 
 /*
- * Three ranges by magnitude. From 2^-14 up: shift the bias, round to nearest even at bit 13; a carry past
- * 65504 gives infinity by itself. Below: adding 0.5 lines the value up with the subnormal's
- * last bit, and the addition rounds it. From 65536 up, infinity; NaN keeps its upper mantissa.
+ * Three ranges by magnitude. From 2^-14 up: shift the bias, round to nearest even at bit 13; a
+ * carry past 65504 gives infinity by itself. Below: adding 0.5 lines the value up with the
+ * subnormal's last bit, and the addition rounds it. From 65536 up, infinity; NaN keeps its upper
+ * mantissa.
  */
 static inline uint16_t bits_f16_of_f32(float value)
 {

@@ -1,8 +1,8 @@
 /*
  * dtype_kernels.c - plain loops over dtype_bits.h, compiled once an instruction set.
  *
- * The build defines KERNELS_ISA (plain, avx2, avx512) and the matching compiler flags. Numbers are moved
- * with memcpy, which costs nothing and allows any alignment.
+ * The build defines KERNELS_ISA (plain, avx2, avx512) and the matching compiler flags. Numbers are
+ * moved with memcpy, which costs nothing and allows any alignment.
  */
 #include "evaluator/model/dtype_kernels.h"
 

@@ -1,8 +1,9 @@
 /*
  * isa.h - which instruction set the arithmetic files may use.
  *
- * A kernel file is plain C, compiled once for each set below (CMake function isa_variants), so the three
- * versions do the same operations in the same order and give the same bits. isa_best picks at run time.
+ * A kernel file is plain C, compiled once for each set below (CMake function isa_variants), so the
+ * three versions do the same operations in the same order and give the same bits. isa_best picks at
+ * run time.
  */
 #ifndef MODEL_ISA_H
 #define MODEL_ISA_H

@@ -15,8 +15,9 @@
 #include "evaluator/model/dtype.h"
 #include "evaluator/model/tensors.h"
 
-#define SAFETENSORS_SHARD_BYTES 5000000000ULL /* data bytes a shard, as the field's tools have it \
-                                               */
+#define SAFETENSORS_SHARD_BYTES                                       \
+    5000000000ULL /* data bytes a shard, as the field's tools have it \
+                   */
 
 struct safetensors_output {
     const char *name;

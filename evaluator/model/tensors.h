@@ -1,9 +1,9 @@
 /*
  * tensors.h - which tensors a model of a family has: name, shape, place.
  *
- * One table (tensors.c) drives checking a checkpoint, binding it to the forward pass, grouping its tensors for a
- * recipe and ordering an export. Shapes are [outputs, inputs], as stored. Names of layers
- * are written with their index, "model.layers.3.mlp.up_proj.weight".
+ * One table (tensors.c) drives checking a checkpoint, binding it to the forward pass, grouping its
+ * tensors for a recipe and ordering an export. Shapes are [outputs, inputs], as stored. Names of
+ * layers are written with their index, "model.layers.3.mlp.up_proj.weight".
  */
 #ifndef MODEL_TENSORS_H
 #define MODEL_TENSORS_H
@@ -43,7 +43,8 @@ enum tensor_role {
 
 #define TENSOR_ROLES ((size_t)TENSOR_UNKNOWN)
 
-/* The part of a model a tensor belongs to; a recipe's components select by it. Same order as enum recipe_component. */
+/* The part of a model a tensor belongs to; a recipe's components select by it. Same order as enum
+ * recipe_component. */
 enum tensor_part {
     TENSOR_PART_EMBEDDINGS,
     TENSOR_PART_ATTENTION,
@@ -65,8 +66,9 @@ struct tensor_place {
     size_t dims[TENSORS_DIMS_MAX];
 };
 
-/* How many tensors a model of a known family has (0 for CONFIG_OTHER); the i-th in forward order: embedding, layer by layer, final
- * norm, head. A tied head is not counted, biases only when the config says so. */
+/* How many tensors a model of a known family has (0 for CONFIG_OTHER); the i-th in forward order:
+ * embedding, layer by layer, final norm, head. A tied head is not counted, biases only when the
+ * config says so. */
 size_t tensors_count(const struct config *config);
 void tensors_at(const struct config *config, size_t i, struct tensor_place *out);
 
@@ -76,12 +78,14 @@ bool tensors_find(const struct config *config, const char *name, struct tensor_p
 /* The name of a role in a layer (ignored when the role is not a layer's). */
 void tensors_name(char out[TENSORS_NAME_MAX], enum tensor_role role, uint32_t layer);
 
-/* True for tensors that some files hold and nobody reads: old rotary buffers, the head of a tied model. */
+/* True for tensors that some files hold and nobody reads: old rotary buffers, the head of a tied
+ * model. */
 bool tensors_ignored(const struct config *config, const char *name);
 
 /*
- * The best that can be said of a name when the family is unknown: the layer is the number after "layers.", "h.", "blocks."
- * or "block."; the part follows from the words attn, mlp, norm, embed, lm_head. dims are left empty.
+ * The best that can be said of a name when the family is unknown: the layer is the number after
+ * "layers.", "h.", "blocks." or "block."; the part follows from the words attn, mlp, norm, embed,
+ * lm_head. dims are left empty.
  */
 void tensors_guess(const struct config *config, const char *name, struct tensor_place *out);
 
