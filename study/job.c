@@ -5,22 +5,26 @@
  */
 #include "study/job.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "study/recipe.h"
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 static const char *const split_names[] = {"all", "search", "select", "report"};
 
 const char *split_name(enum split split)
 {
+    assert(split < COUNT(split_names));
     return split_names[split];
 }
 
 bool split_parse(const char *name, enum split *out)
 {
-    for (size_t i = 0; i < sizeof(split_names) / sizeof(split_names[0]); i++) {
+    for (size_t i = 0; i < COUNT(split_names); i++) {
         if (strcmp(split_names[i], name) == 0) {
             *out = (enum split)i;
             return true;
@@ -57,7 +61,7 @@ int job_parse(struct job *out, const json_t *doc, struct err *err)
     enum split split;
     int rc;
 
-    if ((rc = doc_only(doc, known, sizeof(known) / sizeof(known[0]), err)) != 0 ||
+    if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
         (rc = doc_integer(doc, "lease", 0, INT64_MAX, &lease, err)) != 0 ||
         (rc = doc_integer(doc, "candidate", 0, INT64_MAX, &candidate, err)) != 0 ||
         (rc = doc_integer(doc, "attempt", 0, UINT32_MAX, &attempt, err)) != 0 ||
@@ -68,7 +72,8 @@ int job_parse(struct job *out, const json_t *doc, struct err *err)
         return rc;
     }
     if (!split_parse(split_text, &split)) {
-        return err_set(err, ERR_FORMAT, "split: no such split '%s'", split_text);
+        return err_set(err, ERR_FORMAT, "split: no split '%s'; all, search, select or report",
+                       split_text);
     }
     if (strlen(recipe) > RECIPE_SIZE_MAX) {
         return err_set(err, ERR_LIMIT, "recipe: larger than %zu bytes", RECIPE_SIZE_MAX);

@@ -5,9 +5,9 @@
 
 #include <stdio.h>
 
-int place_within(struct err *err, const char *format, ...)
+int place_within(struct err *err, const json_t *around, const char *format, ...)
 {
-    char around[128];
+    char name[128];
     char text[ERR_TEXT_MAX];
     va_list args;
 
@@ -15,8 +15,8 @@ int place_within(struct err *err, const char *format, ...)
         return err_wrap(NULL, "%s", format); /* the code alone */
     }
     va_start(args, format);
-    vsnprintf(around, sizeof(around), format, args);
+    vsnprintf(name, sizeof(name), format, args);
     va_end(args);
     snprintf(text, sizeof(text), "%s", err->text);
-    return err_set(err, err->code, "%s.%s", around, text);
+    return err_set(err, err->code, "%s%s%s", name, json_is_object(around) ? "." : ": ", text);
 }

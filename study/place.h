@@ -11,10 +11,17 @@
 #ifndef STUDY_PLACE_H
 #define STUDY_PLACE_H
 
+#include <jansson.h>
+
 #include "base/err.h"
 
-/* Put the name of the mapping or entry around ("merge", "tasks[3]") in front of the key that err's
- * line begins with. Returns the code that err already holds. */
-int place_within(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * Put the name of the value around ("merge", "tasks[3]") in front of err's line: with a dot when
+ * `around` is a mapping, one of whose keys the line begins with; with a colon when it is anything
+ * else, since the line then says what is wrong with the value itself. Returns the code that err
+ * already holds.
+ */
+int place_within(struct err *err, const json_t *around, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -284,8 +284,9 @@ static int component_parse(const json_t *group, const char **out, struct err *er
     if (!recipe_component_known(component)) {
         const char *near = recipe_component_nearest(component);
 
-        return err_set(err, ERR_FORMAT, "component: no component '%s'%s%s", component,
-                       near != NULL ? "; did you mean " : "", near != NULL ? near : "");
+        return err_set(err, ERR_FORMAT, "component: no component '%s'%s%s%s", component,
+                       near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                       near != NULL ? "?" : "");
     }
     *out = component;
     return 0;
@@ -330,11 +331,11 @@ static int source_values_parse(const struct recipe *recipe, const json_t *source
                        json_array_size(sources), recipe->n_sources);
     }
     for (size_t s = 0; s < recipe->n_sources; s++) {
-        int rc = values_parse(recipe->method, METHOD_SOURCE, json_array_get(sources, s),
-                              group->source_values + s * n_source, err);
+        const json_t *values = json_array_get(sources, s);
 
-        if (rc != 0) {
-            return place_within(err, "sources[%zu]", s);
+        if (values_parse(recipe->method, METHOD_SOURCE, values, group->source_values + s * n_source,
+                         err) != 0) {
+            return place_within(err, values, "sources[%zu]", s);
         }
     }
     return 0;
@@ -360,7 +361,7 @@ static int group_parse(struct recipe *recipe, const json_t *doc, struct err *err
     struct recipe_group *group = recipe_add_group(recipe, component, first, end);
 
     if (values_parse(recipe->method, METHOD_WHOLE, parameters, group->whole_values, err) != 0) {
-        return place_within(err, "parameters");
+        return place_within(err, parameters, "parameters");
     }
     return source_values_parse(recipe, sources, group, err);
 }
@@ -398,8 +399,10 @@ static int groups_parse(struct recipe *recipe, const json_t *doc, struct err *er
         return err_set(err, ERR_LIMIT, "groups: %zu, expected 1 to %d", n, RECIPE_GROUPS_MAX);
     }
     for (size_t g = 0; g < n; g++) {
-        if (group_parse(recipe, json_array_get(groups, g), err) != 0) {
-            return place_within(err, "groups[%zu]", g);
+        const json_t *group = json_array_get(groups, g);
+
+        if (group_parse(recipe, group, err) != 0) {
+            return place_within(err, group, "groups[%zu]", g);
         }
     }
     return check_cover(recipe, err);

@@ -39,20 +39,18 @@ struct score_task {
     char **metrics;          /* [M] metric names */
     double *values;          /* [M] aggregate over documents */
     double *errors;          /* [M] standard error, NaN where the metric has none */
-    char **ids;              /* [N] document ids */
-    double
-        *document_values; /* [N, M] per-document metric values (log-likelihood for perplexities) */
-    uint32_t *first;      /* [N + 1] */
-    double *loglikelihoods; /* [first[N]] */
-    uint8_t *greedy;        /* [first[N]] 0 or 1 */
-    size_t truncated;       /* documents whose context was cut */
+    char **ids;              /* [N] document ids, or NULL: they travel when they are there */
+    double *document_values; /* [N, M] metric values, log-likelihoods for perplexities */
+    uint32_t *first;         /* [N + 1] */
+    double *loglikelihoods;  /* [first[N]] */
+    uint8_t *greedy;         /* [first[N]] 0 or 1 */
+    size_t truncated;        /* documents whose context was cut */
 };
 
 struct score {
     enum score_failure failure;
     char *detail;             /* one line when it failed, else NULL */
-    char weights[DIGEST_HEX]; /* SHA-256 of the blended tensors, see evaluator/merge/plan.h; "" when
-                                 not known */
+    char weights[DIGEST_HEX]; /* SHA-256 of the blended tensors (evaluator/merge/plan.h), or "" */
     char *path;               /* numeric path, as "f32/openblas-SkylakeX" */
     double wall_s, cpu_s;
     uint64_t positions; /* token positions computed */
@@ -84,7 +82,8 @@ int score_unpack(struct score_task *out, const unsigned char *bytes, size_t n, s
 /*
  * The wire form. Values are written twice: a decimal for people and 16 hex digits of the binary64
  * for us; reading uses the bits and refuses a decimal that disagrees. Documents travel as base64 of
- * score_pack. score_print gives a new reference; print(parse(print(s))) is the same bytes.
+ * score_pack. score_print gives a new reference; print(parse(print(s))) is the same bytes. A score
+ * that did not fail is refused when a value, a document's value or a log-likelihood is not finite.
  */
 json_t *score_print(const struct score *score);
 int score_parse(struct score *out, const json_t *doc, struct err *err);
