@@ -1,4 +1,4 @@
-// page.mjs URL [TOKEN]: the page in a real browser. Everything a person relies on is checked once: what is shown, by keyboard,
+// page.mjs URL [TOKEN]: the page in a real browser. With a token the study is one that is paused. Everything a person relies on is checked once: what is shown, by keyboard,
 // for screen readers, in light and dark, at a phone's width, with the network cut, in two tabs. Exits 0 when all held.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
@@ -148,16 +148,16 @@ async function asksForATokenBeforeItControls() {
   await context.close();
 }
 
-async function pausesAndResumes() {
+async function resumesAndPauses() {
   const context = await browser.newContext();
   const page = await open(context, `/#token=${token}`);
   ok("the token leaves the address bar", !page.url().includes(token));
-  await page.getByRole("button", { name: "Pause" }).click();
-  await page.locator("#state[data-state=paused]").waitFor();
   ok("paused", (await page.locator("#state").innerText()) === "Paused");
   await page.getByRole("button", { name: "Resume" }).click();
   await page.locator("#state[data-state=running]").waitFor();
-  ok("running again", true);
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.locator("#state[data-state=paused]").waitFor();
+  ok("paused again", (await page.locator(".next").innerText()).includes("resumes"));
   ok("no trouble", page.trouble.length === 0, page.trouble.join("; "));
   await context.close();
 }
@@ -170,7 +170,7 @@ try {
   await tabsShareOneStream();
   if (token !== undefined) {
     await asksForATokenBeforeItControls();
-    await pausesAndResumes();
+    await resumesAndPauses();
   }
   console.log(`${checks} checks`);
 } finally {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The page in Chromium: while a search runs (with pause and resume), and of a finished study served from its database alone.
+# The page in Chromium: of a search in progress, with its controls, and of a finished study served from a copy of its database.
 . "$(dirname "$0")/lib.sh"
 
 # The node modules the page was built with stand in its build folder; modules resolve from where the script lies.
@@ -26,10 +26,15 @@ for _ in $(seq 300); do # the curve and the heat map need a few generations
     [ "$(curl -s "$url/api/summary" | grep -oE '"evaluations":[0-9]+' | cut -d: -f2)" -ge 30 ] 2>/dev/null && break
     sleep 0.2
 done
-(cd "$page" && node page.mjs "$url" "$token") || fail "the page of a running search"
+order() {
+    curl -sf -X POST -H "Authorization: Bearer $token" -H 'Content-Length: 0' "$url/v1/$1" >/dev/null || fail "$1"
+}
+order pause # it must not end under the browser's eyes
+(cd "$page" && node page.mjs "$url" "$token") || fail "the page of a search in progress"
 ok
 
-curl -s -X POST -H "Authorization: Bearer $token" -H 'Content-Length: 0' "$url/v1/finish" >/dev/null || fail "finish"
+order finish
+order resume
 wait "$running" || fail "search: $(tail -n 3 "$dir/night.out")"
 cp "$dir/night.db" "$dir/copy.db"
 "$BRAID" serve "$dir/copy.db" --listen 127.0.0.1:0 >"$dir/serve.out" 2>&1 &
