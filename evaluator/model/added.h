@@ -1,0 +1,49 @@
+/*
+ * added.h - the `added_tokens` of tokenizer.json: texts that become one id wherever they stand.
+ *
+ * Two sets: those looked for in the raw text (normalized: false) and those looked for, in their own
+ * normal form, after normalization. Matching is leftmost-longest over a set.
+ */
+#ifndef MODEL_ADDED_H
+#define MODEL_ADDED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/doc.h"
+#include "base/err.h"
+#include "evaluator/model/normalize.h"
+
+struct added_token {
+    uint32_t id;
+    char *content;
+    size_t size;
+    bool single_word;    /* not when a word character touches it */
+    bool lstrip, rstrip; /* swallows the whitespace before, after */
+    bool normalized;
+    bool special; /* left out when decoding without special tokens */
+};
+
+struct added;
+
+/* List may be null (or NULL): none. ERR_FORMAT names the entry. normalizer is used during the call.
+ */
+int added_parse(struct added **out, const json_t *list, struct normalizer *normalizer,
+                struct err *err);
+void added_free(struct added *added);
+
+/* In order of ids. */
+const struct added_token *added_tokens(const struct added *added, size_t *n);
+/* The token with an id, or with a content; NULL when there is none. */
+const struct added_token *added_by_id(const struct added *added, uint32_t id);
+const struct added_token *added_by_content(const struct added *added, const char *content);
+
+/*
+ * The first match of the set at or after `from` in text [n], whitespace swallowed by it included in
+ * [*begin, *end). Whitespace before `from` belongs to the match before. NULL: no further match.
+ */
+const struct added_token *added_next(const struct added *added, bool normalized, const char *text,
+                                     size_t n, size_t from, size_t *begin, size_t *end);
+
+#endif

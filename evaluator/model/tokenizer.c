@@ -1,0 +1,564 @@
+/*
+ * tokenizer.c - the parts of tokenizer.json put together.
+ *
+ *   raw text       "<s>37 + 45"
+ *   added, raw     [<s>] "37 + 45"
+ *   normalizer           "_37_+_45"
+ *   added, normal        "_37_+_45"
+ *   words                "_37_+_45"         (no pre-tokenizer: one word)
+ *   bpe                  _ 3 7 _ + _ 4 5
+ *   post-processor  what the template puts around
+ */
+#include "evaluator/model/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/doc.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "evaluator/model/added.h"
+#include "evaluator/model/bpe.h"
+#include "evaluator/model/decode.h"
+#include "evaluator/model/normalize.h"
+#include "evaluator/model/pretokenize.h"
+#include "evaluator/model/tokenizer_config.h"
+
+struct tokenizer {
+    struct normalizer *normalizer;
+    struct pretokenizer *pretokenizer;
+    struct bpe *bpe;
+    struct added *added;
+    struct decoder *decoder;
+    struct tokens before, after; /* what the post-processor puts around a text */
+    struct tokenizer_config config;
+    struct text normalizer_text, pretokenizer_text; /* canonical, for comparison */
+    size_t size;                                    /* highest id + 1 */
+
+    struct text normal;  /* scratch of one piece */
+    struct pieces words; /* scratch of one piece */
+};
+
+/* ---- encoding ---- */
+
+static int encode_words(struct tokenizer *tokenizer, const char *text, size_t n, bool at_start,
+                        struct tokens *out, struct err *err)
+{
+    struct pieces *words = &tokenizer->words;
+
+    pieces_clear(words);
+    const int rc = pretokenizer_run(tokenizer->pretokenizer, text, n, at_start, words, err);
+    if (rc != 0) {
+        return rc;
+    }
+    for (size_t i = 0; i < words->n; i++) {
+        size_t size = 0;
+        const char *word = pieces_get(words, i, &size);
+
+        bpe_encode(tokenizer->bpe, word, size, out);
+    }
+    return 0;
+}
+
+/* A piece between two raw added tokens. */
+static int encode_piece(struct tokenizer *tokenizer, const char *text, size_t n, bool at_start,
+                        struct tokens *out, struct err *err)
+{
+    struct text *normal = &tokenizer->normal;
+    size_t done = 0;
+
+    text_clear(normal);
+    int rc = normalizer_run(tokenizer->normalizer, text, n, normal, err);
+    while (rc == 0 && done < normal->size) {
+        size_t begin = normal->size;
+        size_t end = normal->size;
+        const struct added_token *token =
+            added_next(tokenizer->added, true, text_get(normal), normal->size, done, &begin, &end);
+
+        if (begin > done) {
+            rc = encode_words(tokenizer, text_get(normal) + done, begin - done,
+                              at_start && done == 0, out, err);
+        }
+        if (rc == 0 && token != NULL) {
+            tokens_add(out, token->id);
+        }
+        done = end;
+    }
+    return rc;
+}
+
+static int encode_plain(struct tokenizer *tokenizer, const char *text, size_t n, struct tokens *out,
+                        struct err *err)
+{
+    size_t done = 0;
+    int rc = 0;
+
+    while (rc == 0 && done < n) {
+        size_t begin = n;
+        size_t end = n;
+        const struct added_token *token =
+            added_next(tokenizer->added, false, text, n, done, &begin, &end);
+
+        if (begin > done) {
+            rc = encode_piece(tokenizer, text + done, begin - done, done == 0, out, err);
+        }
+        if (rc == 0 && token != NULL) {
+            tokens_add(out, token->id);
+        }
+        done = end;
+    }
+    return rc;
+}
+
+static bool begins_with_bos(const struct tokenizer *tokenizer, const struct tokens *ids)
+{
+    uint32_t bos = 0;
+
+    return tokenizer_bos(tokenizer, &bos) && ids->n > 0 && ids->ids[0] == bos;
+}
+
+int tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t n,
+                     enum tokenizer_special special, struct tokens *out, struct err *err)
+{
+    struct tokens made = {0};
+    size_t bad = 0;
+
+    if (n > TOKENIZER_TEXT_MAX) {
+        return err_set(err, ERR_LIMIT, "text of %zu bytes is longer than %zu", n,
+                       TOKENIZER_TEXT_MAX);
+    }
+    if (!text_is_utf8(text, n, &bad)) {
+        return err_set(err, ERR_FORMAT, "text is not UTF-8 at byte %zu", bad);
+    }
+    const int rc = encode_plain(tokenizer, text, n, &made, err);
+    if (rc == 0) {
+        const bool adds = special == TOKENIZER_WITH_SPECIAL;
+
+        if (adds && !begins_with_bos(tokenizer, &made)) {
+            tokens_add_n(out, tokenizer->before.ids, tokenizer->before.n);
+        }
+        tokens_add_n(out, made.ids, made.n);
+        if (adds) {
+            tokens_add_n(out, tokenizer->after.ids, tokenizer->after.n);
+        }
+    }
+    tokens_release(&made);
+    return rc;
+}
+
+/* ---- decoding ---- */
+
+static const char *text_of(const struct tokenizer *tokenizer, uint32_t id, size_t *n)
+{
+    const struct added_token *token = added_by_id(tokenizer->added, id);
+
+    if (token != NULL) {
+        *n = token->size;
+        return token->content;
+    }
+    return vocab_text(bpe_vocab(tokenizer->bpe), id, n);
+}
+
+static int unknown_id(const struct tokenizer *tokenizer, uint32_t id, struct err *err)
+{
+    return err_set(err, ERR_LIMIT, "token id %u is not in the vocabulary of %zu", id,
+                   tokenizer->size);
+}
+
+int tokenizer_decode(struct tokenizer *tokenizer, const uint32_t *ids, size_t n,
+                     enum tokenizer_special special, struct text *out, struct err *err)
+{
+    struct pieces pieces = {0};
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        size_t size = 0;
+        const struct added_token *token = added_by_id(tokenizer->added, ids[i]);
+        const char *text = text_of(tokenizer, ids[i], &size);
+
+        if (text == NULL) {
+            rc = unknown_id(tokenizer, ids[i], err);
+        } else if (token == NULL || !token->special || special == TOKENIZER_WITH_SPECIAL) {
+            text_add_n(&pieces.text, text, size);
+            pieces_end(&pieces);
+        }
+    }
+    if (rc == 0) {
+        rc = decoder_run(tokenizer->decoder, &pieces, out, err);
+    }
+    pieces_release(&pieces);
+    return rc;
+}
+
+int tokenizer_token_text(struct tokenizer *tokenizer, uint32_t id, struct text *out,
+                         struct err *err)
+{
+    size_t n = 0;
+    const char *text = text_of(tokenizer, id, &n);
+
+    if (text == NULL) {
+        return unknown_id(tokenizer, id, err);
+    }
+    if (added_by_id(tokenizer->added, id) != NULL) {
+        text_add_n(out, text, n);
+        return 0;
+    }
+    return decoder_run_one(tokenizer->decoder, text, n, out, err);
+}
+
+/* ---- facts ---- */
+
+size_t tokenizer_size(const struct tokenizer *tokenizer)
+{
+    return tokenizer->size;
+}
+
+bool tokenizer_bos(const struct tokenizer *tokenizer, uint32_t *id)
+{
+    if (tokenizer->config.has_bos) {
+        *id = tokenizer->config.bos;
+    }
+    return tokenizer->config.has_bos;
+}
+
+const uint32_t *tokenizer_eos(const struct tokenizer *tokenizer, size_t *n)
+{
+    *n = tokenizer->config.eos.n;
+    return tokenizer->config.eos.ids;
+}
+
+bool tokenizer_prefix(const struct tokenizer *tokenizer, uint32_t *id)
+{
+    if (tokenizer_bos(tokenizer, id)) {
+        return true;
+    }
+    if (tokenizer->config.eos.n == 0) {
+        return false;
+    }
+    *id = tokenizer->config.eos.ids[0];
+    return true;
+}
+
+/* ---- comparing ---- */
+
+static size_t compare_vocabulary(const struct tokenizer *a, const struct tokenizer *b,
+                                 struct text *report)
+{
+    const size_t n = a->size < b->size ? a->size : b->size;
+    size_t differing = 0;
+    uint32_t first = 0;
+
+    for (uint32_t id = 0; id < n; id++) {
+        size_t sizes[2] = {0};
+        const char *texts[2] = {text_of(a, id, &sizes[0]), text_of(b, id, &sizes[1])};
+        const bool equal = (texts[0] == NULL) == (texts[1] == NULL) && sizes[0] == sizes[1] &&
+                           (texts[0] == NULL || memcmp(texts[0], texts[1], sizes[0]) == 0);
+
+        if (!equal && differing++ == 0) {
+            first = id;
+        }
+    }
+    if (differing == 0) {
+        return 0;
+    }
+    size_t sizes[2] = {0};
+    const char *left = text_of(a, first, &sizes[0]);
+    const char *right = text_of(b, first, &sizes[1]);
+
+    text_printf(report, "vocabulary: %zu ids differ, first %u: \"%.*s\" and \"%.*s\"\n", differing,
+                first, (int)sizes[0], left != NULL ? left : "", (int)sizes[1],
+                right != NULL ? right : "");
+    return 1;
+}
+
+static size_t compare_merges(const struct tokenizer *a, const struct tokenizer *b,
+                             struct text *report)
+{
+    size_t n[2];
+    const struct bpe_merge *left = bpe_merges(a->bpe, &n[0]);
+    const struct bpe_merge *right = bpe_merges(b->bpe, &n[1]);
+    const size_t common = n[0] < n[1] ? n[0] : n[1];
+    size_t rank = 0;
+
+    while (rank < common && left[rank].left == right[rank].left &&
+           left[rank].right == right[rank].right && left[rank].merged == right[rank].merged) {
+        rank++;
+    }
+    if (rank == common && n[0] == n[1]) {
+        return 0;
+    }
+    text_printf(report, "merges: %zu and %zu, first difference at rank %zu\n", n[0], n[1], rank);
+    return 1;
+}
+
+static size_t compare_text(const struct text *a, const struct text *b, const char *part,
+                           struct text *report)
+{
+    if (strcmp(text_get(a), text_get(b)) == 0) {
+        return 0;
+    }
+    text_printf(report, "%s: %.100s and %.100s\n", part, text_get(a), text_get(b));
+    return 1;
+}
+
+size_t tokenizer_compare(const struct tokenizer *a, const struct tokenizer *b, struct text *report)
+{
+    return compare_vocabulary(a, b, report) + compare_merges(a, b, report) +
+           compare_text(&a->normalizer_text, &b->normalizer_text, "normalizer", report) +
+           compare_text(&a->pretokenizer_text, &b->pretokenizer_text, "pre_tokenizer", report);
+}
+
+/* ---- reading ---- */
+
+/* The ids of {"SpecialToken": {"id": name}} by the template's own table. */
+static int add_special(struct tokens *out, const json_t *template, const json_t *entry,
+                       struct err *err)
+{
+    const json_t *table = json_object_get(template, "special_tokens");
+    const char *name = NULL;
+    json_t *ids = NULL;
+
+    int rc = doc_text(entry, "id", &name, err);
+    if (rc != 0) {
+        return rc;
+    }
+    const json_t *token = json_object_get(table, name);
+
+    if (token == NULL) {
+        return err_set(err, ERR_FORMAT, "special_tokens lacks \"%.64s\"", name);
+    }
+    rc = doc_array(token, "ids", &ids, err);
+    for (size_t i = 0; rc == 0 && i < json_array_size(ids); i++) {
+        const json_t *id = json_array_get(ids, i);
+
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) >= (json_int_t)VOCAB_IDS_MAX) {
+            return err_set(err, ERR_FORMAT, "special_tokens: \"%.64s\" has no usable id", name);
+        }
+        tokens_add(out, (uint32_t)json_integer_value(id));
+    }
+    return rc;
+}
+
+/* Read `single`: special tokens, the sequence A once, special tokens. */
+static int parse_template(struct tokens around[2], const json_t *json, struct err *err)
+{
+    json_t *single = NULL;
+    size_t side = 0;
+
+    int rc = doc_array(json, "single", &single, err);
+    for (size_t i = 0; rc == 0 && i < json_array_size(single); i++) {
+        const json_t *item = json_array_get(single, i);
+        const json_t *special = json_object_get(item, "SpecialToken");
+
+        if (special != NULL) {
+            rc = add_special(&around[side], json, special, err);
+        } else if (json_object_get(item, "Sequence") != NULL && side == 0) {
+            side = 1;
+        } else {
+            rc = err_set(err, ERR_FORMAT, "single is not one sequence among special tokens");
+        }
+    }
+    if (rc == 0 && side == 0) {
+        rc = err_set(err, ERR_FORMAT, "single lacks the sequence");
+    }
+    return rc;
+}
+
+/* A template of a later processor goes around what the earlier ones added. */
+static int wrap_template(struct tokenizer *made, const json_t *json, struct err *err)
+{
+    struct tokens around[2] = {0};
+    const int rc = parse_template(around, json, err);
+
+    if (rc == 0) {
+        tokens_add_n(&around[0], made->before.ids, made->before.n);
+        tokens_add_n(&made->after, around[1].ids, around[1].n);
+        tokens_release(&made->before);
+        made->before = around[0];
+        around[0] = (struct tokens){0};
+    }
+    tokens_release(&around[0]);
+    tokens_release(&around[1]);
+    return rc;
+}
+
+static int parse_post_processor(struct tokenizer *made, const json_t *json, int depth,
+                                struct err *err)
+{
+    const char *type = NULL;
+    json_t *members = NULL;
+
+    if (json == NULL || json_is_null(json)) {
+        return 0;
+    }
+    int rc = doc_text(json, "type", &type, err);
+    if (rc != 0 || strcmp(type, "ByteLevel") == 0) { /* changes offsets only */
+        return rc;
+    }
+    if (strcmp(type, "TemplateProcessing") == 0) {
+        rc = wrap_template(made, json, err);
+        return rc == 0 ? 0 : err_wrap(err, "TemplateProcessing");
+    }
+    if (strcmp(type, "Sequence") != 0 || depth == 8) {
+        return err_set(err, ERR_FORMAT, "type %s is not supported%s", type,
+                       depth == 8 ? " so deep" : "");
+    }
+    rc = doc_array(json, "processors", &members, err);
+    for (size_t i = 0; rc == 0 && i < json_array_size(members); i++) {
+        rc = parse_post_processor(made, json_array_get(members, i), depth + 1, err);
+    }
+    return rc;
+}
+
+/* An added token's id is its vocabulary id when its text is in both. */
+static int check_added(struct tokenizer *made, struct err *err)
+{
+    size_t n = 0;
+    const struct added_token *tokens = added_tokens(made->added, &n);
+    const struct vocab *vocab = bpe_vocab(made->bpe);
+
+    made->size = vocab->n;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = 0;
+
+        if (vocab_find(vocab, tokens[i].content, tokens[i].size, &id) && id != tokens[i].id) {
+            return err_set(err, ERR_FORMAT, "added_tokens: \"%.64s\" is %u, but %u in vocab",
+                           tokens[i].content, tokens[i].id, id);
+        }
+        if (tokens[i].id >= made->size) {
+            made->size = (size_t)tokens[i].id + 1;
+        }
+    }
+    return 0;
+}
+
+static void print_part(struct text *out, const json_t *json)
+{
+    if (json == NULL) {
+        text_add(out, "null");
+    } else {
+        doc_print(out, json);
+    }
+}
+
+static int parse_parts(struct tokenizer *made, const json_t *json, struct err *err)
+{
+    const json_t *model = json_object_get(json, "model");
+    const json_t *normalizer = json_object_get(json, "normalizer");
+    const json_t *pretokenizer = json_object_get(json, "pre_tokenizer");
+
+    if (!json_is_object(model)) {
+        return err_set(err, ERR_FORMAT, "model is missing");
+    }
+    int rc = bpe_parse(&made->bpe, model, err);
+    if (rc == 0) {
+        rc = normalizer_parse(&made->normalizer, normalizer, err);
+    }
+    if (rc == 0) {
+        rc = pretokenizer_parse(&made->pretokenizer, pretokenizer, err);
+    }
+    if (rc == 0) {
+        rc = decoder_parse(&made->decoder, json_object_get(json, "decoder"), err);
+    }
+    if (rc == 0) {
+        rc =
+            added_parse(&made->added, json_object_get(json, "added_tokens"), made->normalizer, err);
+    }
+    if (rc == 0) {
+        rc = check_added(made, err);
+    }
+    if (rc == 0 &&
+        parse_post_processor(made, json_object_get(json, "post_processor"), 0, err) != 0) {
+        rc = err_wrap(err, "post_processor");
+    }
+    if (rc == 0) {
+        print_part(&made->normalizer_text, normalizer);
+        print_part(&made->pretokenizer_text, pretokenizer);
+    }
+    return rc;
+}
+
+/* Texts of special tokens to ids, for tokenizer_config. */
+static bool id_of(const void *context, const char *text, uint32_t *id)
+{
+    const struct tokenizer *tokenizer = context;
+    const struct added_token *token = added_by_content(tokenizer->added, text);
+
+    if (token != NULL) {
+        *id = token->id;
+        return true;
+    }
+    return vocab_find(bpe_vocab(tokenizer->bpe), text, strlen(text), id);
+}
+
+/* Some loaders add the beginning of sequence themselves when the file only says that it is wanted.
+ */
+static void add_wanted_bos(struct tokenizer *made)
+{
+    const struct tokenizer_config *config = &made->config;
+    struct tokens before = {0};
+
+    if (!config->add_bos || !config->has_bos) {
+        return;
+    }
+    for (size_t i = 0; i < made->before.n; i++) {
+        if (made->before.ids[i] == config->bos) {
+            return;
+        }
+    }
+    tokens_add(&before, config->bos);
+    tokens_add_n(&before, made->before.ids, made->before.n);
+    tokens_release(&made->before);
+    made->before = before;
+}
+
+int tokenizer_open(struct tokenizer **out, const char *folder, struct err *err)
+{
+    struct tokenizer *made = mem_alloc(sizeof *made);
+    char *path = file_join(folder, "tokenizer.json");
+    json_t *json = NULL;
+
+    int rc = doc_load(&json, path, TOKENIZER_FILE_MAX, err);
+    if (rc != 0) {
+        goto out;
+    }
+    rc = parse_parts(made, json, err);
+    if (rc != 0) {
+        rc = err_wrap(err, "%s", path);
+        goto out;
+    }
+    rc = tokenizer_config_load(&made->config, folder, id_of, made, err);
+    if (rc != 0) {
+        goto out;
+    }
+    add_wanted_bos(made);
+    *out = made;
+    made = NULL; /* handed over */
+
+out:
+    tokenizer_close(made);
+    json_decref(json);
+    free(path);
+    return rc;
+}
+
+void tokenizer_close(struct tokenizer *tokenizer)
+{
+    if (tokenizer == NULL) {
+        return;
+    }
+    normalizer_free(tokenizer->normalizer);
+    pretokenizer_free(tokenizer->pretokenizer);
+    bpe_free(tokenizer->bpe);
+    added_free(tokenizer->added);
+    decoder_free(tokenizer->decoder);
+    tokens_release(&tokenizer->before);
+    tokens_release(&tokenizer->after);
+    tokenizer_config_release(&tokenizer->config);
+    text_release(&tokenizer->normalizer_text);
+    text_release(&tokenizer->pretokenizer_text);
+    text_release(&tokenizer->normal);
+    pieces_release(&tokenizer->words);
+    free(tokenizer);
+}

@@ -1,0 +1,34 @@
+/*
+ * tokenizer_config.h - what the small files beside tokenizer.json say of special tokens.
+ */
+#ifndef MODEL_TOKENIZER_CONFIG_H
+#define MODEL_TOKENIZER_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "evaluator/model/tokens.h"
+
+/* All zero: nothing known. */
+struct tokenizer_config {
+    bool add_bos; /* add_bos_token */
+    bool has_bos;
+    uint32_t bos;
+    struct tokens
+        eos; /* tokenizer_config's, then generation_config's, then config's; no id twice */
+};
+
+/* The id of a special token's text; false when it is in no vocabulary. */
+typedef bool tokenizer_config_id(const void *context, const char *text, uint32_t *id);
+
+/*
+ * Read tokenizer_config.json, generation_config.json and config.json of folder; each may be
+ * missing. The beginning of sequence is tokenizer_config's alone where that file exists (it may say
+ * null on purpose), else config's bos_token_id. ERR_FORMAT names file and member.
+ */
+int tokenizer_config_load(struct tokenizer_config *out, const char *folder,
+                          tokenizer_config_id *id_of, const void *context, struct err *err);
+void tokenizer_config_release(struct tokenizer_config *config);
+
+#endif
