@@ -25,23 +25,15 @@
 #define KERNELS_PASTE(stem, isa) stem##_##isa
 #define KERNELS_NAME(stem, isa) KERNELS_PASTE(stem, isa)
 
-/* A register's floats, and how many blocks of 16 fit the registers beside four queries. */
+/* Blocks of 16 that fit the registers beside four queries. */
 #if defined(__AVX512F__)
-#define WIDTH 16
 #define BLOCKS 4
-#elif defined(__AVX2__)
-#define WIDTH 8
-#define BLOCKS 1
 #else
-#define WIDTH 4
 #define BLOCKS 1
 #endif
-#define PARTS (LANES / WIDTH)
+#define WIDTH LANES_WIDTH
+#define PARTS LANES_PARTS
 #define QUERIES ATTENTION_QUERIES
-
-typedef float vector __attribute__((vector_size(WIDTH * sizeof(float))));
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* One head of keys and values, and the rows of scores. */
 struct head {
@@ -51,19 +43,6 @@ struct head {
     size_t score_stride;
     float scale;
 };
-
-static ALWAYS_INLINE vector load(const float *from)
-{
-    vector loaded;
-
-    memcpy(&loaded, from, sizeof(loaded));
-    return loaded;
-}
-
-static ALWAYS_INLINE void store(float *to, vector value)
-{
-    memcpy(to, &value, sizeof(value));
-}
 
 /* Scores of Q queries with the keys of B blocks from `block` on. */
 static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, size_t q_stride,
@@ -75,7 +54,7 @@ static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, 
     for (size_t d = 0; d < head->K; d++) {
         for (size_t b = 0; b < B; b++) {
             for (size_t p = 0; p < PARTS; p++) {
-                vector key = load(keys + (b * head->K + d) * LANES + p * WIDTH);
+                vector key = vector_load(keys + (b * head->K + d) * LANES + p * WIDTH);
 
                 for (size_t i = 0; i < Q; i++) {
                     sum[i][b * PARTS + p] += q[i * q_stride + d] * key;
@@ -85,7 +64,8 @@ static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, 
     }
     for (size_t i = 0; i < Q; i++) {
         for (size_t p = 0; p < B * PARTS; p++) {
-            store(head->scores + i * head->score_stride + block * LANES + p * WIDTH, sum[i][p]);
+            vector_store(head->scores + i * head->score_stride + block * LANES + p * WIDTH,
+                         sum[i][p]);
         }
     }
 }
@@ -103,32 +83,49 @@ static ALWAYS_INLINE void score_path(const struct head *head, const float *q, si
     }
 }
 
+static ALWAYS_INLINE float largest_score(const float *scores, size_t n_blocks)
+{
+    vector largest[PARTS];
+    float lane[LANES];
+
+    for (size_t p = 0; p < PARTS; p++) {
+        largest[p] = vector_load(scores + p * WIDTH);
+    }
+    for (size_t b = 1; b < n_blocks; b++) {
+        for (size_t p = 0; p < PARTS; p++) {
+            largest[p] = vector_larger(vector_load(scores + b * LANES + p * WIDTH), largest[p]);
+        }
+    }
+    for (size_t p = 0; p < PARTS; p++) {
+        vector_store(lane + p * WIDTH, largest[p]);
+    }
+    return lanes_largest(lane);
+}
+
 /* Scores [n_blocks, 16], of which the first n count, become exp(scale * (score - largest)), the
  * others zero. Returns the sum. */
-static float exponentials(float *scores, size_t n, size_t n_blocks, float scale)
+static ALWAYS_INLINE float exponentials(float *scores, size_t n, size_t n_blocks, float scale)
 {
-    float largest_lane[LANES];
-    float sum_lane[LANES] = {0};
+    vector sum[PARTS] = {0};
+    float lane[LANES];
 
     for (size_t j = n; j < n_blocks * LANES; j++) {
         scores[j] = -INFINITY;
     }
-    memcpy(largest_lane, scores, sizeof(largest_lane));
-    for (size_t j = LANES; j < n_blocks * LANES; j += LANES) {
-        for (size_t i = 0; i < LANES; i++) {
-            largest_lane[i] = lanes_larger(scores[j + i], largest_lane[i]);
-        }
-    }
-    float largest = lanes_largest(largest_lane);
-    for (size_t j = 0; j < n_blocks * LANES; j += LANES) {
-        for (size_t i = 0; i < LANES; i++) {
-            float e = lanes_exp((scores[j + i] - largest) * scale);
+    float largest = largest_score(scores, n_blocks);
+    for (size_t b = 0; b < n_blocks; b++) {
+        for (size_t p = 0; p < PARTS; p++) {
+            float *at = scores + b * LANES + p * WIDTH;
+            vector e = vector_exp((vector_load(at) - largest) * scale);
 
-            scores[j + i] = e;
-            sum_lane[i] += e;
+            vector_store(at, e);
+            sum[p] += e;
         }
     }
-    return lanes_sum(sum_lane);
+    for (size_t p = 0; p < PARTS; p++) {
+        vector_store(lane + p * WIDTH, sum[p]);
+    }
+    return lanes_sum(lane);
 }
 
 /* out = (sum over n nodes of weight * value) / divisor, for Q queries and B * 16 elements of the
@@ -141,7 +138,7 @@ static ALWAYS_INLINE void mix_blocks(float *out, size_t out_stride, const struct
 
     for (size_t j = 0; j < n; j++) {
         for (size_t p = 0; p < B * PARTS; p++) {
-            vector value = load(head->values + j * head->value_width + at + p * WIDTH);
+            vector value = vector_load(head->values + j * head->value_width + at + p * WIDTH);
 
             for (size_t i = 0; i < Q; i++) {
                 sum[i][p] += head->scores[i * head->score_stride + j] * value;
@@ -153,7 +150,7 @@ static ALWAYS_INLINE void mix_blocks(float *out, size_t out_stride, const struct
         float row[BLOCKS * LANES];
 
         for (size_t p = 0; p < B * PARTS; p++) {
-            store(row + p * WIDTH, sum[i][p] / divisors[i]);
+            vector_store(row + p * WIDTH, sum[i][p] / divisors[i]);
         }
         memcpy(out + i * out_stride + at, row, wanted * sizeof(float));
     }

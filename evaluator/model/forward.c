@@ -52,7 +52,7 @@ struct forward {
     size_t rows, depth_max, n_stacks, n_scored, n_targets;
     struct attention_shape shape;
     float *x;              /* [rows + GEMM_CHUNK, D]; products run over the last row */
-    float *angles;         /* [depth_max, 2 K] */
+    float *angles;         /* [depth_max, K] */
     float *stacks;         /* [n_stacks, attention_stack_floats] */
     float *scratch;        /* attention's */
     double *log_sums;      /* [n_scored] ln of the sum of exp over all logits */
@@ -113,9 +113,9 @@ int forward_new(struct forward **out, const struct config *config, size_t positi
 {
     int rc = config_runnable(config, err);
 
-    if (rc == 0 && config->head_width > KERNELS_HEAD_MAX) {
-        rc = err_set(err, ERR_LIMIT, "attention heads of width %u; %zu is the most",
-                     config->head_width, KERNELS_HEAD_MAX);
+    if (rc == 0 && config->head_width % 2 != 0) {
+        rc = err_set(err, ERR_FORMAT, "rotary pairs need an even head width, not %u",
+                     config->head_width);
     }
     if (rc != 0) {
         return err_wrap(err, "%s", config->architecture);
@@ -191,8 +191,7 @@ static int take_trie_buffers(struct forward *forward, struct err *err)
                                  .depth_max = forward->depth_max,
                                  .scale = (float)(1.0 / sqrt((double)config->head_width))};
     forward->x = take_zeroed(forward->rows + GEMM_CHUNK, config->width, "residual stream", err);
-    forward->angles =
-        take_zeroed(forward->depth_max, 2 * (size_t)config->head_width, "rotary angles", err);
+    forward->angles = take_zeroed(forward->depth_max, config->head_width, "rotary angles", err);
     forward->stacks = take_zeroed(forward->n_stacks, attention_stack_floats(&forward->shape),
                                   "keys and values", err);
     forward->scratch =
@@ -474,6 +473,12 @@ static int check_trie(const struct forward *forward, const struct trie_nodes *no
     if (nodes->token_max >= config->vocab) {
         return err_set(err, ERR_LIMIT, "token %u is outside the vocabulary of %u", nodes->token_max,
                        config->vocab);
+    }
+    if (config->window > 0 && nodes->depth_max > config->window) {
+        return err_set(err, ERR_LIMIT,
+                       "a sequence of %zu tokens: sliding windows (here %u) are not "
+                       "supported",
+                       nodes->depth_max, config->window);
     }
     if (config->rope.kind == CONFIG_ROPE_DYNAMIC && config->positions > 0 &&
         nodes->depth_max > config->positions) {

@@ -52,24 +52,30 @@ static bool rms_norm(float *restrict out, const float *restrict x, const float *
     return finite;
 }
 
-/* One head: x[j] cos[j] + partner[j] sin[j], the partner being half a head away. */
-static inline void rotate_head(float *restrict x, const float *restrict angles, size_t K)
+/* a, b [n] are the two halves of a head. */
+static inline void rotate_pairs(float *restrict a, float *restrict b, const float *restrict cosines,
+                                const float *restrict sines, size_t n)
 {
-    float partner[KERNELS_HEAD_MAX];
+    for (size_t j = 0; j < n; j++) {
+        float turned = a[j] * cosines[j] - b[j] * sines[j];
 
-    memcpy(partner, x + K / 2, K / 2 * sizeof(float));
-    memcpy(partner + K / 2, x, K / 2 * sizeof(float));
-    for (size_t j = 0; j < K; j++) {
-        x[j] = x[j] * angles[j] + partner[j] * angles[K + j];
+        b[j] = b[j] * cosines[j] + a[j] * sines[j];
+        a[j] = turned;
     }
 }
 
 static void rotate(float *restrict x, size_t stride, const float *restrict angles,
                    const uint32_t *restrict depths, size_t T, size_t H, size_t K)
 {
+    const size_t half = K / 2;
+
     for (size_t t = 0; t < T; t++) {
+        const float *cosines = angles + depths[t] * K;
+
         for (size_t h = 0; h < H; h++) {
-            rotate_head(x + t * stride + h * K, angles + depths[t] * 2 * K, K);
+            float *head = x + t * stride + h * K;
+
+            rotate_pairs(head, head + half, cosines, cosines + half, half);
         }
     }
 }
@@ -83,51 +89,99 @@ static void add_bias(float *restrict x, const float *restrict bias, size_t T, si
     }
 }
 
+/* n < LANES numbers and `rest` after them, as a block. */
+static const float *padded(float block[LANES], const float *x, size_t n, float rest)
+{
+    for (size_t j = 0; j < LANES; j++) {
+        block[j] = j < n ? x[j] : rest;
+    }
+    return block;
+}
+
+static ALWAYS_INLINE void silu_up_block(float *out, const float *gate, const float *up)
+{
+    for (size_t p = 0; p < LANES_PARTS; p++) {
+        vector g = vector_load(gate + p * LANES_WIDTH);
+        vector u = vector_load(up + p * LANES_WIDTH);
+
+        vector_store(out + p * LANES_WIDTH, g * u / (1.0F + vector_exp(-g)));
+    }
+}
+
 static void silu_up(float *restrict out, const float *restrict x, size_t T, size_t F)
 {
     for (size_t t = 0; t < T; t++) {
-        const float *restrict gate = x + t * 2 * F;
-        const float *restrict up = gate + F;
+        const float *gate = x + t * 2 * F;
+        const float *up = gate + F;
+        size_t f = 0;
 
-        for (size_t f = 0; f < F; f++) {
-            out[t * F + f] = gate[f] * up[f] / (1.0F + lanes_exp(-gate[f]));
+        for (; f + LANES <= F; f += LANES) {
+            silu_up_block(out + t * F + f, gate + f, up + f);
         }
+        if (f < F) {
+            float g[LANES], u[LANES], rest[LANES];
+
+            silu_up_block(rest, padded(g, gate + f, F - f, 0.0F), padded(u, up + f, F - f, 0.0F));
+            memcpy(out + t * F + f, rest, (F - f) * sizeof(float));
+        }
+    }
+}
+
+static ALWAYS_INLINE void keep_larger(vector largest[LANES_PARTS], const float *block)
+{
+    for (size_t p = 0; p < LANES_PARTS; p++) {
+        largest[p] = vector_larger(vector_load(block + p * LANES_WIDTH), largest[p]);
     }
 }
 
 static float largest_of(const float *x, size_t n)
 {
+    vector largest[LANES_PARTS];
     float lane[LANES];
     size_t i = 0;
 
-    for (size_t j = 0; j < LANES; j++) {
-        lane[j] = -INFINITY;
+    for (size_t p = 0; p < LANES_PARTS; p++) {
+        largest[p] = vector_all(-INFINITY);
     }
     for (; i + LANES <= n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            lane[j] = lanes_larger(x[i + j], lane[j]);
-        }
+        keep_larger(largest, x + i);
     }
-    for (size_t j = 0; i < n; i++, j++) {
-        lane[j] = lanes_larger(x[i], lane[j]);
+    if (i < n) {
+        keep_larger(largest, padded(lane, x + i, n - i, -INFINITY));
+    }
+    for (size_t p = 0; p < LANES_PARTS; p++) {
+        vector_store(lane + p * LANES_WIDTH, largest[p]);
     }
     return lanes_largest(lane);
 }
 
+static ALWAYS_INLINE void add_exponentials(double sum[LANES], const float *block, float largest)
+{
+    float e[LANES];
+
+    for (size_t p = 0; p < LANES_PARTS; p++) {
+        vector_store(e + p * LANES_WIDTH,
+                     vector_exp(vector_load(block + p * LANES_WIDTH) - largest));
+    }
+    for (size_t j = 0; j < LANES; j++) {
+        sum[j] += (double)e[j];
+    }
+}
+
 static double sum_of_exponentials(const float *x, size_t n, float largest)
 {
-    double lane[LANES] = {0};
+    double sum[LANES] = {0};
     size_t i = 0;
 
     for (; i + LANES <= n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            lane[j] += (double)lanes_exp(x[i + j] - largest);
-        }
+        add_exponentials(sum, x + i, largest);
     }
-    for (size_t j = 0; i < n; i++, j++) {
-        lane[j] += (double)lanes_exp(x[i] - largest);
+    if (i < n) {
+        float block[LANES];
+
+        add_exponentials(sum, padded(block, x + i, n - i, -INFINITY), largest);
     }
-    return lanes_sum_double(lane);
+    return lanes_sum_double(sum);
 }
 
 /* A NaN is never the largest but makes the sum NaN; so does infinity minus itself. */

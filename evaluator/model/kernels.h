@@ -14,9 +14,6 @@
 
 #include "evaluator/model/isa.h"
 
-/* Widest head; config_runnable's models are far below. */
-#define KERNELS_HEAD_MAX ((size_t)1024)
-
 /* What is known of the logits of a row after some of the vocabulary. All zero: nothing yet. */
 struct kernels_softmax {
     double sum;    /* of exp(logit - largest); not finite when a logit is not */

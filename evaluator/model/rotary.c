@@ -44,19 +44,14 @@ double rotary_frequency(const struct config *config, size_t j)
 
 void rotary_angles(float *angles, const struct config *config, size_t depths)
 {
-    size_t K = config->head_width;
+    size_t half = config->head_width / 2;
 
-    for (size_t j = 0; j < K / 2; j++) {
+    for (size_t j = 0; j < half; j++) {
         double frequency = rotary_frequency(config, j);
 
         for (size_t t = 0; t < depths; t++) {
-            float *cosines = angles + t * 2 * K;
-            float *sines = cosines + K;
-            double angle = (double)t * frequency;
-
-            cosines[j] = cosines[j + K / 2] = (float)cos(angle);
-            sines[j + K / 2] = (float)sin(angle);
-            sines[j] = -sines[j + K / 2];
+            angles[t * 2 * half + j] = (float)cos((double)t * frequency);
+            angles[t * 2 * half + half + j] = (float)sin((double)t * frequency);
         }
     }
 }

@@ -8,11 +8,8 @@
 
 #include "evaluator/model/config.h"
 
-/*
- * angles [depths, 2 K]: a row for each place in a sequence, K cosines then K sines. Element j and
- * its partner j + K/2 turn by the same angle: cosines repeat, sines are negative in the first half
- * (kernels.h, rotate). Angles are computed in double.
- */
+/* angles [depths, K]: a row for each place in a sequence, K/2 cosines then K/2 sines. Computed in
+ * double. */
 void rotary_angles(float *angles, const struct config *config, size_t depths);
 
 /* Radians a place that pair j turns by, j < K/2. Su et al. 2021 (arXiv:2104.09864); linear: Chen et

@@ -1,0 +1,357 @@
+/*
+ * bench_forward.c - the forward pass against the matrix product it is made of.
+ *
+ * Lines of name,value,unit,ratio,reference; CPU time of this thread, median of five, references
+ * measured in between. Models are random: their numbers cost what trained ones cost.
+ */
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "evaluator/model/forward.h"
+
+#define ROUNDS 5
+
+static double cpu_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static long minor_faults(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+static int by_value(const void *x, const void *y)
+{
+    double a = *(const double *)x;
+    double b = *(const double *)y;
+
+    return a < b ? -1 : a > b;
+}
+
+static double median(double values[ROUNDS])
+{
+    qsort(values, ROUNDS, sizeof(double), by_value);
+    return values[ROUNDS / 2];
+}
+
+/* The reference: GFLOP/s of sgemm at 2048^3. */
+struct product {
+    float *a, *b, *c;
+};
+
+#define PRODUCT ((size_t)2048)
+
+static struct product product_new(void)
+{
+    struct product product = {.a = mem_array(PRODUCT * PRODUCT, sizeof(float)),
+                              .b = mem_array(PRODUCT * PRODUCT, sizeof(float)),
+                              .c = mem_array(PRODUCT * PRODUCT, sizeof(float))};
+
+    for (size_t i = 0; i < PRODUCT * PRODUCT; i++) {
+        product.a[i] = (float)(i % 7) - 3.0F;
+        product.b[i] = (float)(i % 5) - 2.0F;
+    }
+    return product;
+}
+
+static double product_rate(const struct product *product)
+{
+    const int n = (int)PRODUCT;
+    double start = cpu_seconds();
+
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, n, n, 1.0F, product->a, n, product->b,
+                n, 0.0F, product->c, n);
+    return 2e-9 * (double)PRODUCT * (double)PRODUCT * (double)PRODUCT / (cpu_seconds() - start);
+}
+
+static void product_free(struct product *product)
+{
+    free(product->a);
+    free(product->b);
+    free(product->c);
+}
+
+static void fail(const struct err *err)
+{
+    fprintf(stderr, "bench_forward: %s\n", err->text);
+    exit(1);
+}
+
+/* Shapes: the small example models; a 110M llama's width and depth cut to four layers. */
+static struct config tiny_config(void)
+{
+    return (struct config){.family = CONFIG_LLAMA,
+                           .architecture = "LlamaForCausalLM",
+                           .n_layers = 6,
+                           .width = 64,
+                           .mlp_width = 176,
+                           .n_heads = 4,
+                           .n_kv_heads = 4,
+                           .head_width = 16,
+                           .vocab = 364,
+                           .positions = 4096,
+                           .norm_eps = 1e-5,
+                           .rope = {.theta = 10000.0, .factor = 1.0},
+                           .silu = true};
+}
+
+static struct config wide_config(void)
+{
+    struct config config = tiny_config();
+
+    config.n_layers = 4;
+    config.width = 768;
+    config.mlp_width = 2048;
+    config.n_heads = config.n_kv_heads = 12;
+    config.head_width = 64;
+    config.vocab = 32000;
+    return config;
+}
+
+static struct weights *random_weights(const struct config *config)
+{
+    struct err err;
+    struct weights *weights = NULL;
+    struct rng32 rng;
+
+    rng32_seed(&rng, 1, 1);
+    if (weights_new(&weights, config, &err) != 0) {
+        fail(&err);
+    }
+    for (size_t i = 0; i < tensors_count(config); i++) {
+        struct tensor_place place;
+
+        tensors_at(config, i, &place);
+        size_t n = place.dims[0] * (place.n_dims == 2 ? place.dims[1] : 1);
+        float size = place.n_dims == 2 ? 1.7F / sqrtf((float)place.dims[1]) : 0.0F;
+        float *slot = weights_slot(weights, place.role, place.layer);
+        for (size_t j = 0; j < n; j++) {
+            float uniform = (float)rng32_next(&rng) * 0x1p-31F - 1.0F;
+
+            slot[j] = place.n_dims == 2 ? uniform * size : 1.0F;
+        }
+    }
+    if (weights_bind(weights, &err) != 0) {
+        fail(&err);
+    }
+    return weights;
+}
+
+/* Multiply-adds of a layer's matrices, and of a head. */
+static double layer_products(const struct config *c)
+{
+    double d = c->width;
+    double q = (double)c->n_heads * c->head_width;
+    double kv = (double)c->n_kv_heads * c->head_width;
+
+    return d * (q + 2.0 * kv) + q * d + 3.0 * d * (double)c->mlp_width;
+}
+
+static void add_random(struct trie *trie, struct rng32 *rng, uint32_t vocab, const uint32_t *header,
+                       size_t n_header, size_t n, size_t score_from)
+{
+    struct err err;
+    uint32_t *tokens = mem_array(n_header + n, sizeof(uint32_t));
+
+    memcpy(tokens, header, n_header * sizeof(uint32_t));
+    for (size_t i = 0; i < n; i++) {
+        tokens[n_header + i] = rng32_below(rng, vocab);
+    }
+    if (trie_add(trie, tokens, n_header + n, score_from, false, &err) != 0) {
+        fail(&err);
+    }
+    free(tokens);
+}
+
+static void finish(struct trie *trie)
+{
+    struct err err;
+
+    if (trie_finish(trie, &err) != 0) {
+        fail(&err);
+    }
+}
+
+/* n_sequences of n tokens without a common prefix; from score_from on all are scored. */
+static struct trie *separate(uint32_t vocab, size_t n_sequences, size_t n, size_t score_from)
+{
+    struct trie *trie = trie_new();
+    struct rng32 rng;
+
+    rng32_seed(&rng, 7, 7);
+    for (size_t s = 0; s < n_sequences; s++) {
+        const uint32_t first[2] = {(uint32_t)s % vocab, (uint32_t)s / vocab};
+
+        add_random(trie, &rng, vocab, first, 2, n - 2, score_from);
+    }
+    finish(trie);
+    return trie;
+}
+
+/* Four choices to each of n questions behind one header; joined: one trie for all, else the tokens
+ * of each sequence on their own (a first token of its own each). */
+static struct trie *multiple_choice(uint32_t vocab, size_t n, size_t n_header, bool joined)
+{
+    const size_t question = 30;
+    const size_t answer = 3;
+    struct trie *trie = trie_new();
+    uint32_t *header = mem_array(n_header + question, sizeof(uint32_t));
+    struct rng32 rng;
+
+    rng32_seed(&rng, 3, 3);
+    for (size_t i = 0; i < n_header; i++) {
+        header[i] = rng32_below(&rng, vocab);
+    }
+    for (size_t s = 0; s < n; s++) {
+        for (size_t i = 0; i < question; i++) {
+            header[n_header + i] = rng32_below(&rng, vocab);
+        }
+        for (uint32_t choice = 0; choice < 4; choice++) {
+            if (!joined) {
+                header[0] = (uint32_t)(s * 4) + choice;
+            }
+            add_random(trie, &rng, vocab, header, n_header + question, answer, n_header + question);
+        }
+    }
+    finish(trie);
+    free(header);
+    return trie;
+}
+
+static double score_seconds(struct forward *forward, const struct weights *weights,
+                            const struct trie *trie)
+{
+    struct err err;
+    struct forward_result *results = mem_array(trie_sequences(trie), sizeof(*results));
+    double start = cpu_seconds();
+
+    if (forward_score(forward, weights, trie, results, &err) != 0) {
+        fail(&err);
+    }
+    double seconds = cpu_seconds() - start;
+    free(results);
+    return seconds;
+}
+
+static struct forward *forward_for(const struct config *config)
+{
+    struct err err;
+    struct forward *forward = NULL;
+
+    if (forward_new(&forward, config, 0, &err) != 0) {
+        fail(&err);
+    }
+    return forward;
+}
+
+static void bench_tiny(const struct product *product)
+{
+    const struct config config = tiny_config();
+    struct weights *weights = random_weights(&config);
+    struct forward *forward = forward_for(&config);
+    struct trie *all = separate(config.vocab, 128, 256, 1);
+    struct trie *last = separate(config.vocab, 1024, 24, 20);
+    double flops = 2.0 * (layer_products(&config) * config.n_layers +
+                          (double)config.width * (double)config.vocab);
+    double all_rates[ROUNDS], last_rates[ROUNDS], peak[ROUNDS];
+
+    score_seconds(forward, weights, all);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        peak[i] = product_rate(product);
+        all_rates[i] = (double)trie_positions(all) / score_seconds(forward, weights, all);
+        last_rates[i] = (double)trie_positions(last) / score_seconds(forward, weights, last);
+    }
+    double reference = median(peak);
+    double rate = median(all_rates);
+    printf("forward_tiny_every_position,%.0f,tokens/s,%.3f,sgemm 2048^3 %.1f GFLOP/s\n", rate,
+           rate * flops * 1e-9 / reference, reference);
+    printf("forward_tiny_answers,%.0f,tokens/s,,\n", median(last_rates));
+    trie_free(all);
+    trie_free(last);
+    forward_free(forward);
+    weights_free(weights);
+}
+
+/* The layers alone: one token is scored. */
+static void bench_prefill(const struct product *product)
+{
+    const struct config config = wide_config();
+    struct weights *weights = random_weights(&config);
+    struct forward *forward = forward_for(&config);
+    struct trie *trie = separate(config.vocab, 4, 528, 527);
+    double flops = 2.0 * layer_products(&config) * config.n_layers;
+    double rates[ROUNDS], peak[ROUNDS];
+
+    score_seconds(forward, weights, trie);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        peak[i] = product_rate(product);
+        rates[i] = (double)trie_positions(trie) / score_seconds(forward, weights, trie);
+    }
+    double reference = median(peak);
+    double rate = median(rates);
+    printf("forward_prefill_768,%.1f,GFLOP/s,%.3f,sgemm 2048^3 %.1f GFLOP/s\n", rate * flops * 1e-9,
+           rate * flops * 1e-9 / reference, reference);
+    trie_free(trie);
+    forward_free(forward);
+    weights_free(weights);
+}
+
+/* Sharing: how near time follows the number of positions, and what is allocated after the first
+ * candidate. */
+static void bench_choices(void)
+{
+    const struct config config = tiny_config();
+    struct weights *weights = random_weights(&config);
+    struct forward *forward = forward_for(&config);
+    struct trie *joined = multiple_choice(config.vocab, 64, 200, true);
+    struct trie *apart = multiple_choice(config.vocab, 64, 200, false);
+    double positions = (double)trie_positions(apart) / (double)trie_positions(joined);
+    double ratios[ROUNDS];
+
+    score_seconds(forward, weights, apart);
+    uint64_t before = forward_positions(forward);
+    score_seconds(forward, weights, joined);
+    printf("forward_choices_positions,%llu,positions,%.3f,trie of %zu\n",
+           (unsigned long long)(forward_positions(forward) - before),
+           (double)(forward_positions(forward) - before) / (double)trie_positions(joined),
+           trie_positions(joined));
+    long faults = minor_faults();
+    for (size_t i = 0; i < ROUNDS; i++) {
+        ratios[i] = score_seconds(forward, weights, apart) / score_seconds(forward, weights, joined);
+    }
+    faults = minor_faults() - faults;
+    printf("forward_choices_time,%.1f,times,%.3f,positions saved %.1f times\n", median(ratios),
+           median(ratios) / positions, positions);
+    printf("forward_steady_faults,%.1f,faults/candidate,,\n", (double)faults / (2.0 * ROUNDS));
+    trie_free(joined);
+    trie_free(apart);
+    forward_free(forward);
+    weights_free(weights);
+}
+
+int main(void)
+{
+    struct product product = product_new();
+
+    openblas_set_num_threads(1);
+    fprintf(stderr, "path %s\n", forward_path());
+    bench_tiny(&product);
+    bench_prefill(&product);
+    bench_choices();
+    product_free(&product);
+    return 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * twin.h - a decoder computed the plain way, for tests of the fast one.
+ *
+ * One sequence, one position after another, in double, with libm's functions and no sharing: every
+ * formula as formats and papers write it. It shares no code with evaluator/model/forward.
+ */
+#ifndef TESTS_TWIN_H
+#define TESTS_TWIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "evaluator/model/checkpoint.h"
+#include "evaluator/model/config.h"
+#include "evaluator/model/weights.h"
+
+/* A small llama: 3 layers, width 48, MLP 40, 6 heads of width 8, vocabulary 50, no biases, untied.
+ * Change what a test is about before twin_new. */
+struct config twin_config(void);
+
+struct twin;
+
+/* Random weights, rounded to floats; norms near one, matrices of size 1/sqrt(inputs). */
+struct twin *twin_new(const struct config *config, uint64_t seed);
+
+/* The weights of a folder. */
+struct twin *twin_of_checkpoint(const struct checkpoint *checkpoint);
+
+void twin_free(struct twin *twin); /* NULL is fine */
+
+/* The same weights for the fast one: new, bound. */
+struct weights *twin_weights(const struct twin *twin);
+
+/* Logits [n, V] after each token. */
+void twin_logits(const struct twin *twin, const uint32_t *tokens, size_t n, double *logits);
+
+/* Sum over tokens[from .. n) of ln p(token | before). */
+double twin_loglikelihood(const struct twin *twin, const uint32_t *tokens, size_t n, size_t from);
+
+#endif
