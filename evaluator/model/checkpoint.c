@@ -12,7 +12,6 @@
 
 #include "base/doc.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "evaluator/model/safetensors.h"
 
@@ -56,6 +55,7 @@ static size_t find_shard(const struct checkpoint *checkpoint, const char *name)
     return SIZE_MAX;
 }
 
+/* Names stay where they are when the lists of shards and tensors grow and move. */
 static void add_tensor(struct checkpoint *checkpoint, const struct safetensors_tensor *from,
                        const char *file)
 {
@@ -122,7 +122,7 @@ static int read_weight_map(struct checkpoint *checkpoint, const json_t *map, con
                            "%s: %.200s: the index promises it here, the file does not have it",
                            checkpoint->shards[s].path, name);
         }
-        add_tensor(checkpoint, tensor, NULL);
+        add_tensor(checkpoint, tensor, checkpoint->shards[s].name);
     }
     return 0;
 }
@@ -165,28 +165,12 @@ static int open_single(struct checkpoint *checkpoint, struct err *err)
         const struct safetensors *file = &checkpoint->shards[0].file;
 
         for (size_t i = 0; i < file->n_tensors; i++) {
-            add_tensor(checkpoint, &file->tensors[i], NULL);
+            add_tensor(checkpoint, &file->tensors[i], checkpoint->shards[0].name);
         }
     }
     free(path);
     free(pickle);
     return rc;
-}
-
-/* Shards may have moved while they were added: name each tensor's file once all are there. */
-static void name_files(struct checkpoint *checkpoint)
-{
-    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
-        struct checkpoint_tensor *tensor = &checkpoint->tensors[i];
-
-        for (size_t s = 0; s < checkpoint->n_shards; s++) {
-            const struct file_map *map = &checkpoint->shards[s].file.map;
-
-            if (tensor->data >= map->data && tensor->data <= map->data + map->size) {
-                tensor->file = checkpoint->shards[s].name;
-            }
-        }
-    }
 }
 
 /* ---- the family's table ---- */
@@ -251,9 +235,28 @@ static int place_tensor(const struct checkpoint *checkpoint, struct checkpoint_t
     return 0;
 }
 
+/* A family that we do not know may call its number of layers otherwise; its tensors tell. */
+static uint32_t count_layers(const struct checkpoint *checkpoint)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        struct tensor_place place;
+
+        tensors_guess(&checkpoint->config, checkpoint->tensors[i].name, &place);
+        if (place.in_layer && place.layer >= n && place.layer < CONFIG_LAYERS_MAX) {
+            n = place.layer + 1;
+        }
+    }
+    return n;
+}
+
 static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 {
     drop_ignored(checkpoint);
+    if (checkpoint->config.n_layers == 0) {
+        checkpoint->config.n_layers = count_layers(checkpoint);
+    }
     qsort(checkpoint->tensors, checkpoint->n_tensors, sizeof(struct checkpoint_tensor), by_name);
     for (size_t i = 0; i < checkpoint->n_tensors; i++) {
         int rc = place_tensor(checkpoint, &checkpoint->tensors[i], err);
@@ -293,7 +296,6 @@ int checkpoint_open(struct checkpoint **out, const char *folder, struct err *err
         rc = file_exists(index_path) ? open_sharded(made, index_path, err) : open_single(made, err);
     }
     if (rc == 0) {
-        name_files(made);
         rc = check_tensors(made, err);
     }
     free(index_path);

@@ -17,18 +17,22 @@
 #define VOCAB_MAX 10000000
 #define DEFAULT_NORM_EPS 1e-6
 
+/* What holds where the file is silent. */
 struct family {
-    const char *architecture, *model_type;
+    const char *architecture;
     enum config_family family;
     double rope_theta;
-    bool qkv_bias; /* always, whatever the file says */
+    bool qkv_bias;    /* always, whatever the file says */
+    int32_t bos, eos; /* -1: none */
 };
 
 static const struct family families[] = {
-    {"LlamaForCausalLM", "llama", CONFIG_LLAMA, 10000, false},
-    {"MistralForCausalLM", "mistral", CONFIG_MISTRAL, 10000, false},
-    {"Qwen2ForCausalLM", "qwen2", CONFIG_QWEN2, 10000, true},
+    {"LlamaForCausalLM", CONFIG_LLAMA, 10000, false, 1, 2},
+    {"MistralForCausalLM", CONFIG_MISTRAL, 10000, false, 1, 2},
+    {"Qwen2ForCausalLM", CONFIG_QWEN2, 10000, true, -1, -1},
 };
+
+static const struct family other = {.rope_theta = 10000, .bos = -1, .eos = -1};
 
 static const struct family *find_family(const char *architecture)
 {
@@ -37,7 +41,7 @@ static const struct family *find_family(const char *architecture)
             return &families[i];
         }
     }
-    return NULL;
+    return &other;
 }
 
 /* null counts as absent. */
@@ -53,18 +57,23 @@ static int get_size(const json_t *doc, const char *key, bool required, uint32_t 
 {
     int64_t value;
 
+    *out = fallback;
     if (member(doc, key) == NULL) {
-        if (required) {
-            return err_set(err, ERR_MISSING, "%s: missing", key);
-        }
-        *out = fallback;
-        return 0;
+        return required ? err_set(err, ERR_MISSING, "%s: missing", key) : 0;
     }
     int rc = doc_integer(doc, key, 1, max, &value, err);
     if (rc == 0) {
         *out = (uint32_t)value;
     }
     return rc;
+}
+
+/* For a family we do not know: what the file has, if it is such a number. */
+static uint32_t find_size(const json_t *doc, const char *key, int64_t max)
+{
+    uint32_t size = 0;
+
+    return get_size(doc, key, false, 0, max, &size, NULL) == 0 ? size : 0;
 }
 
 static int get_number(const json_t *doc, const char *key, double fallback, double *out,
@@ -94,31 +103,21 @@ static int get_word(const json_t *doc, const char *key, const char *fallback, co
     return member(doc, key) == NULL ? 0 : doc_text(doc, key, out, err);
 }
 
-static int read_sizes(struct config *config, const json_t *doc, struct err *err)
+static void find_sizes(struct config *config, const json_t *doc)
 {
-    bool required = config->family != CONFIG_OTHER;
-    int rc;
+    config->n_layers = find_size(doc, "num_hidden_layers", CONFIG_LAYERS_MAX);
+    config->width = find_size(doc, "hidden_size", WIDTH_MAX);
+    config->mlp_width = find_size(doc, "intermediate_size", WIDTH_MAX);
+    config->n_heads = find_size(doc, "num_attention_heads", WIDTH_MAX);
+    config->n_kv_heads = find_size(doc, "num_key_value_heads", WIDTH_MAX);
+    config->head_width = find_size(doc, "head_dim", WIDTH_MAX);
+    config->vocab = find_size(doc, "vocab_size", VOCAB_MAX);
+    config->positions = find_size(doc, "max_position_embeddings", INT32_MAX);
+}
 
-    if ((rc = get_size(doc, "num_hidden_layers", required, 0, CONFIG_LAYERS_MAX, &config->n_layers,
-                       err)) != 0 ||
-        (rc = get_size(doc, "hidden_size", required, 0, WIDTH_MAX, &config->width, err)) != 0 ||
-        (rc = get_size(doc, "intermediate_size", required, 0, WIDTH_MAX, &config->mlp_width,
-                       err)) != 0 ||
-        (rc = get_size(doc, "num_attention_heads", required, 0, WIDTH_MAX, &config->n_heads,
-                       err)) != 0 ||
-        (rc = get_size(doc, "num_key_value_heads", false, config->n_heads, WIDTH_MAX,
-                       &config->n_kv_heads, err)) != 0 ||
-        (rc = get_size(doc, "vocab_size", required, 0, VOCAB_MAX, &config->vocab, err)) != 0 ||
-        (rc = get_size(doc, "max_position_embeddings", false, 0, INT32_MAX, &config->positions,
-                       err)) != 0) {
-        return rc;
-    }
-    uint32_t head_width = config->n_heads > 0 ? config->width / config->n_heads : 0;
-    rc = get_size(doc, "head_dim", false, head_width, WIDTH_MAX, &config->head_width, err);
-    if (rc != 0 || !required) {
-        return rc;
-    }
-    if (member(doc, "head_dim") == NULL && config->width % config->n_heads != 0) {
+static int check_heads(const struct config *config, bool divides_width, struct err *err)
+{
+    if (divides_width && config->width % config->n_heads != 0) {
         return err_set(
             err, ERR_FORMAT,
             "hidden_size %u is no multiple of num_attention_heads %u, and head_dim is missing",
@@ -134,6 +133,34 @@ static int read_sizes(struct config *config, const json_t *doc, struct err *err)
                        config->head_width);
     }
     return 0;
+}
+
+static int read_sizes(struct config *config, const json_t *doc, struct err *err)
+{
+    const struct {
+        const char *key;
+        int64_t max;
+        uint32_t *out;
+    } required[] = {{"num_hidden_layers", CONFIG_LAYERS_MAX, &config->n_layers},
+                    {"hidden_size", WIDTH_MAX, &config->width},
+                    {"intermediate_size", WIDTH_MAX, &config->mlp_width},
+                    {"num_attention_heads", WIDTH_MAX, &config->n_heads},
+                    {"vocab_size", VOCAB_MAX, &config->vocab}};
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof(required) / sizeof(required[0]) && rc == 0; i++) {
+        rc = get_size(doc, required[i].key, true, 0, required[i].max, required[i].out, err);
+    }
+    if (rc != 0 ||
+        (rc = get_size(doc, "num_key_value_heads", false, config->n_heads, WIDTH_MAX,
+                       &config->n_kv_heads, err)) != 0 ||
+        (rc = get_size(doc, "head_dim", false, config->width / config->n_heads, WIDTH_MAX,
+                       &config->head_width, err)) != 0 ||
+        (rc = get_size(doc, "max_position_embeddings", false, 0, INT32_MAX, &config->positions,
+                       err)) != 0) {
+        return rc;
+    }
+    return check_heads(config, member(doc, "head_dim") == NULL, err);
 }
 
 /* ---- rotary positions ---- */
@@ -221,9 +248,8 @@ static int read_flags(struct config *config, const json_t *doc, const struct fam
         (rc = get_word(doc, "hidden_act", "silu", &activation, err)) != 0) {
         return rc;
     }
-    bool always = family != NULL && family->qkv_bias;
-    config->qkv_bias = always || attention_bias;
-    config->out_bias = !always && attention_bias;
+    config->qkv_bias = family->qkv_bias || attention_bias;
+    config->out_bias = !family->qkv_bias && attention_bias;
     config->silu = strcmp(activation, "silu") == 0 || strcmp(activation, "swish") == 0;
     /* A window that every context fits into is none. */
     uint32_t size = 0;
@@ -249,7 +275,7 @@ static void add_eos(struct config *config, const json_t *value)
     config->eos[config->n_eos++] = (int32_t)id;
 }
 
-static void read_ends(struct config *config, const json_t *doc)
+static void add_ends(struct config *config, const json_t *doc)
 {
     const json_t *eos = json_object_get(doc, "eos_token_id");
 
@@ -258,6 +284,24 @@ static void read_ends(struct config *config, const json_t *doc)
     }
     for (size_t i = 0; i < json_array_size(eos); i++) {
         add_eos(config, json_array_get(eos, i));
+    }
+}
+
+/* A member that is null says "none"; one that is absent leaves the family's default. */
+static void read_ids(struct config *config, const json_t *doc, const json_t *generation,
+                     const struct family *family)
+{
+    const json_t *bos = json_object_get(doc, "bos_token_id");
+    json_int_t id = json_integer_value(bos);
+
+    config->bos = bos == NULL ? family->bos : -1;
+    if (json_is_integer(bos) && id >= 0 && id <= INT32_MAX) {
+        config->bos = (int32_t)id;
+    }
+    add_ends(config, doc);
+    add_ends(config, generation);
+    if (json_object_get(doc, "eos_token_id") == NULL && config->n_eos == 0 && family->eos >= 0) {
+        config->eos[config->n_eos++] = family->eos;
     }
 }
 
@@ -285,7 +329,7 @@ static int read_words(struct config *config, const json_t *doc, struct err *err)
 
 int config_parse(struct config *out, const json_t *doc, const json_t *generation, struct err *err)
 {
-    struct config made = {.bos = -1};
+    struct config made = {0};
     int rc;
 
     if (!json_is_object(doc)) {
@@ -296,20 +340,16 @@ int config_parse(struct config *out, const json_t *doc, const json_t *generation
         return rc;
     }
     const struct family *family = find_family(made.architecture);
-    made.family = family != NULL ? family->family : CONFIG_OTHER;
-    if ((rc = read_sizes(&made, doc, err)) != 0 ||
-        (rc = get_number(doc, "rms_norm_eps", DEFAULT_NORM_EPS, &made.norm_eps, err)) != 0 ||
-        (rc = read_flags(&made, doc, family, err)) != 0 ||
-        (rc = read_rope(&made, doc, family != NULL ? family->rope_theta : 10000, err)) != 0) {
+    made.family = family->family;
+    if (made.family == CONFIG_OTHER) {
+        find_sizes(&made, doc);
+    } else if ((rc = read_sizes(&made, doc, err)) != 0 ||
+               (rc = get_number(doc, "rms_norm_eps", DEFAULT_NORM_EPS, &made.norm_eps, err)) != 0 ||
+               (rc = read_flags(&made, doc, family, err)) != 0 ||
+               (rc = read_rope(&made, doc, family->rope_theta, err)) != 0) {
         return rc;
     }
-    const json_t *bos = json_object_get(doc, "bos_token_id");
-    if (json_is_integer(bos) && json_integer_value(bos) >= 0 &&
-        json_integer_value(bos) <= INT32_MAX) {
-        made.bos = (int32_t)json_integer_value(bos);
-    }
-    read_ends(&made, doc);
-    read_ends(&made, generation);
+    read_ids(&made, doc, generation, family);
     *out = made;
     return 0;
 }

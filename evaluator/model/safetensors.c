@@ -10,9 +10,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* Depth and duplicate keys are doc_parse's to refuse; the reference reads any JSON whitespace
- * around the object. */
-
 static int refuse(struct err *err, const char *file, const char *tensor, const char *what)
 {
     return err_set(err, ERR_FORMAT, "%s: %.200s: %s", file, tensor, what);
@@ -159,7 +156,13 @@ static int read_header(struct safetensors *file, const json_t *header, const uns
     json_t *entry;
     int rc = check_metadata(json_object_get(header, "__metadata__"), path, err);
 
-    file->tensors = mem_array(json_object_size(header), sizeof(struct safetensors_tensor));
+    if (rc != 0) {
+        return rc;
+    }
+    file->tensors = mem_try(json_object_size(header), sizeof(*file->tensors), path, err);
+    if (file->tensors == NULL) {
+        return ERR_MEMORY;
+    }
     json_object_foreach((json_t *)header, name, entry)
     {
         if (rc != 0) {
@@ -191,10 +194,33 @@ static uint64_t header_size(const unsigned char *bytes)
     return n;
 }
 
+/*
+ * The header as JSON; depth and duplicate names are doc_parse's to refuse, but its line and column
+ * say little about one long line, so a name that occurs twice is said in plain words.
+ */
+static int parse_header(json_t **out, const unsigned char *bytes, size_t n, const char *name,
+                        struct err *err)
+{
+    static const char twice[] = "duplicate object key near '\"";
+    struct err inner = {0};
+    int rc = doc_parse(out, (const char *)bytes, n, &inner);
+
+    if (rc == 0) {
+        return 0;
+    }
+    const char *key = strstr(inner.text, twice);
+    if (key != NULL) {
+        key += strlen(twice);
+        return err_set(err, ERR_FORMAT, "%s: header: '%.*s' appears twice", name,
+                       (int)strcspn(key, "\""), key);
+    }
+    return err_set(err, inner.code, "%s: header: %s", name, inner.text);
+}
+
 int safetensors_read(struct safetensors *out, const unsigned char *bytes, size_t size,
                      const char *name, struct err *err)
 {
-    struct safetensors made = {.map = out->map};
+    struct safetensors made = {0};
     json_t *header = NULL;
     int rc;
 
@@ -215,9 +241,9 @@ int safetensors_read(struct safetensors *out, const unsigned char *bytes, size_t
     if (!text_is_utf8((const char *)bytes + 8, (size_t)n, NULL)) {
         return err_set(err, ERR_FORMAT, "%s: the header is not UTF-8", name);
     }
-    rc = doc_parse(&header, (const char *)bytes + 8, (size_t)n, err);
+    rc = parse_header(&header, bytes + 8, (size_t)n, name, err);
     if (rc != 0) {
-        return err_wrap(err, "%s: header", name);
+        return rc;
     }
     if (!json_is_object(header)) {
         rc =
@@ -227,7 +253,6 @@ int safetensors_read(struct safetensors *out, const unsigned char *bytes, size_t
     }
     json_decref(header);
     if (rc != 0) {
-        made.map = (struct file_map){0}; /* the caller's */
         safetensors_close(&made);
         return rc;
     }
@@ -238,16 +263,18 @@ int safetensors_read(struct safetensors *out, const unsigned char *bytes, size_t
 int safetensors_open(struct safetensors *out, const char *path, struct err *err)
 {
     struct safetensors made = {0};
-    int rc = file_map(&made.map, path, err);
+    struct file_map map = {0};
+    int rc = file_map(&map, path, err);
 
     if (rc != 0) {
         return rc;
     }
-    rc = safetensors_read(&made, made.map.data, made.map.size, path, err);
+    rc = safetensors_read(&made, map.data, map.size, path, err);
     if (rc != 0) {
-        file_unmap(&made.map);
+        file_unmap(&map);
         return rc;
     }
+    made.map = map;
     *out = made;
     return 0;
 }

@@ -2,9 +2,8 @@
  * safetensors.h - one safetensors file, mapped and checked.
  *
  *   offset 0     u64 N      length of the header, little-endian
- *   offset 8     N bytes    one JSON object: name -> {"dtype", "shape", "data_offsets": [begin,
- * end)} offset 8+N   the data   every byte belongs to exactly one tensor, row-major, no alignment
- * promised
+ *   offset 8     N bytes    one JSON object: name -> {"dtype", "shape", "data_offsets"}
+ *   offset 8+N   the data   row-major; [begin, end) counts from here; no alignment is promised
  *
  * Nothing in the header is trusted: offsets must tile the data exactly, sizes must follow from
  * shapes, names must be unique. Errors read "path: tensor: what".

@@ -15,9 +15,8 @@
 #include "evaluator/model/dtype.h"
 #include "evaluator/model/tensors.h"
 
-#define SAFETENSORS_SHARD_BYTES                                       \
-    5000000000ULL /* data bytes a shard, as the field's tools have it \
-                   */
+/* Data bytes a shard, the usual default of the field's tools. */
+#define SAFETENSORS_SHARD_BYTES 5000000000ULL
 
 struct safetensors_output {
     const char *name;
