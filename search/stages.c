@@ -511,12 +511,15 @@ static int store_told(struct coordinator *coordinator, struct plan *plan, struct
 {
     const struct store_generation *open = &coordinator->open.row;
     const struct store_event told = {.kind = "tell", .digest = plan->study.trajectory};
+    char best[48] = "";
 
+    if (coordinator->open.stage == STAGE_SEARCH && !isnan(coordinator->tally.best)) {
+        snprintf(best, sizeof(best), ", best so far %.6g", coordinator->tally.best);
+    }
     int rc = store_set_told(coordinator->store, open->number, plan->study.trajectory, err);
     if (rc == 0) {
-        rc = store_add_event(coordinator->store, &told, err, "%s %llu: told, best so far %.6g",
-                             open->stage, (unsigned long long)open->generation,
-                             coordinator->tally.best);
+        rc = store_add_event(coordinator->store, &told, err, "%s %llu: told%s", open->stage,
+                             (unsigned long long)open->generation, best);
     }
     if (rc == 0 && fault_of(coordinator) == COORDINATOR_FAULT_SPLIT_COMMIT) {
         rc = store_commit(coordinator->store, err);

@@ -336,7 +336,8 @@ static void say_others(json_t *list, const struct coordinator *coordinator,
         if (row->parent) {
             continue;
         }
-        snprintf(than, sizeof(than), "the %.100s", row->label);
+        bool average = strncmp(row->label, "uniform", strlen("uniform")) == 0;
+        snprintf(than, sizeof(than), "%s%.100s", average ? "the " : "", row->label);
         compare(&difference, coordinator, &table->scores[0], &table->scores[i]);
         statistics_words(&text, &difference, than, table->unit);
         add_sentence(list, &text);

@@ -469,6 +469,18 @@ static int set_up_writer(struct store *store, struct err *err)
     return rc != 0 ? rc : store_load_chain(store, err);
 }
 
+/* A new file for our eyes only; SQLite gives its -wal and -shm the same mode. An existing one is
+ * not opened here: closing it again would drop the locks that a reader in this process holds on it
+ * (POSIX). */
+static int make_private(const char *path, struct err *err)
+{
+    if (file_exists(path)) {
+        return 0;
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return fd < 0 || close(fd) != 0 ? err_set_errno(err, ERR_IO, "%s", path) : 0;
+}
+
 int store_open(struct store **out, const char *path, struct err *err)
 {
     bool in_memory = strcmp(path, ":memory:") == 0;
@@ -480,6 +492,9 @@ int store_open(struct store **out, const char *path, struct err *err)
         rc = refuse_network(path, err);
         if (rc == 0) {
             rc = take_lock(store, path, err);
+        }
+        if (rc == 0) {
+            rc = make_private(path, err);
         }
     }
     if (rc == 0) {
