@@ -1,0 +1,47 @@
+/*
+ * document.h - one question of a task, rendered: what the model reads and what is scored.
+ *
+ *   multiple_choice        contexts [1], continuations [m]: delimiter + choice; or, when the choice is
+ *                          in the middle, contexts [m] and one common continuation
+ *   loglikelihood          contexts [1], continuations [1]
+ *   loglikelihood_rolling  contexts [1]: the whole text; no continuation
+ *   generate_until         contexts [1], continuations [t]: delimiter + each accepted answer
+ */
+#ifndef TASK_DOCUMENT_H
+#define TASK_DOCUMENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/doc.h"
+#include "base/err.h"
+#include "evaluator/task/strings.h"
+
+#define DOCUMENT_CHOICES_MAX ((size_t)256)
+#define DOCUMENT_TEXT_MAX ((size_t)16 << 20) /* bytes of one context or continuation */
+
+struct document {
+    char *id;
+    struct strings contexts;
+    struct strings continuations;
+    struct strings choices; /* choice or answer texts without delimiter */
+    uint32_t *golds;        /* [n_golds] which choices are right; multiple_choice only */
+    size_t n_golds;
+};
+
+void document_release(struct document *document);
+
+/* (context, continuation) pairs, and one of them; lent. Rolling documents have one, without continuation (NULL). */
+size_t document_pairs(const struct document *document);
+void document_pair(const struct document *document, size_t i, const char **context,
+                   const char **continuation);
+
+/* The wire form, a new reference, and back; ERR_FORMAT and ERR_LIMIT name the member. */
+json_t *document_print(const struct document *document);
+int document_read(struct document *out, const json_t *json, struct err *err);
+
+/* Add all that decides the requests. */
+void document_digest(const struct document *document, struct digest *digest);
+
+#endif
