@@ -14,6 +14,8 @@
 
 #include "base/text.h"
 
+#define NO_LIMIT ((double)INFINITY)
+
 /* A parameter's fields in order: name, scope, kind, default, lower, upper, about. */
 static const struct method methods[] = {
     {
@@ -25,7 +27,7 @@ static const struct method methods[] = {
         .n_parameters = 2,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "share of the source"},
                 {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
                  "divide by the sum of the weights"},
@@ -42,11 +44,11 @@ static const struct method methods[] = {
         .parameters =
             {
                 /* Half of each task vector: with two sources that is their uniform average. */
-                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -INFINITY, INFINITY,
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
                  "how much of the source's task vector is added"},
                 {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
                  "divide by the sum of the weights"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
             },
     },
@@ -60,7 +62,7 @@ static const struct method methods[] = {
         .n_parameters = 4,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "say of the source in the election and its share of the average"},
                 /* mergekit keeps everything (1.0), which leaves nothing of the trim; the paper's
                    own figures keep 0.2. A search starts between the two. */
@@ -68,7 +70,7 @@ static const struct method methods[] = {
                  "share of the task vector's entries that survives the trim"},
                 {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
                  "divide by the weights of those that agree"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
             },
     },
@@ -81,7 +83,7 @@ static const struct method methods[] = {
         .n_parameters = 1,
         .parameters =
             {
-                {"scale", METHOD_SOURCE, METHOD_REAL, 1, -INFINITY, INFINITY,
+                {"scale", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of every weight"},
             },
     },
@@ -137,13 +139,13 @@ size_t method_count(const struct method *method, enum method_scope scope)
 const struct method_parameter *method_at(const struct method *method, enum method_scope scope,
                                          size_t k)
 {
-    for (size_t i = 0; i < method->n_parameters; i++) {
-        if (method->parameters[i].scope == scope && k-- == 0) {
-            return &method->parameters[i];
-        }
+    size_t i = 0;
+
+    assert(k < method_count(method, scope));
+    while (method->parameters[i].scope != scope || k-- > 0) {
+        i++;
     }
-    assert(!"k is below method_count");
-    return NULL;
+    return &method->parameters[i];
 }
 
 size_t method_index(const struct method *method, enum method_scope scope, const char *name)

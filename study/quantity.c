@@ -41,7 +41,7 @@ static uint64_t factor_of(const struct unit *units, size_t n, const char *name)
 
 /* "1.5h" to a whole number of the smallest unit; false unless digits, perhaps a fraction, perhaps a
  * space, and a unit. Beyond 64 bits it is UINT64_MAX. */
-static bool parse(uint64_t *out, const char *written, const struct unit *units, size_t n)
+static bool parse_quantity(uint64_t *out, const char *written, const struct unit *units, size_t n)
 {
     size_t whole = strspn(written, "0123456789");
     size_t fraction = written[whole] == '.' ? 1 + strspn(written + whole + 1, "0123456789") : 0;
@@ -63,13 +63,13 @@ static bool parse(uint64_t *out, const char *written, const struct unit *units, 
     return true;
 }
 
-/* parse, and 1 to max. */
-static int read(uint64_t *out, const char *written, const struct unit *units, size_t n,
-                uint64_t max, const char *what, struct err *err)
+/* parse_quantity, and from 1 to max. */
+static int read_quantity(uint64_t *out, const char *written, const struct unit *units, size_t n,
+                         uint64_t max, const char *what, struct err *err)
 {
-    uint64_t value;
+    uint64_t value = 0;
 
-    if (!parse(&value, written, units, n)) {
+    if (!parse_quantity(&value, written, units, n)) {
         return err_set(err, ERR_FORMAT, "'%s' is no %s", written, what);
     }
     if (value == 0 || value > max) {
@@ -81,9 +81,9 @@ static int read(uint64_t *out, const char *written, const struct unit *units, si
 
 int quantity_duration(int64_t *ms, const char *written, struct err *err)
 {
-    uint64_t value;
-    int rc = read(&value, written, durations, COUNT(durations), QUANTITY_DURATION_MAX,
-                  "duration; write 90s, 10m or 8h", err);
+    uint64_t value = 0;
+    int rc = read_quantity(&value, written, durations, COUNT(durations), QUANTITY_DURATION_MAX,
+                           "duration; write 90s, 10m or 8h", err);
 
     if (rc == 0) {
         *ms = (int64_t)value;
@@ -93,8 +93,8 @@ int quantity_duration(int64_t *ms, const char *written, struct err *err)
 
 int quantity_size(uint64_t *bytes, const char *written, struct err *err)
 {
-    return read(bytes, written, sizes, COUNT(sizes), QUANTITY_SIZE_MAX, "size; write 500MB or 8GiB",
-                err);
+    return read_quantity(bytes, written, sizes, COUNT(sizes), QUANTITY_SIZE_MAX,
+                         "size; write 500MB or 8GiB", err);
 }
 
 int quantity_time_of_day(int *minute, const char *written, struct err *err)
@@ -115,7 +115,7 @@ int quantity_time_of_day(int *minute, const char *written, struct err *err)
     return 0;
 }
 
-static void print(struct text *out, uint64_t value, const struct unit *units)
+static void print_quantity(struct text *out, uint64_t value, const struct unit *units)
 {
     while (value % units->factor != 0) {
         units++; /* the last divides everything */
@@ -126,13 +126,13 @@ static void print(struct text *out, uint64_t value, const struct unit *units)
 void quantity_print_duration(struct text *out, int64_t ms)
 {
     assert(ms > 0);
-    print(out, (uint64_t)ms, durations);
+    print_quantity(out, (uint64_t)ms, durations);
 }
 
 void quantity_print_size(struct text *out, uint64_t bytes)
 {
     assert(bytes > 0);
-    print(out, bytes, sizes);
+    print_quantity(out, bytes, sizes);
 }
 
 void quantity_print_time_of_day(struct text *out, int minute)

@@ -56,7 +56,7 @@ static int quantity_text(const json_t *object, const char *key, const char *exam
 static int duration_or(const json_t *object, const char *key, int64_t fallback, int64_t *ms,
                        struct err *err)
 {
-    const char *written;
+    const char *written = NULL;
     int rc = quantity_text(object, key, "90s, 10m or 8h", &written, err);
 
     if (rc != 0 || written == NULL) {
@@ -69,7 +69,7 @@ static int duration_or(const json_t *object, const char *key, int64_t fallback, 
 static int size_or(const json_t *object, const char *key, uint64_t fallback, uint64_t *bytes,
                    struct err *err)
 {
-    const char *written;
+    const char *written = NULL;
     int rc = quantity_text(object, key, "500MB or 8GiB", &written, err);
 
     if (rc != 0 || written == NULL) {
@@ -82,7 +82,7 @@ static int size_or(const json_t *object, const char *key, uint64_t fallback, uin
 static int time_of_day_or(const json_t *object, const char *key, int fallback, int *minute,
                           struct err *err)
 {
-    const char *written;
+    const char *written = NULL;
     int rc = quantity_text(object, key, "\"07:00\"", &written, err);
 
     if (rc != 0 || written == NULL) {

@@ -66,7 +66,7 @@ static int parse_source(struct study *study, const json_t *entry, struct err *er
 {
     struct study_merge *merge = &study->merge;
     const char *name = json_string_value(entry);
-    size_t model;
+    size_t model = SIZE_MAX;
 
     if (name == NULL) {
         return err_set(err, ERR_FORMAT, "expected the name of a model, got %s", doc_kind(entry));
@@ -131,7 +131,7 @@ static int parse_layers(struct study_merge *merge, const json_t *doc, struct err
 {
     const json_t *layers = json_object_get(doc, "layers");
     const char *word = json_string_value(layers);
-    int knots;
+    int knots = 0;
     int used = 0;
 
     merge->layers = STUDY_LAYERS_GROUPS;
@@ -169,11 +169,12 @@ static int parse_component(char **out, const json_t *entry, struct err *err)
         return err_set(err, ERR_FORMAT, "expected the name of a component, got %s",
                        word != NULL ? "an empty text" : doc_kind(entry));
     }
-    if (strlen(word) + strlen(RECIPE_FILTER) > RECIPE_COMPONENT_MAX) {
-        return err_set(err, ERR_LIMIT, "longer than %zu bytes",
-                       RECIPE_COMPONENT_MAX - strlen(RECIPE_FILTER));
+    bool is_known = recipe_component_known(word);
+
+    if (strlen(word) + (is_known ? 0 : strlen(RECIPE_FILTER)) > RECIPE_COMPONENT_MAX) {
+        return err_set(err, ERR_LIMIT, "longer than %d bytes", RECIPE_COMPONENT_MAX);
     }
-    if (recipe_component_known(word)) {
+    if (is_known) {
         *out = mem_text(word);
         return 0;
     }
@@ -313,7 +314,7 @@ static int parse_range(struct study_range *out, const struct method_parameter *p
 static int parse_search(struct study_merge *merge, const json_t *doc, struct err *err)
 {
     const struct method *method = merge->method;
-    const json_t *search;
+    const json_t *search = NULL;
     int rc = parameter_mapping(&search, method, doc, "search", err);
 
     if (rc != 0) {
@@ -372,7 +373,7 @@ static int parse_start_value(struct study_merge *merge, const char *name, const 
 
 static int parse_start(struct study_merge *merge, const json_t *doc, struct err *err)
 {
-    const json_t *start;
+    const json_t *start = NULL;
     int rc = parameter_mapping(&start, merge->method, doc, "start", err);
 
     for (size_t i = 0; i < merge->method->n_parameters && rc == 0; i++) {
@@ -413,7 +414,7 @@ static int parse_fixed_value(double *out, const struct method_parameter *paramet
 static int parse_fixed(struct study_merge *merge, const json_t *doc, struct err *err)
 {
     const struct method *method = merge->method;
-    const json_t *fixed;
+    const json_t *fixed = NULL;
     int rc = parameter_mapping(&fixed, method, doc, "fixed", err);
 
     if (rc != 0) {
