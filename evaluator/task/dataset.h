@@ -1,10 +1,10 @@
 /*
  * dataset.h - which documents of a task belong to search, select and report.
  *
- * Documents have one fixed order, by SHA-256 of (seed, "order", id); a limit keeps the first of that order, so a
- * larger limit only adds documents. Each document falls into a split by a second digest, of (seed, "split", id),
- * read as a number in [0, 1). Both depend on the id alone: lines may move in the file, and two tasks
- * over the same records split them alike.
+ * Documents have one fixed order, by SHA-256 of (seed, "order", id); a limit keeps the first of
+ * that order, so a larger limit only adds documents. Each document falls into a split by a second
+ * digest, of (seed, "split", id), read as a number in [0, 1). Both depend on the id alone: lines
+ * may move in the file, and two tasks over the same records split them alike.
  */
 #ifndef TASK_DATASET_H
 #define TASK_DATASET_H

@@ -1,10 +1,9 @@
 /*
  * document.h - one question of a task, rendered: what the model reads and what is scored.
  *
- *   multiple_choice        contexts [1], continuations [m]: delimiter + choice; or, when the choice is
- *                          in the middle, contexts [m] and one common continuation
- *   loglikelihood          contexts [1], continuations [1]
- *   loglikelihood_rolling  contexts [1]: the whole text; no continuation
+ *   multiple_choice        contexts [1], continuations [m]: delimiter + choice; or, when the choice
+ * is in the middle, contexts [m] and one common continuation loglikelihood          contexts [1],
+ * continuations [1] loglikelihood_rolling  contexts [1]: the whole text; no continuation
  *   generate_until         contexts [1], continuations [t]: delimiter + each accepted answer
  */
 #ifndef TASK_DOCUMENT_H
@@ -32,7 +31,8 @@ struct document {
 
 void document_release(struct document *document);
 
-/* (context, continuation) pairs, and one of them; lent. Rolling documents have one, without continuation (NULL). */
+/* (context, continuation) pairs, and one of them; lent. Rolling documents have one, without
+ * continuation (NULL). */
 size_t document_pairs(const struct document *document);
 void document_pair(const struct document *document, size_t i, const char **context,
                    const char **continuation);

@@ -29,7 +29,8 @@ enum metric {
     METRIC_ACC,             /* argmax of the log-likelihoods; for loglikelihood tasks: greedy */
     METRIC_ACC_NORM,        /* argmax a character of the choice text */
     METRIC_ACC_BYTES,       /* argmax a byte of the choice text */
-    METRIC_ACC_MUTUAL_INFO, /* argmax after taking off the choice's log-likelihood without context */
+    METRIC_ACC_MUTUAL_INFO, /* argmax after taking off the choice's log-likelihood without context
+                             */
     METRIC_EXACT_MATCH,     /* the answer is what greedy decoding writes */
     METRIC_BRIER_SCORE,     /* squared distance of softmax from the right answer; lower is better */
     METRIC_CHOICE_LOGPROB,  /* ln softmax of the right answer */
@@ -43,7 +44,8 @@ enum metric {
 
 const char *metric_name(enum metric metric);
 bool metric_higher_is_better(enum metric metric);
-/* The metric of that name for that kind of task; ERR_FORMAT with the nearest known name, or the ones it has. */
+/* The metric of that name for that kind of task; ERR_FORMAT with the nearest known name, or the
+ * ones it has. */
 int metric_parse(enum metric *out, const char *name, enum task_output output, struct err *err);
 
 #endif

@@ -1,10 +1,10 @@
 /*
  * requests.h - the documents of a task as token sequences, each with a part that is scored.
  *
- * For (context, continuation): whitespace at the context's end moves to the continuation's front; the
- * continuation's tokens are those of both texts together after as many as the context alone has. So a
- * token across the joint counts as context, as in lm-evaluation-harness. An empty context is one prefix
- * token (bos, else eos). Sequences that are too long lose tokens at the front.
+ * For (context, continuation): whitespace at the context's end moves to the continuation's front;
+ * the continuation's tokens are those of both texts together after as many as the context alone
+ * has. So a token across the joint counts as context, as in lm-evaluation-harness. An empty context
+ * is one prefix token (bos, else eos). Sequences that are too long lose tokens at the front.
  */
 #ifndef TASK_REQUESTS_H
 #define TASK_REQUESTS_H
@@ -27,8 +27,8 @@ struct request {
 
 /*
  * Requests of N documents; document i has all[first[i]] .. all[first[i + 1] - 1]: one a pair of
- * document.h, or one a window of a rolling text; then, when the task measures acc_mutual_info, the same
- * continuations after an empty context.
+ * document.h, or one a window of a rolling text; then, when the task measures acc_mutual_info, the
+ * same continuations after an empty context.
  */
 struct requests {
     struct tokens tokens;
@@ -40,9 +40,9 @@ struct requests {
 };
 
 /*
- * documents [n]: indices into task->documents. positions_max: longest input the model takes (M). Errors name the
- * document: ERR_LIMIT when a continuation does not fit, ERR_FORMAT when one has no tokens or the
- * tokenizer has no prefix token for an empty context.
+ * documents [n]: indices into task->documents. positions_max: longest input the model takes (M).
+ * Errors name the document: ERR_LIMIT when a continuation does not fit, ERR_FORMAT when one has no
+ * tokens or the tokenizer has no prefix token for an empty context.
  */
 int requests_build(struct requests *out, const struct task *task, const size_t *documents, size_t n,
                    struct tokenizer *tokenizer, size_t positions_max, struct err *err);

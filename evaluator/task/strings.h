@@ -19,7 +19,8 @@ struct strings {
 void strings_add(struct strings *strings, char *text);
 void strings_release(struct strings *strings);
 
-/* A list of texts as JSON, a new reference, and back. strings_read is ERR_FORMAT naming key, and ERR_LIMIT above max. */
+/* A list of texts as JSON, a new reference, and back. strings_read is ERR_FORMAT naming key, and
+ * ERR_LIMIT above max. */
 json_t *strings_print(const struct strings *strings);
 int strings_read(struct strings *out, const json_t *object, const char *key, size_t max,
                  struct err *err);

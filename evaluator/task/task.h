@@ -11,15 +11,13 @@
  *   target_delimiter: " "
  *   fewshot_delimiter: "\n\n"
  *   choices: "{options}"           # a list-valued member, or a list of texts
- *   continuation: "{rest}"         # the choice is {choice} in the prompt, this is scored after each
- *   gold: answer                   # member: an index, a text, or a list of them
- *   metrics: [acc, acc_norm]
- *   generation: {until: ["\n"], max_new_tokens: 64}
- *   version: 1
+ *   continuation: "{rest}"         # the choice is {choice} in the prompt, this is scored after
+ * each gold: answer                   # member: an index, a text, or a list of them metrics: [acc,
+ * acc_norm] generation: {until: ["\n"], max_new_tokens: 64} version: 1
  *
- * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 in plain text mode, byte for
- * byte. A rendered task needs no file any more: it is what the coordinator sends to its workers, and
- * its digest, over all that is asked, tells one task from another.
+ * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 in plain text mode,
+ * byte for byte. A rendered task needs no file any more: it is what the coordinator sends to its
+ * workers, and its digest, over all that is asked, tells one task from another.
  */
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
@@ -43,7 +41,8 @@ struct task {
     enum task_output output;
     int64_t version;
     size_t n_metrics;
-    enum metric *metrics;  /* [n_metrics], at least one, none twice; the first is the default objective */
+    enum metric
+        *metrics; /* [n_metrics], at least one, none twice; the first is the default objective */
     struct strings stops;  /* generate_until: texts that end an answer, none empty */
     size_t max_new_tokens; /* generate_until */
     size_t n_documents;
@@ -58,7 +57,8 @@ int task_load(struct task *out, const char *path, struct err *err);
 int task_parse(struct task *out, const json_t *config, const char *folder, struct err *err);
 void task_release(struct task *task);
 
-/* The rendered task as JSON, a new reference, and back. task_read checks every member and the digest. */
+/* The rendered task as JSON, a new reference, and back. task_read checks every member and the
+ * digest. */
 json_t *task_print(const struct task *task);
 int task_read(struct task *out, const json_t *json, struct err *err);
 

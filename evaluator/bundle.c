@@ -1,0 +1,129 @@
+/*
+ * bundle.c - all that a worker must know of a study, as one JSON object.
+ */
+#include "evaluator/bundle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define BUNDLE_VERSION 1
+
+void bundle_release(struct bundle *bundle)
+{
+    for (size_t i = 0; i < bundle->n_models; i++) {
+        free(bundle->models[i].name);
+        free(bundle->models[i].path);
+    }
+    for (size_t t = 0; t < bundle->n_tasks; t++) {
+        task_release(&bundle->tasks[t].task);
+    }
+    free(bundle->models);
+    free(bundle->tasks);
+    free(bundle->study);
+    *bundle = (struct bundle){0};
+}
+
+int bundle_print(const struct bundle *bundle, json_t **out, struct err *err)
+{
+    json_t *models = json_array();
+    json_t *tasks = json_array();
+
+    for (size_t i = 0; i < bundle->n_models; i++) {
+        const struct bundle_model *model = &bundle->models[i];
+
+        json_array_append_new(models, json_pack("{s:s, s:s, s:s}", "name", model->name, "path",
+                                                model->path, "digest", model->digest));
+    }
+    for (size_t t = 0; t < bundle->n_tasks; t++) {
+        json_array_append_new(tasks,
+                              json_pack("{s:o, s:I}", "task", task_print(&bundle->tasks[t].task),
+                                        "limit", (json_int_t)bundle->tasks[t].limit));
+    }
+    *out = json_pack("{s:i, s:s, s:I, s:[f, f, f], s:o, s:o}", "bundle", BUNDLE_VERSION, "study",
+                     bundle->study, "seed", (json_int_t)bundle->seed, "shares", bundle->shares[0],
+                     bundle->shares[1], bundle->shares[2], "models", models, "tasks", tasks);
+    return *out != NULL ? 0 : err_set(err, ERR_FORMAT, "bundle: a text that is not UTF-8");
+}
+
+static int read_models(struct bundle *bundle, const json_t *models, struct err *err)
+{
+    bundle->models = mem_array(json_array_size(models), sizeof(struct bundle_model));
+    for (size_t i = 0; i < json_array_size(models); i++) {
+        const json_t *doc = json_array_get(models, i);
+        const char *name;
+        const char *path;
+        const char *digest;
+        int rc;
+
+        if ((rc = doc_text(doc, "name", &name, err)) != 0 ||
+            (rc = doc_text(doc, "path", &path, err)) != 0 ||
+            (rc = doc_text(doc, "digest", &digest, err)) != 0) {
+            return err_wrap(err, "models[%zu]", i);
+        }
+        if (!digest_is_hex(digest)) {
+            return err_set(err, ERR_FORMAT, "models[%zu]: the digest is not 64 hex digits", i);
+        }
+        struct bundle_model *model = &bundle->models[bundle->n_models++];
+        *model = (struct bundle_model){.name = mem_text(name), .path = mem_text(path)};
+        memcpy(model->digest, digest, DIGEST_HEX);
+    }
+    return 0;
+}
+
+static int read_tasks(struct bundle *bundle, const json_t *tasks, struct err *err)
+{
+    bundle->tasks = mem_array(json_array_size(tasks), sizeof(struct bundle_task));
+    for (size_t t = 0; t < json_array_size(tasks); t++) {
+        const json_t *doc = json_array_get(tasks, t);
+        json_t *task;
+        int64_t limit;
+        int rc;
+
+        if ((rc = doc_object(doc, "task", &task, err)) != 0 ||
+            (rc = doc_integer(doc, "limit", 0, INT64_MAX, &limit, err)) != 0 ||
+            (rc = task_read(&bundle->tasks[t].task, task, err)) != 0) {
+            return err_wrap(err, "tasks[%zu]", t);
+        }
+        bundle->tasks[t].limit = (size_t)limit;
+        bundle->n_tasks++;
+    }
+    return 0;
+}
+
+int bundle_parse(struct bundle *out, const json_t *doc, struct err *err)
+{
+    struct bundle made = {0};
+    const char *study;
+    json_t *shares;
+    json_t *models;
+    json_t *tasks;
+    int64_t version;
+    int64_t seed;
+    int rc;
+
+    if ((rc = doc_integer(doc, "bundle", BUNDLE_VERSION, BUNDLE_VERSION, &version, err)) != 0 ||
+        (rc = doc_text(doc, "study", &study, err)) != 0 ||
+        (rc = doc_integer(doc, "seed", 0, INT64_MAX, &seed, err)) != 0 ||
+        (rc = doc_array(doc, "shares", &shares, err)) != 0 ||
+        (rc = doc_array(doc, "models", &models, err)) != 0 ||
+        (rc = doc_array(doc, "tasks", &tasks, err)) != 0) {
+        return err_wrap(err, "bundle");
+    }
+    made.study = mem_text(study);
+    made.seed = (uint64_t)seed;
+    for (size_t i = 0; i < 3; i++) {
+        made.shares[i] = json_number_value(json_array_get(shares, i));
+    }
+    rc = read_models(&made, models, err);
+    if (rc == 0) {
+        rc = read_tasks(&made, tasks, err);
+    }
+    if (rc != 0) {
+        bundle_release(&made);
+        return err_wrap(err, "bundle");
+    }
+    *out = made;
+    return 0;
+}
