@@ -34,7 +34,8 @@ enum study_layers {
     STUDY_LAYERS_SMOOTH  /* n_layer_groups knots, interpolated over depth */
 };
 
-/* A searched parameter: its bounds and where it starts. */
+/* A searched parameter: its bounds and where it starts. What `start:` does not say is the method's
+ * default when that has room on either side within the bounds, else their middle. */
 struct study_range {
     const struct method_parameter *parameter;
     double lower, upper, start;
@@ -48,14 +49,14 @@ struct study_fixed {
 
 struct study_merge {
     const struct method *method;
-    size_t base;      /* index into models, or SIZE_MAX */
-    size_t n_sources; /* indices into models */
-    size_t *sources;
+    size_t base; /* index into models; SIZE_MAX exactly when the method has no base */
+    size_t n_sources;
+    size_t *sources; /* [n_sources] indices into models, in the file's order, none twice */
     enum study_layers layers;
-    uint32_t n_layer_groups;
-    size_t n_components; /* 0: one component, "all"; "filter:TEXT" for a text that is no known
-                            component */
-    char **components;
+    uint32_t n_layer_groups; /* 0 with STUDY_LAYERS_EACH */
+    size_t n_components;     /* 0: one component, "all" */
+    char **components; /* as recipes write them: "attention", "filter:TEXT"; the last is rest */
+    /* Each parameter of the method is in one of the two, in the order of the method's table. */
     size_t n_search;
     struct study_range search[METHOD_PARAMETERS_MAX];
     size_t n_fixed;
@@ -96,7 +97,7 @@ struct study {
     char *folder; /* of the study file; paths are relative to it */
     uint64_t seed;
     size_t n_models;
-    struct study_model *models;
+    struct study_model *models; /* [n_models] by name, whatever the order in the file */
     struct study_merge merge;
     size_t n_tasks;
     struct study_task *tasks;
