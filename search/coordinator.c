@@ -331,6 +331,9 @@ static int resume(struct coordinator *coordinator, int64_t now_ms, struct err *e
         rc = stages_resume(coordinator, err);
     }
     if (rc == 0) {
+        rc = trajectory_check(coordinator, err);
+    }
+    if (rc == 0) {
         rc = leases_load(coordinator, now_ms, err);
     }
     if (rc == 0) {

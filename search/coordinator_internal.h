@@ -158,5 +158,8 @@ void trajectory_begin(const char *identity, char out[DIGEST_HEX]);
 /* The hash after the open generation, with the optimiser's bytes after it. */
 int trajectory_extend(struct coordinator *coordinator, const unsigned char *optimiser, size_t n,
                       char out[DIGEST_HEX], struct err *err);
+/* Walk all told generations again. ERR_CONFLICT names the first whose stored candidates or
+ * optimiser do not give its hash. */
+int trajectory_check(struct coordinator *coordinator, struct err *err);
 
 #endif

@@ -51,27 +51,113 @@ static int add_candidate(struct coordinator *coordinator, struct digest *digest,
     return rc;
 }
 
+/* The head of a generation's hash, and its end, which also frees it. */
+static struct digest *begin(const char *previous, uint64_t number)
+{
+    struct digest *digest = digest_new();
+
+    digest_add_text(digest, previous);
+    digest_add_u64(digest, number);
+    return digest;
+}
+
+static void end(struct digest *digest, const unsigned char *optimiser, size_t n,
+                char out[DIGEST_HEX])
+{
+    char optimiser_digest[DIGEST_HEX];
+
+    digest_hex_of(optimiser, n, optimiser_digest);
+    digest_add_text(digest, optimiser_digest);
+    digest_end_hex(digest, out);
+}
+
 int trajectory_extend(struct coordinator *coordinator, const unsigned char *optimiser, size_t n,
                       char out[DIGEST_HEX], struct err *err)
 {
     const struct generation *open = &coordinator->open;
-    struct digest *digest = digest_new();
+    struct digest *digest = begin(coordinator->study.trajectory, open->row.number);
     double *values = mem_array(coordinator->n_tasks, sizeof(*values));
-    char optimiser_digest[DIGEST_HEX];
+    char hash[DIGEST_HEX];
     int rc = 0;
 
-    digest_add_text(digest, coordinator->study.trajectory);
-    digest_add_u64(digest, open->row.number);
     for (size_t i = 0; i < open->n && rc == 0; i++) {
         rc = add_candidate(coordinator, digest, &open->places[i].row, values, err);
     }
-    digest_hex_of(optimiser, n, optimiser_digest);
-    digest_add_text(digest, optimiser_digest);
-    char hash[DIGEST_HEX];
-    digest_end_hex(digest, hash); /* also frees it */
+    end(digest, optimiser, n, hash);
     if (rc == 0) {
         memcpy(out, hash, DIGEST_HEX);
     }
     free(values);
+    return rc;
+}
+
+/* ---- the whole way again ---- */
+
+/* The hash after a generation as the store has it, from the one before; after has the optimiser's
+ * bytes. */
+static int walk(struct coordinator *coordinator, uint64_t number, const char *previous,
+                const struct store_generation *after, char out[DIGEST_HEX], struct err *err)
+{
+    struct store_candidate *rows = NULL;
+    size_t n = 0;
+    int rc = store_candidates(coordinator->store, number, &rows, &n, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    struct digest *digest = begin(previous, number);
+    double *values = mem_array(coordinator->n_tasks, sizeof(*values));
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = add_candidate(coordinator, digest, &rows[i], values, err);
+    }
+    end(digest, after->optimiser, after->n_optimiser, out);
+    free(values);
+    store_candidates_free(rows, n);
+    return rc;
+}
+
+/* hash becomes the hash after generation `number`; it must be the one stored with it. */
+static int check_generation(struct coordinator *coordinator, uint64_t number, uint64_t last,
+                            char hash[DIGEST_HEX], struct err *err)
+{
+    struct store_generation told = {0}, after = {0};
+    char found[DIGEST_HEX];
+
+    int rc = store_generation(coordinator->store, number, &told, err);
+    if (rc == 0) { /* the end of a study changes the optimiser no more */
+        rc = store_generation(coordinator->store, number < last ? number + 1 : last, &after, err);
+    }
+    if (rc == 0) {
+        rc = walk(coordinator, number, hash, &after, found, err);
+    }
+    if (rc == 0 && strcmp(found, told.trajectory) != 0) {
+        rc = err_set(
+            err, ERR_CONFLICT,
+            "database: damaged: generation %llu was told something else than what is stored",
+            (unsigned long long)number);
+    }
+    if (rc == 0) {
+        memcpy(hash, found, DIGEST_HEX);
+    }
+    store_generation_release(&told);
+    store_generation_release(&after);
+    return rc;
+}
+
+int trajectory_check(struct coordinator *coordinator, struct err *err)
+{
+    const struct store_generation *open = &coordinator->open.row;
+    uint64_t end_at = open->trajectory[0] != '\0' ? open->number + 1 : open->number;
+    char hash[DIGEST_HEX];
+    int rc = 0;
+
+    trajectory_begin(coordinator->study.identity, hash);
+    for (uint64_t g = 0; g < end_at && rc == 0; g++) {
+        rc = check_generation(coordinator, g, open->number, hash, err);
+    }
+    if (rc == 0 && strcmp(hash, coordinator->study.trajectory) != 0) {
+        rc = err_set(err, ERR_CONFLICT,
+                     "database: damaged: its trajectory is not that of its generations");
+    }
     return rc;
 }
