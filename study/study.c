@@ -28,7 +28,7 @@
 #define FINALISTS_DEFAULT 8
 #define FINALISTS_MAX 1000
 #define SEED_DEFAULT 1
-#define SPLITS_SLACK 1e-9 /* three decimals such as 0.333333333333 need not sum to 1 exactly */
+#define SPLITS_SLACK 1e-9 /* 0.3333333333 three times is 1. Ours. */
 
 static const char *const split_keys[] = {"search", "select", "report"};
 
@@ -90,6 +90,13 @@ static int time_of_day_or(const json_t *object, const char *key, int fallback, i
         return rc;
     }
     return quantity_time_of_day(minute, written, err) != 0 ? err_wrap(err, "%s", key) : 0;
+}
+
+/* Set a key to what was printed, and make room for the next. */
+static void move_text(json_t *object, const char *key, struct text *text)
+{
+    json_object_set_new(object, key, json_string(text_get(text)));
+    text_clear(text);
 }
 
 /* A key with one possible value so far. */
@@ -159,8 +166,7 @@ static int parse_models(struct study *study, json_t *doc, struct err *err)
     return 0;
 }
 
-/* ---- splits, optimizer, budget, evaluator: each may be absent, and is an empty mapping then ----
- */
+/* ---- sections that may be absent, and are an empty mapping then ---- */
 
 static int parse_splits(struct study *study, json_t *doc, struct err *err)
 {
@@ -262,12 +268,11 @@ static json_t *print_budget(const struct study *study)
 
     if (budget->wall_ms > 0) {
         quantity_print_duration(&text, budget->wall_ms);
-        json_object_set_new(doc, "wall", json_string(text_get(&text)));
+        move_text(doc, "wall", &text);
     }
     if (budget->until_minute >= 0) {
-        text_clear(&text);
         quantity_print_time_of_day(&text, budget->until_minute);
-        json_object_set_new(doc, "until", json_string(text_get(&text)));
+        move_text(doc, "until", &text);
     }
     if (budget->stagnation > 0) {
         json_object_set_new(doc, "stagnation", json_integer(budget->stagnation));
@@ -306,12 +311,11 @@ static json_t *print_evaluator(const struct study *study)
 
     if (evaluator->memory > 0) {
         quantity_print_size(&text, evaluator->memory);
-        json_object_set_new(doc, "memory", json_string(text_get(&text)));
+        move_text(doc, "memory", &text);
     }
     if (evaluator->timeout_ms > 0) {
-        text_clear(&text);
         quantity_print_duration(&text, evaluator->timeout_ms);
-        json_object_set_new(doc, "timeout", json_string(text_get(&text)));
+        move_text(doc, "timeout", &text);
     }
     text_release(&text);
     return doc;

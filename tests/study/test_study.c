@@ -237,8 +237,8 @@ static void a_task_may_stand_in_the_study_itself(void **state)
 
 static void splits_may_miss_one_by_a_rounding_error(void **state)
 {
-    struct study study = patched("splits: {search: 0.333333333333, select: 0.333333333333, "
-                                 "report: 0.333333333333}");
+    struct study study = patched("splits: {search: 0.3333333333, select: 0.3333333333, "
+                                 "report: 0.3333333333}");
 
     (void)state;
     study_release(&study);
@@ -300,6 +300,25 @@ static void the_canonical_form_reads_back_to_the_same_study(void **state)
         study_release(&study);
         study_release(&read);
     }
+}
+
+static void the_order_of_keys_in_the_file_is_of_no_consequence(void **state)
+{
+    struct study plain = patched("{}");
+    struct study study = {0};
+    json_t *doc = cases_good("studies.txt");
+
+    (void)state;
+    /* Taken out and put back, a key comes last. */
+    cases_patch_yaml(doc, "models: {adder: ~}\nmerge: {search: {weight: ~}}");
+    cases_patch_yaml(doc, "models: {adder: models/adder}\nmerge: {search: {weight: [0, 1.5]}}");
+    assert_int_equal(study_parse(&study, doc, "/studies", NULL), 0);
+    assert_int_equal(study.merge.sources[0], plain.merge.sources[0]);
+    assert_string_equal(study.models[0].name, "adder");
+    assert_string_equal(study.merge.search[0].parameter->name, "weight");
+    json_decref(doc);
+    study_release(&study);
+    study_release(&plain);
 }
 
 static void identity_of(const char *patch, char out[DIGEST_HEX])
@@ -474,6 +493,7 @@ int main(void)
         cmocka_unit_test(splits_may_miss_one_by_a_rounding_error),
         cmocka_unit_test(the_canonical_form_spells_out_every_default),
         cmocka_unit_test(the_canonical_form_reads_back_to_the_same_study),
+        cmocka_unit_test(the_order_of_keys_in_the_file_is_of_no_consequence),
         cmocka_unit_test(a_longer_budget_is_the_same_study),
         cmocka_unit_test(the_same_study_in_another_folder_is_the_same),
         cmocka_unit_test(another_question_is_another_study),
