@@ -113,17 +113,17 @@ static void print_people(const struct checkpoint *model, const char *digest, boo
     }
 }
 
-static void print_json(const struct checkpoint *model, const char *digest)
+static void print_json(const struct checkpoint *model, const char *digest, const char *weights)
 {
     const struct config *config = checkpoint_config(model);
     struct totals totals = sum_up(model);
     struct text text = {0};
     json_t *doc = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "model", checkpoint_folder(model),
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "model", checkpoint_folder(model),
         "architecture", config->architecture, "model_type", config->model_type, "layers",
         (json_int_t)config->n_layers, "width", (json_int_t)config->width, "vocabulary",
         (json_int_t)config->vocab, "parameters", (json_int_t)totals.parameters, "bytes",
-        (json_int_t)totals.bytes, "digest", digest);
+        (json_int_t)totals.bytes, "digest", digest, "weights", weights);
 
     doc_print_pretty(&text, doc);
     printf("%s\n", text_get(&text));
@@ -148,6 +148,7 @@ int cmd_inspect(int argc, char **argv)
     struct arguments arguments = {0};
     struct checkpoint *model = NULL;
     char digest[DIGEST_HEX];
+    char weights[DIGEST_HEX];
     struct err err = {0};
 
     command_parse(&argp, argc, argv, &arguments);
@@ -156,8 +157,11 @@ int cmd_inspect(int argc, char **argv)
         rc = checkpoint_digest(model, digest, &err);
     }
     if (rc == 0) {
+        rc = checkpoint_weights_digest(model, weights, &err);
+    }
+    if (rc == 0) {
         if (arguments.json) {
-            print_json(model, digest);
+            print_json(model, digest, weights);
         } else {
             print_people(model, digest, arguments.tensors);
         }

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/local_workers.h"
+#include "cli/notes.h"
 #include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/report.h"
@@ -311,6 +312,9 @@ static int open_study(struct evening *evening, struct err *err)
     if (rc == 0) {
         rc = coordinator_open(&evening->coordinator, evening->store, &evening->prepared.options,
                               command_now_ms(), err);
+    }
+    if (rc == 0) {
+        rc = notes_write(evening->store, &evening->prepared, err);
     }
     /* Local workers of an earlier run ended with it: what they had in hand is free. */
     if (rc == 0) {

@@ -189,6 +189,17 @@ static int write_all(int fd, const char *bytes, size_t size, struct err *err)
     return 0;
 }
 
+/* A pipe that other children do not inherit. */
+static int private_pipe(int ends[2])
+{
+    if (pipe(ends) != 0) {
+        return -1;
+    }
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    return 0;
+}
+
 int worker_start(struct worker *out, char *const *argv, const char *bundle, size_t size,
                  struct err *err)
 {
@@ -197,7 +208,7 @@ int worker_start(struct worker *out, char *const *argv, const char *bundle, size
     pid_t parent = getpid();
     struct worker made = {0};
 
-    if (pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0) {
+    if (private_pipe(to) != 0 || private_pipe(from) != 0) {
         int rc = err_set_errno(err, ERR_IO, "pipe");
 
         if (to[0] >= 0) {

@@ -291,6 +291,13 @@ int store_add_event(struct store *store, const struct store_event *event, struct
  * where it breaks. */
 int store_check_events(struct store *store, struct err *err);
 
+/* ---- notes ---- */
+
+/* Beside the study, no part of it: the last value of a key. A transaction of its own. */
+int store_set_setting(struct store *store, const char *key, const char *value, struct err *err);
+/* free(*out). ERR_MISSING. */
+int store_setting(struct store *store, const char *key, char **out, struct err *err);
+
 /* ---- the end ---- */
 
 struct store_report_row {

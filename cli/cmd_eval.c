@@ -1,0 +1,232 @@
+/*
+ * cmd_eval.c - braid eval MODEL TASK...: score a model on all documents of tasks.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/candidate.h"
+#include "cli/command.h"
+#include "cli/table.h"
+#include "evaluator/evaluator.h"
+#include "evaluator/model/checkpoint.h"
+
+#define TASKS_MAX 64
+
+struct arguments {
+    const char *model;
+    const char *tasks[TASKS_MAX];
+    size_t n_tasks;
+    const char *dtype;
+    bool json, documents;
+};
+
+enum { KEY_DOCUMENTS = 1000, KEY_DTYPE };
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+
+    switch (key) {
+    case 'j':
+        arguments->json = true;
+        return 0;
+    case KEY_DOCUMENTS:
+        arguments->documents = true;
+        return 0;
+    case KEY_DTYPE:
+        arguments->dtype = value;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->model == NULL) {
+            arguments->model = value;
+        } else if (arguments->n_tasks < TASKS_MAX) {
+            arguments->tasks[arguments->n_tasks++] = value;
+        } else {
+            argp_error(state, "at most %d tasks", TASKS_MAX);
+        }
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->n_tasks == 0) {
+            argp_error(state, "which model, on which tasks?");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* A bundle of one model and the tasks given, every document of them. */
+static int make_bundle(const struct arguments *arguments, struct bundle *bundle, struct err *err)
+{
+    int rc = 0;
+
+    bundle->study = mem_text("eval");
+    bundle->shares[0] = 1.0;
+    bundle->tasks = mem_array(arguments->n_tasks, sizeof(struct bundle_task));
+    for (size_t t = 0; t < arguments->n_tasks && rc == 0; t++) {
+        rc = task_load(&bundle->tasks[t].task, arguments->tasks[t], err);
+        bundle->n_tasks += rc == 0;
+    }
+    return rc;
+}
+
+/* The model as it is: a copy rounded to the type it is stored in. */
+static int make_recipe(const struct arguments *arguments, struct bundle *bundle, struct text *out,
+                       struct err *err)
+{
+    struct checkpoint *model = NULL;
+    const struct method *method = NULL;
+    struct recipe recipe = {0};
+    enum recipe_dtype dtype = RECIPE_FLOAT32;
+    char digest[DIGEST_HEX];
+    int rc = checkpoint_open(&model, arguments->model, err);
+
+    if (rc == 0) {
+        rc = checkpoint_digest(model, digest, err);
+    }
+    if (rc == 0 && arguments->dtype != NULL) {
+        rc = recipe_dtype_parse(&dtype, arguments->dtype, err);
+    }
+    if (rc == 0) {
+        rc = method_find(&method, "passthrough", err);
+    }
+    if (rc == 0) {
+        const char *source = digest;
+        const struct checkpoint_tensor *first = checkpoint_at(model, 0);
+
+        if (arguments->dtype == NULL && first->dtype == DTYPE_BF16) {
+            dtype = RECIPE_BFLOAT16;
+        } else if (arguments->dtype == NULL && first->dtype == DTYPE_F16) {
+            dtype = RECIPE_FLOAT16;
+        }
+        recipe_init(&recipe, method, dtype, 0, checkpoint_config(model)->n_layers, &source, 1,
+                    NULL);
+        recipe_print(out, &recipe);
+        bundle->models = mem_array(1, sizeof(struct bundle_model));
+        bundle->models[0] =
+            (struct bundle_model){.name = mem_text("model"), .path = mem_text(arguments->model)};
+        memcpy(bundle->models[0].digest, digest, DIGEST_HEX);
+        bundle->n_models = 1;
+    }
+    recipe_release(&recipe);
+    checkpoint_close(model);
+    return rc;
+}
+
+static void print_table(const struct score *score)
+{
+    static const char *const heads[] = {"task", "metric", ">n", ">value", ">stderr"};
+    struct table table;
+
+    table_init(&table, heads, 5);
+    for (size_t t = 0; t < score->n_tasks; t++) {
+        const struct score_task *task = &score->tasks[t];
+
+        for (size_t m = 0; m < task->n_metrics; m++) {
+            table_row(&table);
+            table_cell(&table, "%s", task->name);
+            table_cell(&table, "%s", task->metrics[m]);
+            table_cell(&table, "%zu", task->n);
+            table_cell(&table, "%.4f", task->values[m]);
+            if (isfinite(task->errors[m])) {
+                table_cell(&table, "%.4f", task->errors[m]);
+            } else {
+                table_cell(&table, "-");
+            }
+        }
+        if (task->truncated > 0) {
+            fprintf(stderr, "%s: %zu documents lost the beginning of their context\n", task->name,
+                    task->truncated);
+        }
+    }
+    table_print(&table, stdout);
+    table_release(&table);
+}
+
+static void print_json(const struct arguments *arguments, const struct score *score)
+{
+    json_t *tasks = json_object();
+    struct text text = {0};
+
+    for (size_t t = 0; t < score->n_tasks; t++) {
+        const struct score_task *task = &score->tasks[t];
+        json_t *doc =
+            json_pack("{s:I, s:o}", "n", (json_int_t)task->n, "metrics", candidate_metrics(task));
+
+        if (arguments->documents) {
+            json_t *documents = json_array();
+
+            for (size_t i = 0; i < task->n; i++) {
+                json_array_append_new(documents, candidate_document(task, i, task->ids[i]));
+            }
+            json_object_set_new(doc, "documents", documents);
+        }
+        json_object_set_new(tasks, task->name, doc);
+    }
+    json_t *doc = json_pack("{s:s, s:s, s:o}", "model", arguments->model, "path", score->path,
+                            "tasks", tasks);
+    doc_print_pretty(&text, doc);
+    printf("%s\n", text_get(&text));
+    text_release(&text);
+    json_decref(doc);
+}
+
+static int evaluate(const struct arguments *arguments, struct bundle *bundle, struct score *score,
+                    struct err *err)
+{
+    struct evaluator *evaluator = NULL;
+    struct text recipe = {0};
+    int rc = make_bundle(arguments, bundle, err);
+
+    if (rc == 0) {
+        rc = make_recipe(arguments, bundle, &recipe, err);
+    }
+    if (rc == 0) {
+        rc = evaluator_open(&evaluator, bundle, NULL, 0, err);
+    }
+    if (rc == 0) {
+        rc = evaluator_run(evaluator, text_get(&recipe), recipe.size, SPLIT_ALL, score, err);
+    }
+    if (rc == 0 && score->failure != SCORE_OK) {
+        rc = err_set(err, ERR_NUMERIC, "%s: %s", arguments->model, score->detail);
+    }
+    evaluator_close(evaluator);
+    text_release(&recipe);
+    return rc;
+}
+
+int cmd_eval(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"json", 'j', NULL, 0, "print one JSON object", 0},
+        {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
+        {"dtype", KEY_DTYPE, "TYPE", 0,
+         "round weights to float32, float16 or bfloat16 (default: as stored)", 0},
+        {0}};
+    static const struct argp argp = {options,
+                                     parse_option,
+                                     "MODEL TASK.yaml...",
+                                     "Score a model on tasks, all documents of them.\v"
+                                     "Example: braid eval best/ tasks/addition.yaml --json",
+                                     NULL,
+                                     NULL,
+                                     NULL};
+    struct arguments arguments = {0};
+    struct bundle bundle = {0};
+    struct score score = {0};
+    struct err err = {0};
+
+    command_parse(&argp, argc, argv, &arguments);
+    int rc = evaluate(&arguments, &bundle, &score, &err);
+    if (rc == 0 && arguments.json) {
+        print_json(&arguments, &score);
+    } else if (rc == 0) {
+        print_table(&score);
+    }
+    score_release(&score);
+    bundle_release(&bundle);
+    return rc == 0 ? COMMAND_DONE : command_fail(argv[0], &err);
+}

@@ -1,0 +1,213 @@
+/*
+ * cmd_show.c - braid show DB [CANDIDATE], and braid recipe DB [CANDIDATE].
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/candidate.h"
+#include "cli/command.h"
+#include "cli/notes.h"
+#include "cli/table.h"
+#include "evaluator/merge/export.h"
+#include "study/recipe.h"
+
+struct arguments {
+    const char *database, *candidate;
+    bool json, documents;
+};
+
+enum { KEY_DOCUMENTS = 1000 };
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+
+    switch (key) {
+    case 'j':
+        arguments->json = true;
+        return 0;
+    case KEY_DOCUMENTS:
+        arguments->documents = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (arguments->database == NULL) {
+            arguments->database = value;
+        } else if (arguments->candidate == NULL) {
+            arguments->candidate = value;
+        } else {
+            argp_error(state, "a database and one candidate, please");
+        }
+        return 0;
+    case ARGP_KEY_END:
+        if (arguments->database == NULL) {
+            argp_error(state, "which database?");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void print_scores(const json_t *scores)
+{
+    static const char *const heads[] = {"task", "split", "metric", ">n", ">value", ">stderr"};
+    struct table table;
+    const char *metric;
+    json_t *value;
+
+    table_init(&table, heads, 6);
+    for (size_t i = 0; i < json_array_size(scores); i++) {
+        const json_t *score = json_array_get(scores, i);
+
+        json_object_foreach(json_object_get(score, "metrics"), metric, value)
+        {
+            table_row(&table);
+            table_cell(&table, "%s", json_string_value(json_object_get(score, "task")));
+            table_cell(&table, "%s", json_string_value(json_object_get(score, "split")));
+            table_cell(&table, "%s", metric);
+            table_cell(&table, "%lld", (long long)json_integer_value(json_object_get(score, "n")));
+            table_cell(&table, "%.4f", json_number_value(json_object_get(value, "value")));
+            table_cell(&table, "%.4f", json_number_value(json_object_get(value, "stderr")));
+        }
+    }
+    table_print(&table, stdout);
+    table_release(&table);
+}
+
+static void print_json(const json_t *doc)
+{
+    struct text text = {0};
+
+    doc_print_pretty(&text, doc);
+    printf("%s\n", text_get(&text));
+    text_release(&text);
+}
+
+/* Open, find, fetch; what both commands share. */
+static int fetch(const struct arguments *arguments, struct store **store, json_t **doc,
+                 struct err *err)
+{
+    uint64_t candidate = 0;
+    int rc = store_open_reader(store, arguments->database, err);
+
+    if (rc == 0) {
+        rc = candidate_find(*store, arguments->candidate != NULL ? arguments->candidate : "best",
+                            &candidate, err);
+    }
+    return rc == 0 ? candidate_doc(*store, candidate, arguments->documents, doc, err) : rc;
+}
+
+int cmd_show(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"json", 'j', NULL, 0, "print one JSON object", 0},
+        {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
+        {0}};
+    static const struct argp argp = {options,
+                                     parse_option,
+                                     "DATABASE [CANDIDATE]",
+                                     "Show one candidate, by number or best (the default).\v"
+                                     "Example: braid show night.db 217",
+                                     NULL,
+                                     NULL,
+                                     NULL};
+    struct arguments arguments = {0};
+    struct store *store = NULL;
+    json_t *doc = NULL;
+    struct err err = {0};
+
+    command_parse(&argp, argc, argv, &arguments);
+    int rc = fetch(&arguments, &store, &doc, &err);
+    if (rc == 0 && arguments.json) {
+        print_json(doc);
+    } else if (rc == 0) {
+        printf("candidate %lld, stage %s\n",
+               (long long)json_integer_value(json_object_get(doc, "candidate")),
+               json_string_value(json_object_get(doc, "stage")));
+        printf("  recipe   %s\n", json_string_value(json_object_get(doc, "recipe_digest")));
+        print_scores(json_object_get(doc, "scores"));
+    }
+    json_decref(doc);
+    store_close(store);
+    return rc == 0 ? COMMAND_DONE : command_fail(argv[0], &err);
+}
+
+/* ---- recipe ---- */
+
+static char *model_name(const json_t *notes, const char *digest)
+{
+    const json_t *model = json_object_get(json_object_get(notes, "models"), digest);
+    const char *name = json_string_value(json_object_get(model, "name"));
+
+    return mem_text(name != NULL ? name : digest);
+}
+
+static int print_mergekit(const json_t *notes, const struct recipe *recipe)
+{
+    char **names = mem_array(recipe->n_sources, sizeof(char *));
+    char *base = recipe->base[0] != '\0' ? model_name(notes, recipe->base) : NULL;
+    struct text text = {0};
+
+    for (size_t s = 0; s < recipe->n_sources; s++) {
+        names[s] = model_name(notes, recipe->sources[s]);
+    }
+    export_mergekit(&text, recipe, base, (const char *const *)names);
+    fputs(text_get(&text), stdout);
+    for (size_t s = 0; s < recipe->n_sources; s++) {
+        free(names[s]);
+    }
+    free(names);
+    free(base);
+    text_release(&text);
+    return 0;
+}
+
+int cmd_recipe(int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"json", 'j', NULL, 0, "print our own canonical JSON", 0}, {0}};
+    static const struct argp argp = {options,
+                                     parse_option,
+                                     "DATABASE [CANDIDATE]",
+                                     "Print a candidate's recipe as a mergekit YAML file.\v"
+                                     "Example: braid recipe night.db best > recipe.yml",
+                                     NULL,
+                                     NULL,
+                                     NULL};
+    struct arguments arguments = {0};
+    struct store *store = NULL;
+    json_t *doc = NULL;
+    json_t *notes = NULL;
+    struct recipe recipe = {0};
+    struct text text = {0};
+    struct err err = {0};
+
+    command_parse(&argp, argc, argv, &arguments);
+    int rc = fetch(&arguments, &store, &doc, &err);
+    if (rc == 0) {
+        rc = notes_read(store, &notes, &err);
+    }
+    if (rc == 0) {
+        const json_t *stored = json_object_get(doc, "recipe");
+
+        if (json_is_string(stored)) {
+            text_add(&text, json_string_value(stored));
+        } else {
+            doc_print(&text, stored);
+        }
+        rc = recipe_parse(&recipe, text_get(&text), text.size, &err);
+    }
+    if (rc == 0 && arguments.json) {
+        printf("%s\n", text_get(&text));
+    } else if (rc == 0) {
+        print_mergekit(notes, &recipe);
+    }
+    text_release(&text);
+    recipe_release(&recipe);
+    json_decref(notes);
+    json_decref(doc);
+    store_close(store);
+    return rc == 0 ? COMMAND_DONE : command_fail(argv[0], &err);
+}

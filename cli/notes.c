@@ -1,0 +1,74 @@
+/*
+ * notes.c - what the database keeps for later commands on this machine.
+ */
+#include "cli/notes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "evaluator/task/documents.h"
+
+#define KEY "notes"
+
+static int split_ids(const struct prepared *prepared, size_t t, enum split split, json_t **out,
+                     struct err *err)
+{
+    const struct bundle_task *task = &prepared->bundle.tasks[t];
+    size_t *documents = NULL;
+    size_t n = 0;
+    int rc = documents_of_split(&task->task, prepared->study.seed, prepared->study.splits,
+                                task->limit, split, &documents, &n, err);
+
+    *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(*out, json_string(task->task.documents[documents[i]].id));
+    }
+    free(documents);
+    return rc;
+}
+
+int notes_write(struct store *store, const struct prepared *prepared, struct err *err)
+{
+    json_t *models = json_object();
+    json_t *documents = json_object();
+    struct text text = {0};
+    int rc = 0;
+
+    for (size_t i = 0; i < prepared->bundle.n_models; i++) {
+        const struct bundle_model *model = &prepared->bundle.models[i];
+
+        json_object_set_new(models, model->digest,
+                            json_pack("{s:s, s:s}", "name", model->name, "path", model->path));
+    }
+    for (size_t t = 0; t < prepared->bundle.n_tasks && rc == 0; t++) {
+        json_t *splits = json_object();
+
+        for (int split = SPLIT_SEARCH; split <= SPLIT_REPORT && rc == 0; split++) {
+            json_t *ids;
+
+            rc = split_ids(prepared, t, (enum split)split, &ids, err);
+            json_object_set_new(splits, split_name((enum split)split), ids);
+        }
+        json_object_set_new(documents, prepared->bundle.tasks[t].task.name, splits);
+    }
+    json_t *doc = json_pack("{s:o, s:o}", "models", models, "documents", documents);
+    if (rc == 0) {
+        doc_print(&text, doc);
+        rc = store_set_setting(store, KEY, text_get(&text), err);
+    }
+    text_release(&text);
+    json_decref(doc);
+    return rc;
+}
+
+int notes_read(struct store *store, json_t **out, struct err *err)
+{
+    char *value = NULL;
+    int rc = store_setting(store, KEY, &value, err);
+
+    if (rc == 0) {
+        rc = doc_parse(out, value, strlen(value), err);
+    }
+    free(value);
+    return rc;
+}

@@ -1,0 +1,19 @@
+/*
+ * notes.h - what the database keeps for later commands on this machine: where the models are, and
+ * the ids of each split's documents. They take no part in the search and never leave in an export.
+ */
+#ifndef CLI_NOTES_H
+#define CLI_NOTES_H
+
+#include "base/doc.h"
+#include "base/err.h"
+#include "cli/prepare.h"
+#include "store/store.h"
+
+/* At the start of a search; later starts write the same, or where the models are now. */
+int notes_write(struct store *store, const struct prepared *prepared, struct err *err);
+
+/* {"models": {digest: {"name", "path"}}, "documents": {task: {split: [ids]}}}, a new reference. */
+int notes_read(struct store *store, json_t **out, struct err *err);
+
+#endif

@@ -1,0 +1,331 @@
+/*
+ * prepare.c - a study with everything it names opened and checked.
+ */
+#include "cli/prepare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/command.h"
+#include "evaluator/model/tokenizer.h"
+#include "evaluator/task/documents.h"
+#include "search/space.h"
+
+/* ---- models ---- */
+
+static int open_models(struct prepared *prepared, struct err *err)
+{
+    const struct study *study = &prepared->study;
+    int rc = 0;
+
+    prepared->models = mem_array(study->n_models, sizeof(struct checkpoint *));
+    prepared->digests = mem_array(study->n_models, DIGEST_HEX);
+    prepared->digest_texts = mem_array(study->n_models, sizeof(char *));
+    for (size_t i = 0; i < study->n_models && rc == 0; i++) {
+        char *path = study_model_path(study, i);
+
+        rc = checkpoint_open(&prepared->models[i], path, err);
+        if (rc == 0) {
+            rc = checkpoint_digest(prepared->models[i], prepared->digests[i], err);
+        }
+        if (rc == 0 && i > 0) {
+            rc = checkpoint_compare(prepared->models[0], prepared->models[i], err);
+        }
+        if (rc != 0) {
+            rc = err_wrap(err, "model %s", study->models[i].name);
+        }
+        prepared->digest_texts[i] = prepared->digests[i];
+        free(path);
+    }
+    if (rc == 0) {
+        rc = config_runnable(checkpoint_config(prepared->models[0]), err);
+    }
+    return rc;
+}
+
+/* Vocabularies must agree: embeddings are merged row by row. */
+static int compare_tokenizers(const struct prepared *prepared, struct err *err)
+{
+    const struct study *study = &prepared->study;
+    struct tokenizer *first = NULL;
+    int rc = tokenizer_open(&first, checkpoint_folder(prepared->models[0]), err);
+
+    for (size_t i = 1; i < study->n_models && rc == 0; i++) {
+        struct tokenizer *other = NULL;
+        struct text report = {0};
+
+        rc = tokenizer_open(&other, checkpoint_folder(prepared->models[i]), err);
+        if (rc == 0 && tokenizer_compare(first, other, &report) > 0) {
+            rc = err_set(err, ERR_CONFLICT, "models %s and %s have different tokenizers: %s",
+                         study->models[0].name, study->models[i].name, text_get(&report));
+        }
+        text_release(&report);
+        tokenizer_close(other);
+    }
+    tokenizer_close(first);
+    return rc;
+}
+
+/* ---- tasks ---- */
+
+static int load_task(const struct study *study, size_t t, struct task *out, struct err *err)
+{
+    const struct study_task *task = &study->tasks[t];
+
+    if (task->inline_task != NULL) {
+        int rc = task_parse(out, task->inline_task, study->folder, err);
+
+        return rc == 0 ? 0 : err_wrap(err, "tasks[%zu]", t);
+    }
+    char *path = file_resolve(study->folder, task->path);
+    int rc = task_load(out, path, err);
+    free(path);
+    return rc;
+}
+
+/* The searched metric goes into the task's list if its file does not name it. */
+static int choose_metric(struct task *task, const char *wanted, const char **metric,
+                         struct err *err)
+{
+    size_t n_known;
+    const char *const *known = task_metric_names(task->output, &n_known);
+
+    *metric = task->metrics[0];
+    if (wanted == NULL) {
+        return 0;
+    }
+    for (size_t m = 0; m < task->n_metrics; m++) {
+        if (strcmp(task->metrics[m], wanted) == 0) {
+            *metric = task->metrics[m];
+            return 0;
+        }
+    }
+    for (size_t k = 0; k < n_known; k++) {
+        if (strcmp(known[k], wanted) == 0) {
+            task->metrics = mem_resize(task->metrics, task->n_metrics + 1, sizeof(char *));
+            *metric = task->metrics[task->n_metrics++] = mem_text(wanted);
+            return 0;
+        }
+    }
+    const char *near = text_nearest(wanted, known, n_known);
+    return err_set(err, ERR_MISSING, "task %s has no metric '%s'; did you mean %s?", task->name,
+                   wanted, near != NULL ? near : known[0]);
+}
+
+static int count_documents(const struct prepared *prepared, const struct bundle_task *task,
+                           size_t counts[4], struct err *err)
+{
+    for (int split = SPLIT_ALL; split <= SPLIT_REPORT; split++) {
+        size_t *documents = NULL;
+        int rc =
+            documents_of_split(&task->task, prepared->study.seed, prepared->study.splits,
+                               task->limit, (enum split)split, &documents, &counts[split], err);
+
+        free(documents);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static int open_tasks(struct prepared *prepared, struct err *err)
+{
+    const struct study *study = &prepared->study;
+    struct bundle *bundle = &prepared->bundle;
+    int rc = 0;
+
+    bundle->tasks = mem_array(study->n_tasks, sizeof(struct bundle_task));
+    prepared->tasks = mem_array(study->n_tasks, sizeof(struct coordinator_task));
+    for (size_t t = 0; t < study->n_tasks && rc == 0; t++) {
+        struct bundle_task *task = &bundle->tasks[t];
+        struct coordinator_task *told = &prepared->tasks[t];
+
+        rc = load_task(study, t, &task->task, err);
+        if (rc != 0) {
+            break;
+        }
+        bundle->n_tasks = t + 1;
+        task->limit = study->tasks[t].limit;
+        rc = choose_metric(&task->task, study->tasks[t].metric, &told->metric, err);
+        if (rc == 0) {
+            rc = count_documents(prepared, task, told->documents, err);
+        }
+        for (size_t before = 0; before < t && rc == 0; before++) {
+            if (strcmp(bundle->tasks[before].task.name, task->task.name) == 0) {
+                rc = err_set(err, ERR_CONFLICT, "tasks: two are named %s", task->task.name);
+            }
+        }
+        if (rc == 0) {
+            told->name = task->task.name;
+            told->digest = task->task.digest;
+            told->weight = study->tasks[t].weight;
+            told->higher_is_better = task_higher_is_better(told->metric);
+        }
+    }
+    return rc;
+}
+
+static int print_bundle(struct prepared *prepared, struct err *err)
+{
+    const struct study *study = &prepared->study;
+    struct bundle *bundle = &prepared->bundle;
+    json_t *doc = NULL;
+    int rc = 0;
+
+    bundle->study = mem_text(study->name);
+    bundle->seed = study->seed;
+    memcpy(bundle->shares, study->splits, sizeof(bundle->shares));
+    bundle->models = mem_array(study->n_models, sizeof(struct bundle_model));
+    for (size_t i = 0; i < study->n_models && rc == 0; i++) {
+        struct bundle_model *model = &bundle->models[i];
+        char *path = study_model_path(study, i);
+
+        model->name = mem_text(study->models[i].name);
+        memcpy(model->digest, prepared->digests[i], DIGEST_HEX);
+        rc = file_absolute(&model->path, path, err);
+        bundle->n_models = i + 1;
+        free(path);
+    }
+    if (rc == 0) {
+        rc = bundle_print(bundle, &doc, err);
+    }
+    if (rc == 0) {
+        doc_print(&prepared->bundle_text, doc);
+    }
+    json_decref(doc);
+    return rc;
+}
+
+/* ---- baselines ---- */
+
+static void add_baseline(struct prepared *prepared, char *label, bool parent,
+                         const struct recipe *recipe)
+{
+    struct text text = {0};
+
+    recipe_print(&text, recipe);
+    prepared->baselines =
+        mem_resize(prepared->baselines, prepared->n_baselines + 1, sizeof(*prepared->baselines));
+    prepared->baselines[prepared->n_baselines++] =
+        (struct coordinator_baseline){.label = label, .parent = parent, .recipe = text_take(&text)};
+}
+
+static int add_by_method(struct prepared *prepared, const char *name, char *label, bool parent,
+                         const char *const *sources, size_t n, struct err *err)
+{
+    const struct method *method;
+    struct recipe recipe = {0};
+    int rc = method_find(&method, name, err);
+
+    if (rc == 0) {
+        recipe_init(&recipe, method, prepared->study.evaluator.dtype, prepared->study.seed,
+                    prepared->options.n_layers, sources, n, NULL);
+        add_baseline(prepared, label, parent, &recipe);
+        recipe_release(&recipe);
+    }
+    return rc;
+}
+
+/* Every parent, the base too; the uniform average; the method where the search starts. */
+static int make_baselines(struct prepared *prepared, struct err *err)
+{
+    const struct study *study = &prepared->study;
+    const struct study_merge *merge = &study->merge;
+    const char *sources[METHOD_SOURCES_MAX];
+    struct space *space = NULL;
+    struct recipe recipe = {0};
+    int rc = 0;
+
+    for (size_t s = 0; s < merge->n_sources; s++) {
+        sources[s] = prepared->digests[merge->sources[s]];
+    }
+    for (size_t s = 0; s < merge->n_sources && rc == 0; s++) {
+        rc = add_by_method(prepared, "passthrough",
+                           mem_printf("parent %s", study->models[merge->sources[s]].name), true,
+                           &sources[s], 1, err);
+    }
+    if (rc == 0 && merge->base != SIZE_MAX) {
+        const char *base = prepared->digests[merge->base];
+
+        rc = add_by_method(prepared, "passthrough",
+                           mem_printf("parent %s", study->models[merge->base].name), true, &base, 1,
+                           err);
+    }
+    if (rc == 0) {
+        rc = add_by_method(prepared, "linear", mem_text("uniform average"), false, sources,
+                           merge->n_sources, err);
+    }
+    if (rc == 0) {
+        rc = space_new(&space, study, prepared->options.n_layers, prepared->digest_texts, err);
+    }
+    if (rc == 0) {
+        space_decode(space, space_start(space), &recipe);
+        add_baseline(prepared, mem_printf("%s at its start", merge->method->name), false, &recipe);
+        recipe_release(&recipe);
+    }
+    space_free(space);
+    return rc;
+}
+
+/* ---- the whole ---- */
+
+int prepare_study(struct prepared *out, const char *path, struct err *err)
+{
+    struct prepared *prepared = out;
+    int rc = study_load(&prepared->study, path, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if ((rc = open_models(prepared, err)) != 0 || (rc = compare_tokenizers(prepared, err)) != 0 ||
+        (rc = open_tasks(prepared, err)) != 0 || (rc = print_bundle(prepared, err)) != 0) {
+        return rc;
+    }
+    prepared->options = (struct coordinator_options){
+        .study = &prepared->study,
+        .n_layers = checkpoint_config(prepared->models[0])->n_layers,
+        .model_digests = prepared->digest_texts,
+        .tasks = prepared->tasks,
+        .version = BRAID_VERSION,
+    };
+    rc = make_baselines(prepared, err);
+    prepared->options.baselines = prepared->baselines;
+    prepared->options.n_baselines = prepared->n_baselines;
+    return rc;
+}
+
+void prepare_release(struct prepared *prepared)
+{
+    for (size_t i = 0; prepared->models != NULL && i < prepared->study.n_models; i++) {
+        checkpoint_close(prepared->models[i]);
+    }
+    for (size_t b = 0; b < prepared->n_baselines; b++) {
+        free((char *)prepared->baselines[b].label);
+        free((char *)prepared->baselines[b].recipe);
+    }
+    free(prepared->models);
+    free(prepared->digests);
+    free(prepared->digest_texts);
+    free(prepared->tasks);
+    free(prepared->baselines);
+    text_release(&prepared->bundle_text);
+    bundle_release(&prepared->bundle);
+    study_release(&prepared->study);
+    *prepared = (struct prepared){0};
+}
+
+char *prepare_database_path(const char *study_path)
+{
+    size_t n = strlen(study_path);
+
+    if (n > 5 && strcmp(study_path + n - 5, ".yaml") == 0) {
+        n -= 5;
+    } else if (n > 4 && strcmp(study_path + n - 4, ".yml") == 0) {
+        n -= 4;
+    }
+    return mem_printf("%.*s.db", (int)n, study_path);
+}
