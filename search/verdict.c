@@ -167,22 +167,73 @@ static int table_load(struct coordinator *coordinator, struct table *table, stru
     return rc;
 }
 
-static struct statistics_task pair(const struct coordinator *coordinator, size_t t,
-                                   const struct score *ours, const struct score *theirs)
+/* ---- one task, document by document ---- */
+
+static double mean_of(const struct score_task *task, size_t metric)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < task->n; i++) {
+        sum += task->document_values[i * task->n_metrics + metric];
+    }
+    return sum / (double)task->n;
+}
+
+/*
+ * What a unit of the documents' mean is worth in the metric. 1 for an accuracy, which is that mean;
+ * for a perplexity, whose documents have log-likelihoods, the slope of the secant between the two
+ * candidates, so that the mean difference is that of the metric and its error is to first order.
+ */
+static double slope_of(const struct score_task *left, const struct score_task *right,
+                       size_t metric_left, size_t metric_right)
+{
+    double means = mean_of(left, metric_left) - mean_of(right, metric_right);
+    double values = left->values[metric_left] - right->values[metric_right];
+
+    if (fabs(means - values) <= 1e-9 * (fabs(values) + 1.0)) {
+        return 1.0;
+    }
+    return means != 0.0 ? values / means : 1.0;
+}
+
+/* [n], free() it */
+static double *scaled_values(const struct score_task *task, size_t metric, double slope)
+{
+    double *values = mem_array(task->n, sizeof(*values));
+
+    for (size_t i = 0; i < task->n; i++) {
+        values[i] = slope * task->document_values[i * task->n_metrics + metric];
+    }
+    return values;
+}
+
+static struct statistics_task pair_begin(const struct coordinator *coordinator, size_t t,
+                                         const struct score *ours, const struct score *theirs)
 {
     const struct score_task *left = &ours->tasks[t], *right = &theirs->tasks[t];
     const struct fitness_task *task = &coordinator->tasks[t];
+    size_t metric_left = score_metric(left, task->metric);
+    size_t metric_right = score_metric(right, task->metric);
+    double slope = slope_of(left, right, metric_left, metric_right);
 
     return (struct statistics_task){
-        .ours = left->document_values + score_metric(left, task->metric),
-        .theirs = right->document_values + score_metric(right, task->metric),
-        .ours_stride = left->n_metrics,
-        .theirs_stride = right->n_metrics,
+        .ours = scaled_values(left, metric_left, slope),
+        .theirs = scaled_values(right, metric_right, slope),
+        .ours_stride = 1,
+        .theirs_stride = 1,
         .n = left->n,
         .weight = task->weight,
         .higher_is_better = task->higher_is_better,
     };
 }
+
+static void pair_end(struct statistics_task *task)
+{
+    free((double *)task->ours);
+    free((double *)task->theirs);
+}
+
+/* ---- all tasks ---- */
 
 /* Two different worst tasks share no documents: their errors add up. */
 static void compare_unpaired(struct statistics_difference *out,
@@ -215,7 +266,7 @@ static void compare(struct statistics_difference *out, const struct coordinator 
     size_t n = coordinator->n_tasks;
     uint64_t seed = coordinator->options.study->seed;
     for (size_t t = 0; t < n; t++) {
-        tasks[t] = pair(coordinator, t, ours, theirs);
+        tasks[t] = pair_begin(coordinator, t, ours, theirs);
     }
     if (coordinator->options.study->objective == STUDY_MINIMUM) {
         size_t our_task = worst_task(coordinator, ours),
@@ -228,6 +279,9 @@ static void compare(struct statistics_difference *out, const struct coordinator 
         }
     } else {
         statistics_compare(out, tasks, n, seed);
+    }
+    for (size_t t = 0; t < n; t++) {
+        pair_end(&tasks[t]);
     }
     free(tasks);
 }
@@ -314,9 +368,11 @@ static void say_parent(json_t *list, const struct coordinator *coordinator,
     compare(&difference, coordinator, &table->scores[0], &table->scores[parent]);
     statistics_verdict(&text, &difference, table->unit);
     add_sentence(list, &text);
-    text_printf(&text, "the best parent is %s with ", open->places[parent].row.label);
+    const char *label = open->places[parent].row.label;
+    size_t skip = strncmp(label, "parent ", strlen("parent ")) == 0 ? strlen("parent ") : 0;
+    text_printf(&text, "the best parent, %s, has ", label + skip);
     add_number(&text, open->places[parent].row.value, table->unit);
-    text_add(&text, ", the winner has ");
+    text_add(&text, "; the winner has ");
     add_number(&text, open->places[0].row.value, table->unit);
     add_sentence(list, &text);
     text_release(&text);
@@ -362,11 +418,12 @@ static int say_luck(json_t *list, struct coordinator *coordinator, enum statisti
         double luck =
             statistics_luck(error_of(coordinator, &score), (size_t)coordinator->tally.searched);
 
-        text_add(&text, "the search's best score of ");
+        text_add(&text, "the best score of the search was ");
         add_number(&text, best->value, unit);
-        text_add(&text, " was seen on documents it was searched on; up to about ");
+        text_add(&text, ", on the documents it was searched on; about ");
         add_number(&text, luck, unit);
-        text_add(&text, " of it may be luck");
+        text_printf(&text, " of that would be luck if all %llu were equally good",
+                    (unsigned long long)coordinator->tally.searched);
         add_sentence(list, &text);
     }
     text_release(&text);

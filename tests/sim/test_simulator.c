@@ -18,7 +18,11 @@
 #define EVALUATIONS 16
 #define FAULT_SEEDS 200
 
+#ifdef __SANITIZE_ADDRESS__
+static unsigned long seeds = 300; /* several times as slow */
+#else
 static unsigned long seeds = 2000;
+#endif
 
 static struct world worlds[STUDIES];
 static struct world_end ends[STUDIES];
