@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,9 +134,9 @@ static int write_all(const struct plan *plan, const char *folder, const struct e
                      size_t n_texts, uint64_t shard_bytes, const char *expected,
                      char weights[DIGEST_HEX], struct err *err)
 {
-    int rc;
+    int rc = write_weights(plan, folder, shard_bytes, weights, err);
 
-    if ((rc = write_weights(plan, folder, shard_bytes, weights, err)) != 0) {
+    if (rc != 0) {
         return rc;
     }
     if (expected != NULL && expected[0] != '\0' && strcmp(expected, weights) != 0) {
@@ -188,7 +187,11 @@ int export_write(const struct plan *plan, const char *folder, const struct expor
         rc = err_set(err, ERR_CONFLICT, "%s: exists already; an export overwrites nothing", target);
         goto out;
     }
-    rc = file_make_dirs(made, err);
+    /* What a killed process of the same number may have left. */
+    rc = file_remove_tree(made, err);
+    if (rc == 0) {
+        rc = file_make_dirs(made, err);
+    }
     if (rc == 0) {
         rc = write_all(plan, made, texts, n_texts, shard_bytes, expected, weights, err);
     }
@@ -203,129 +206,4 @@ out:
     free(parent);
     free(made);
     return rc;
-}
-
-/* ---- mergekit's YAML ---- */
-
-/* Which substring of a tensor's name stands for a component there; NULL: it needs several. */
-static const char *const *component_filters(const char *component)
-{
-    static const char *const attention[] = {"self_attn", NULL};
-    static const char *const mlp[] = {".mlp.", NULL};
-    static const char *const norms[] = {"norm", NULL};
-    static const char *const embeddings[] = {"embed_tokens", NULL};
-    static const char *const head[] = {"lm_head", "model.norm", NULL};
-
-    if (strcmp(component, "attention") == 0) {
-        return attention;
-    }
-    if (strcmp(component, "mlp") == 0) {
-        return mlp;
-    }
-    if (strcmp(component, "norms") == 0) {
-        return norms;
-    }
-    if (strcmp(component, "embeddings") == 0) {
-        return embeddings;
-    }
-    if (strcmp(component, "head") == 0) {
-        return head;
-    }
-    return NULL;
-}
-
-static void add_condition(struct text *out, const char *filter, double value)
-{
-    text_add(out, "        - ");
-    if (filter != NULL) {
-        text_printf(out, "filter: \"%s\"\n          ", filter);
-    }
-    text_add(out, "value: ");
-    text_add_double(out, value, true);
-    text_add_char(out, '\n');
-}
-
-/*
- * mergekit's filters are substrings tried in order. Components over the whole depth come as
- * themselves; groups of layers come layer by layer, "layers.3." with the component's own word where
- * there is one.
- */
-static void add_conditions(struct text *out, const struct recipe *recipe, size_t source,
-                           size_t parameter)
-{
-    size_t n = method_count(recipe->method, METHOD_SOURCE);
-
-    for (size_t g = 0; g < recipe->n_groups; g++) {
-        const struct recipe_group *group = &recipe->groups[g];
-        double value = group->source_values[source * n + parameter];
-        const char *const *filters = component_filters(group->component);
-        bool whole = group->first == 0 && group->end == recipe->n_layers;
-
-        if (strncmp(group->component, "filter:", 7) == 0 && whole) {
-            add_condition(out, group->component + 7, value);
-        } else if (whole && filters != NULL) {
-            for (; *filters != NULL; filters++) {
-                add_condition(out, *filters, value);
-            }
-        } else if (whole) {
-            add_condition(out, NULL, value);
-        } else {
-            for (uint32_t layer = group->first; layer < group->end; layer++) {
-                char filter[64];
-
-                snprintf(filter, sizeof(filter), "layers.%u.%s", layer,
-                         filters != NULL && filters != component_filters("norms") &&
-                                 filters != component_filters("head")
-                             ? filters[0] + (filters[0][0] == '.')
-                             : "");
-                add_condition(out, filter, value);
-            }
-            if (filters == NULL && group->first == 0) {
-                add_condition(out, "embed_tokens", value);
-            }
-            if (filters == NULL && group->end == recipe->n_layers) {
-                add_condition(out, NULL, value);
-            }
-        }
-    }
-}
-
-static void add_source(struct text *out, const struct recipe *recipe, size_t source,
-                       const char *name)
-{
-    text_printf(out, "  - model: %s\n    parameters:\n", name);
-    for (size_t k = 0; k < method_count(recipe->method, METHOD_SOURCE); k++) {
-        text_printf(out, "      %s:\n", method_at(recipe->method, METHOD_SOURCE, k)->name);
-        add_conditions(out, recipe, source, k);
-    }
-}
-
-void export_mergekit(struct text *out, const struct recipe *recipe, const char *base_name,
-                     const char *const *names)
-{
-    text_printf(out, "merge_method: %s\n", recipe->method->name);
-    if (base_name != NULL) {
-        text_printf(out, "base_model: %s\n", base_name);
-    }
-    text_add(out, "models:\n");
-    for (size_t s = 0; s < recipe->n_sources; s++) {
-        add_source(out, recipe, s, names[s]);
-    }
-    size_t n = method_count(recipe->method, METHOD_WHOLE);
-    if (n > 0) {
-        text_add(out, "parameters:\n");
-    }
-    for (size_t k = 0; k < n; k++) {
-        const struct method_parameter *parameter = method_at(recipe->method, METHOD_WHOLE, k);
-        double value = recipe->groups[0].whole_values[k];
-
-        text_printf(out, "  %s: ", parameter->name);
-        if (parameter->kind == METHOD_BOOL) {
-            text_add(out, value != 0.0 ? "true" : "false");
-        } else {
-            text_add_double(out, value, true);
-        }
-        text_add_char(out, '\n');
-    }
-    text_printf(out, "dtype: float32\nout_dtype: %s\n", recipe_dtype_name(recipe->dtype));
 }

@@ -17,7 +17,6 @@
 
 #include "base/digest.h"
 #include "base/err.h"
-#include "base/text.h"
 #include "evaluator/merge/plan.h"
 
 /* A text to lay beside the weights. */
@@ -34,10 +33,5 @@ struct export_text {
 int export_write(const struct plan *plan, const char *folder, const struct export_text *texts,
                  size_t n_texts, uint64_t shard_bytes, const char *expected,
                  char weights[DIGEST_HEX], struct err *err);
-
-/* The recipe as a mergekit YAML file; names [base first when there is one, then sources] stand for
- * the models. Layer groups become filters by layer number. */
-void export_mergekit(struct text *out, const struct recipe *recipe, const char *base_name,
-                     const char *const *names);
 
 #endif

@@ -1,0 +1,188 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "evaluator/merge/trim.h"
+
+#define N 10007
+
+struct sample {
+    float source[N], base[N], delta[N];
+    unsigned char stored_source[N * 4], stored_base[N * 4];
+    uint32_t sorted[N]; /* magnitudes' bits, largest first */
+    struct trim_delta trim;
+};
+
+static uint32_t magnitude_bits(float value)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &value, sizeof bits);
+    return bits & 0x7fffffffU;
+}
+
+static int downwards(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static struct sample *make_sample(enum dtype dtype, uint64_t seed)
+{
+    struct sample *sample = mem_array(1, sizeof *sample);
+    double normals[2 * N];
+    struct rng64 rng;
+
+    rng64_seed(&rng, seed, 1);
+    rng64_normals(&rng, normals, (size_t)2 * N);
+    for (size_t i = 0; i < N; i++) {
+        sample->base[i] = (float)(normals[i] * 0.02);
+        sample->source[i] = sample->base[i] + (i % 5 != 0 ? (float)(normals[N + i] * 0.002) : 0.0F);
+    }
+    dtype_from_f32(sample->stored_source, sample->source, dtype, N);
+    dtype_from_f32(sample->stored_base, sample->base, dtype, N);
+    dtype_to_f32(sample->source, sample->stored_source, dtype, N);
+    dtype_to_f32(sample->base, sample->stored_base, dtype, N);
+    for (size_t i = 0; i < N; i++) {
+        sample->delta[i] = sample->source[i] - sample->base[i];
+        sample->sorted[i] = magnitude_bits(sample->delta[i]);
+    }
+    qsort(sample->sorted, N, sizeof sample->sorted[0], downwards);
+    sample->trim = (struct trim_delta){sample->stored_source, sample->stored_base, dtype, dtype, N};
+    return sample;
+}
+
+/* By a full sort: the k-th largest, and how many of its equals are among the first k. */
+static void assert_exact(const struct sample *sample, const struct trim *trim, size_t keep)
+{
+    uint32_t bits = sample->sorted[keep - 1];
+    size_t ties = 0;
+    size_t equal = 0;
+
+    for (size_t i = 0; i < N; i++) {
+        ties += i < keep && sample->sorted[i] == bits;
+        equal += sample->sorted[i] == bits;
+    }
+    assert_int_equal(trim->bits, bits);
+    assert_int_equal(trim->ties, ties);
+    assert_int_equal(trim->equal, equal);
+}
+
+static void equals_a_full_sort_for_every_kind_of_number(void **state)
+{
+    const enum dtype dtypes[] = {DTYPE_BF16, DTYPE_F16, DTYPE_F32};
+    const size_t keeps[] = {1, 2, 10, 99, 1000, 2500, 5003, 8000, 8100, 10006, N};
+
+    (void)state;
+    for (size_t d = 0; d < 3; d++) {
+        struct sample *sample = make_sample(dtypes[d], d);
+        struct trim_counts counts = {0};
+        struct trim trim;
+
+        for (size_t round = 0; round < 2; round++) { /* the second finds what the first learnt */
+            for (size_t i = 0; i < sizeof keeps / sizeof keeps[0]; i++) {
+                trim_find(&trim, &counts, &sample->trim, keeps[i]);
+                assert_exact(sample, &trim, keeps[i]);
+            }
+        }
+        trim_counts_release(&counts);
+        free(sample);
+    }
+}
+
+static void finds_the_threshold_when_all_are_equal(void **state)
+{
+    const float source[] = {1, -1, 1, -1, 1};
+    const float base[5] = {0};
+    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, 5};
+    struct trim_counts counts = {0};
+    struct trim trim;
+
+    (void)state;
+    trim_find(&trim, &counts, &delta, 3);
+    assert_int_equal(trim.bits, magnitude_bits(1.0F));
+    assert_int_equal(trim.ties, 3);
+    assert_int_equal(trim.equal, 5);
+    trim_counts_release(&counts);
+}
+
+static void keeps_no_steps_of_a_bin_with_too_many(void **state)
+{
+    float *source = mem_array(4000, sizeof *source);
+    float *base = mem_array(4000, sizeof *base);
+    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, 4000};
+    struct trim_counts counts = {0};
+    struct trim trim;
+
+    (void)state;
+    for (size_t i = 0; i < 4000; i++) {
+        source[i] = 1.0F + (float)i * 0x1p-23F; /* one bin, 4000 magnitudes */
+    }
+    trim_find(&trim, &counts, &delta, 100);
+    assert_int_equal(trim.bits, magnitude_bits(1.0F) + 3900);
+    assert_int_equal(counts.n_bins, 1);
+    assert_null(counts.bins[0].steps);
+    trim_find(&trim, &counts, &delta, 4000);
+    assert_int_equal(trim.bits, magnitude_bits(1.0F));
+    trim_counts_release(&counts);
+    free(source);
+    free(base);
+}
+
+static void sums_magnitudes_of_all_and_of_what_is_kept(void **state)
+{
+    struct sample *sample = make_sample(DTYPE_BF16, 7);
+    struct trim_counts counts = {0};
+    struct trim trim;
+    double all = 0.0;
+    double kept = 0.0;
+
+    (void)state;
+    trim_find(&trim, &counts, &sample->trim, 3000);
+    for (size_t i = 0; i < N; i++) {
+        float magnitude;
+
+        memcpy(&magnitude, &sample->sorted[i], sizeof magnitude);
+        all += (double)magnitude;
+        kept += i < 3000 ? (double)magnitude : 0.0;
+    }
+    assert_true(fabs(trim_magnitudes(&counts, &sample->trim) / all - 1) < 1e-12);
+    assert_true(fabs(trim_magnitudes(&counts, &sample->trim) / all - 1) < 1e-12);
+    assert_true(fabs(trim_kept_magnitudes(&trim, &sample->trim) / kept - 1) < 1e-12);
+    trim_counts_release(&counts);
+    free(sample);
+}
+
+static void counts_down_to_whole_elements(void **state)
+{
+    (void)state;
+    assert_int_equal(trim_count(10, 1.0), 10);
+    assert_int_equal(trim_count(10, 2.0), 10);
+    assert_int_equal(trim_count(10, 0.99), 9);
+    assert_int_equal(trim_count(10, 0.05), 0);
+    assert_int_equal(trim_count(10, 0.0), 0);
+    assert_int_equal(trim_count(10, -1.0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_a_full_sort_for_every_kind_of_number),
+        cmocka_unit_test(finds_the_threshold_when_all_are_equal),
+        cmocka_unit_test(keeps_no_steps_of_a_bin_with_too_many),
+        cmocka_unit_test(sums_magnitudes_of_all_and_of_what_is_kept),
+        cmocka_unit_test(counts_down_to_whole_elements),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
