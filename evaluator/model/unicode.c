@@ -77,6 +77,11 @@ bool unicode_is_space(uint32_t code)
            code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
+bool unicode_is_python_space(uint32_t code)
+{
+    return unicode_is_space(code) || (code >= 0x1C && code <= 0x1F);
+}
+
 bool unicode_is_numeric(uint32_t code)
 {
     const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);

@@ -28,6 +28,9 @@ size_t unicode_count(const char *text, size_t n);
 
 /* White_Space. U+180E is not among them since Unicode 6.3. */
 bool unicode_is_space(uint32_t code);
+/* What Python's str.isspace takes for whitespace: White_Space and the separators U+001C to U+001F.
+ */
+bool unicode_is_python_space(uint32_t code);
 /* Nd, Nl or No. */
 bool unicode_is_numeric(uint32_t code);
 /* What \w is in Unicode Technical Standard 18: Alphabetic, marks, decimal digits, connectors,

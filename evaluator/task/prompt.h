@@ -1,0 +1,56 @@
+/*
+ * prompt.h - how a record becomes a document: prompt, continuations, right answers.
+ *
+ * The prompt is the description, then each example (question, target_delimiter, answer,
+ * fewshot_delimiter), then the question. With a gen_prefix the answer of an example is prefix, one
+ * space, answer; and the question ends in target_delimiter and prefix. Joints with a gen_prefix get
+ * their delimiter only where neither side has whitespace. This is lm-evaluation-harness 0.4, plain
+ * text mode.
+ */
+#ifndef TASK_PROMPT_H
+#define TASK_PROMPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/doc.h"
+#include "base/err.h"
+#include "evaluator/task/document.h"
+#include "evaluator/task/metric.h"
+#include "evaluator/task/template.h"
+
+struct prompt {
+    enum task_output output;
+    char *description;
+    char *target_delimiter, *fewshot_delimiter;
+    struct template question;
+    struct template gen_prefix;
+    bool has_gen_prefix;
+    struct template choices_member; /* "{options}" */
+    struct template *choices;       /* [n_choices] literal list, each with places */
+    size_t n_choices;
+    struct template continuation; /* multiple_choice with the choice inside the prompt */
+    bool has_continuation;
+    char *gold; /* member; NULL for rolling */
+};
+
+/* Keys that prompt_parse reads from a task's configuration; others are someone else's. */
+extern const char *const prompt_keys[];
+extern const size_t prompt_n_keys;
+
+/* ERR_FORMAT, ERR_MISSING name the key. */
+int prompt_parse(struct prompt *out, const json_t *config, enum task_output output,
+                 struct err *err);
+void prompt_release(struct prompt *prompt);
+
+/*
+ * Render everything but the id.
+ *
+ *   shots [n]  records of the examples, in order
+ *
+ * Errors name the member: no gold, gold that is no choice, empty choice.
+ */
+int prompt_render(const struct prompt *prompt, const json_t *record, const json_t *const *shots,
+                  size_t n, struct document *out, struct err *err);
+
+#endif

@@ -1,0 +1,272 @@
+/*
+ * run.c - plan once, score many candidates.
+ *
+ *   documents -> requests -> trie              once
+ *   trie + weights -> results -> marks         a candidate
+ */
+#include "evaluator/task/run.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "evaluator/task/answer.h"
+#include "evaluator/task/choice.h"
+#include "evaluator/task/perplexity.h"
+#include "evaluator/task/requests.h"
+
+struct task_plan {
+    const struct task *task;
+    size_t n;                 /* N documents */
+    size_t *documents;        /* [N] indices into task->documents */
+    struct requests requests; /* tokens are in the trie only */
+    size_t n_tokens;
+    struct answer_ends ends;        /* generate_until */
+    struct trie *trie;              /* one sequence a request */
+    struct forward_result *results; /* [requests.n] */
+    uint8_t *matches;               /* [requests.n] generate_until: the answer would be written */
+};
+
+/* ---- planning ---- */
+
+static int lay_out(struct task_plan *made, struct err *err)
+{
+    struct requests *requests = &made->requests;
+    int rc = 0;
+
+    made->trie = trie_new();
+    for (size_t i = 0; rc == 0 && i < requests->n; i++) {
+        const struct request *request = &requests->all[i];
+
+        rc = trie_add(made->trie, requests->tokens.ids + request->at, request->n,
+                      request->n - request->n_scored, request->wants_next, err);
+    }
+    made->n_tokens = requests->tokens.n;
+    tokens_release(&requests->tokens);
+    return rc == 0 ? trie_finish(made->trie, err) : rc;
+}
+
+static int take_scratch(struct task_plan *made, struct err *err)
+{
+    const size_t n = made->requests.n;
+
+    made->results = mem_try(n, sizeof *made->results, "results of a task", err);
+    made->matches = mem_try(n, sizeof *made->matches, "results of a task", err);
+    return made->results != NULL && made->matches != NULL ? 0 : ERR_MEMORY;
+}
+
+int task_plan_new(struct task_plan **out, const struct task *task, struct tokenizer *tokenizer,
+                  const size_t *documents, size_t n, size_t positions_max, struct err *err)
+{
+    struct task_plan *made = mem_alloc(sizeof *made);
+
+    assert(n > 0);
+    made->task = task;
+    made->n = n;
+    made->documents = mem_array(n, sizeof *made->documents);
+    memcpy(made->documents, documents, n * sizeof *documents);
+    int rc = requests_build(&made->requests, task, documents, n, tokenizer, positions_max, err);
+    if (rc == 0 && task->output == TASK_GENERATE_UNTIL) {
+        rc = answer_ends_find(&made->ends, tokenizer, &task->stops, err);
+    }
+    if (rc == 0) {
+        rc = lay_out(made, err);
+    }
+    if (rc == 0) {
+        rc = take_scratch(made, err);
+    }
+    if (rc != 0) {
+        task_plan_free(made);
+        return rc;
+    }
+    *out = made;
+    return 0;
+}
+
+void task_plan_free(struct task_plan *plan)
+{
+    if (plan == NULL) {
+        return;
+    }
+    free(plan->documents);
+    requests_release(&plan->requests);
+    answer_ends_release(&plan->ends);
+    trie_free(plan->trie);
+    free(plan->results);
+    free(plan->matches);
+    free(plan);
+}
+
+size_t task_plan_positions(const struct task_plan *plan)
+{
+    return trie_positions(plan->trie);
+}
+
+size_t task_plan_tokens(const struct task_plan *plan)
+{
+    return plan->n_tokens;
+}
+
+/* ---- marks of one document ---- */
+
+static double sum_of(const double *values, size_t n)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += values[i];
+    }
+    return sum;
+}
+
+static double any_of(const uint8_t *flags, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (flags[i] != 0) {
+            return 1.0;
+        }
+    }
+    return 0.0;
+}
+
+static double document_value(const struct task_plan *plan, enum metric metric, size_t i,
+                             const struct score_task *score)
+{
+    const size_t at = plan->requests.first[i];
+    const size_t n = plan->requests.first[i + 1] - at;
+    const struct document *document = &plan->task->documents[plan->documents[i]];
+
+    switch (plan->task->output) {
+    case TASK_MULTIPLE_CHOICE:
+        return choice_value(metric, document, score->loglikelihoods + at, score->greedy + at);
+    case TASK_GENERATE_UNTIL:
+        return any_of(plan->matches + at, n);
+    case TASK_LOGLIKELIHOOD:
+        return metric == METRIC_ACC ? score->greedy[at] : score->loglikelihoods[at];
+    default:
+        return sum_of(score->loglikelihoods + at, n);
+    }
+}
+
+/* ---- the whole task ---- */
+
+/* What a perplexity's sum is shared among. */
+static size_t shared_by(const struct task_plan *plan, enum metric metric)
+{
+    size_t shared = 0;
+
+    if (metric == METRIC_PERPLEXITY) {
+        return plan->n;
+    }
+    for (size_t i = 0; i < plan->n; i++) {
+        const char *text = plan->task->documents[plan->documents[i]].contexts.all[0];
+        const size_t bytes = strlen(text);
+
+        shared += metric == METRIC_WORD_PERPLEXITY ? perplexity_words(text, bytes) : bytes;
+    }
+    return shared > 0 ? shared : 1;
+}
+
+static bool is_perplexity(enum metric metric)
+{
+    return metric >= METRIC_PERPLEXITY;
+}
+
+/* Mean of column m, and its standard error with the sample deviation; NaN for one document. */
+static void mean_of(struct score_task *score, size_t m)
+{
+    const size_t n = score->n;
+    double sum = 0.0;
+    double squares = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += score->document_values[i * score->n_metrics + m];
+    }
+    score->values[m] = sum / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        const double off = score->document_values[i * score->n_metrics + m] - score->values[m];
+
+        squares += off * off;
+    }
+    score->errors[m] = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : (double)NAN;
+}
+
+static void aggregate(const struct task_plan *plan, struct score_task *score, size_t m)
+{
+    const enum metric metric = plan->task->metrics[m];
+
+    if (!is_perplexity(metric)) {
+        mean_of(score, m);
+        return;
+    }
+    double sum = 0.0;
+
+    for (size_t i = 0; i < score->n; i++) {
+        sum += score->document_values[i * score->n_metrics + m];
+    }
+    score->values[m] = perplexity_value(metric, sum, shared_by(plan, metric));
+    score->errors[m] = (double)NAN;
+}
+
+/* An empty score of the plan's shape; small beside the trie. */
+static void shape(const struct task_plan *plan, struct score_task *out)
+{
+    const struct task *task = plan->task;
+    const size_t N = plan->n;
+    const size_t M = task->n_metrics;
+
+    *out = (struct score_task){.name = mem_text(task->name), .n = N, .n_metrics = M};
+    memcpy(out->digest, task->digest, sizeof out->digest);
+    out->metrics = mem_array(M, sizeof *out->metrics);
+    for (size_t m = 0; m < M; m++) {
+        out->metrics[m] = mem_text(metric_name(task->metrics[m]));
+    }
+    out->values = mem_array(M, sizeof *out->values);
+    out->errors = mem_array(M, sizeof *out->errors);
+    out->ids = mem_array(N, sizeof *out->ids);
+    for (size_t i = 0; i < N; i++) {
+        out->ids[i] = mem_text(task->documents[plan->documents[i]].id);
+    }
+    out->document_values = mem_array(N * M, sizeof *out->document_values);
+    out->first = mem_array(N + 1, sizeof *out->first);
+    for (size_t i = 0; i <= N; i++) {
+        out->first[i] = (uint32_t)plan->requests.first[i];
+    }
+    out->loglikelihoods = mem_array(plan->requests.n, sizeof *out->loglikelihoods);
+    out->greedy = mem_array(plan->requests.n, sizeof *out->greedy);
+    out->truncated = plan->requests.truncated;
+}
+
+static void fill(struct task_plan *plan, struct score_task *out)
+{
+    for (size_t r = 0; r < plan->requests.n; r++) {
+        const struct forward_result *result = &plan->results[r];
+
+        out->loglikelihoods[r] = result->loglikelihood;
+        out->greedy[r] = result->greedy;
+        plan->matches[r] =
+            answer_matches(&plan->ends, &plan->requests.all[r], result->greedy, result->next);
+    }
+    for (size_t m = 0; m < out->n_metrics; m++) {
+        for (size_t i = 0; i < out->n; i++) {
+            out->document_values[i * out->n_metrics + m] =
+                document_value(plan, plan->task->metrics[m], i, out);
+        }
+        aggregate(plan, out, m);
+    }
+}
+
+int task_run(struct task_plan *plan, struct forward *forward, const struct weights *weights,
+             struct score_task *out, struct err *err)
+{
+    const int rc = forward_score(forward, weights, plan->trie, plan->results, err);
+
+    if (rc != 0) {
+        return err_wrap(err, "task %s", plan->task->name);
+    }
+    shape(plan, out);
+    fill(plan, out);
+    return 0;
+}
