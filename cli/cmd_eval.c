@@ -12,6 +12,7 @@
 #include "cli/table.h"
 #include "evaluator/evaluator.h"
 #include "evaluator/model/checkpoint.h"
+#include "study/recipe.h"
 
 #define TASKS_MAX 64
 

@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/notes.h"
 #include "evaluator/merge/export.h"
+#include "evaluator/merge/mergekit.h"
 #include "store/views.h"
 
 #define MODELS_MAX 65
@@ -132,7 +133,7 @@ static void write_mergekit(struct made *made)
     for (size_t s = 0; s < made->recipe.n_sources; s++) {
         names[s] = name_of(made, made->recipe.sources[s]);
     }
-    export_mergekit(&made->mergekit, &made->recipe,
+    mergekit_print(&made->mergekit, &made->recipe,
                     made->recipe.base[0] != '\0' ? name_of(made, made->recipe.base) : NULL, names);
 }
 

@@ -10,7 +10,7 @@
 #include "cli/command.h"
 #include "cli/notes.h"
 #include "cli/table.h"
-#include "evaluator/merge/export.h"
+#include "evaluator/merge/mergekit.h"
 #include "study/recipe.h"
 
 struct arguments {
@@ -153,7 +153,7 @@ static int print_mergekit(const json_t *notes, const struct recipe *recipe)
     for (size_t s = 0; s < recipe->n_sources; s++) {
         names[s] = model_name(notes, recipe->sources[s]);
     }
-    export_mergekit(&text, recipe, base, (const char *const *)names);
+    mergekit_print(&text, recipe, base, (const char *const *)names);
     fputs(text_get(&text), stdout);
     for (size_t s = 0; s < recipe->n_sources; s++) {
         free(names[s]);

@@ -27,12 +27,12 @@ static double number_of(const json_t *doc, const char *key)
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-static void add_number(struct table *table, double value, const char *format)
+static void add_number(struct table *table, double value, bool sign)
 {
     char cell[32] = "-";
 
     if (!isnan(value)) {
-        snprintf(cell, sizeof(cell), format, value);
+        snprintf(cell, sizeof(cell), sign ? "%+.4f" : "%.4f", value);
     }
     table_cell(table, "%s", cell);
 }
@@ -53,8 +53,8 @@ static void print_rows(const json_t *rows, FILE *to)
         table_cell(&table, "%s%s", strcmp(text_of(row, "role"), "winner") == 0 ? "winner: " : "",
                    text_of(row, "label"));
         table_cell(&table, "%.0f", number_of(row, "n"));
-        add_number(&table, number_of(row, "value"), "%.4f");
-        add_number(&table, number_of(row, "difference"), "%+.4f");
+        add_number(&table, number_of(row, "value"), false);
+        add_number(&table, number_of(row, "difference"), true);
         if (isnan(low)) {
             table_cell(&table, "%s", "");
         } else {
@@ -76,7 +76,7 @@ static void print_baselines(const json_t *rows, FILE *to)
 
         table_row(&table);
         table_cell(&table, "%s", text_of(row, "label"));
-        add_number(&table, number_of(row, "value"), "%.4f");
+        add_number(&table, number_of(row, "value"), false);
     }
     table_print(&table, to);
     table_release(&table);

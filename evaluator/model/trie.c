@@ -294,7 +294,9 @@ int trie_finish(struct trie *trie, struct err *err)
         trie->sequences[s].tokens = trie->pool + trie->sequences[s].at;
         nodes->next[s] = TRIE_NONE;
     }
-    qsort(trie->sequences, n, sizeof(struct sequence), by_tokens);
+    if (n > 0) {
+        qsort(trie->sequences, n, sizeof(struct sequence), by_tokens);
+    }
     size_t n_questions = walk(trie, path, questions);
     qsort(questions, n_questions, sizeof(struct question), by_node_and_token);
     settle_questions(nodes, questions, n_questions);

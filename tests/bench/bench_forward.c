@@ -331,7 +331,8 @@ static void bench_choices(void)
            trie_positions(joined));
     long faults = minor_faults();
     for (size_t i = 0; i < ROUNDS; i++) {
-        ratios[i] = score_seconds(forward, weights, apart) / score_seconds(forward, weights, joined);
+        ratios[i] =
+            score_seconds(forward, weights, apart) / score_seconds(forward, weights, joined);
     }
     faults = minor_faults() - faults;
     printf("forward_choices_time,%.1f,times,%.3f,positions saved %.1f times\n", median(ratios),
