@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 #include "base/doc.h"
 #include "base/text.h"
@@ -50,8 +49,7 @@ static void print_rows(const json_t *rows, FILE *to)
         double low = number_of(row, "low");
 
         table_row(&table);
-        table_cell(&table, "%s%s", strcmp(text_of(row, "role"), "winner") == 0 ? "winner: " : "",
-                   text_of(row, "label"));
+        table_cell(&table, "%s", text_of(row, "label"));
         table_cell(&table, "%.0f", number_of(row, "n"));
         add_number(&table, number_of(row, "value"), false);
         add_number(&table, number_of(row, "difference"), true);

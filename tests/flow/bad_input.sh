@@ -52,14 +52,14 @@ refused "document without gold" 1 'noanswer.jsonl:1.*answer' "$BRAID" eval "$mod
 study good 12 20
 search "$dir/good.yaml" >"$dir/good.out" 2>&1 || fail "search: $(tail -n 3 "$dir/good.out")"
 edit other 's/^seed: 7/seed: 8/'
-refused "database of another study" 1 'other study|another study' search "$dir/other.yaml" --db "$dir/good.db"
+refused "database of another study" 1 'study good' search "$dir/other.yaml" --db "$dir/good.db"
 cp "$dir/good.db" "$dir/newer.db"
 printf '\000\000\003\347' | dd of="$dir/newer.db" bs=1 seek=60 conv=notrunc 2>/dev/null # user_version 999
 refused "newer schema" 1 '999' "$BRAID" status "$dir/newer.db"
 refused "no database" 1 'nowhere.db' "$BRAID" status "$dir/nowhere.db"
 
 study long 2000 80
-search "$dir/long.yaml" >"$dir/long.out" 2>&1 &
+"$BRAID" search "$dir/long.yaml" --listen 127.0.0.1:0 >"$dir/long.out" 2>&1 &
 running=$!
 for _ in $(seq 100); do
     port=$(grep -oE '127\.0\.0\.1:[0-9]+' "$dir/long.out" | head -n 1) && [ -n "$port" ] && break
