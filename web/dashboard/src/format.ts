@@ -141,7 +141,7 @@ export function caveat(summary: Summary): string {
 export function nextStep(summary: Summary): string {
   switch (summary.state) {
     case "finished":
-      return "Export the winner: braid export DATABASE best OUT/";
+      return "Export the winner: braid export DATABASE OUT/";
     case "paused":
       return "Nothing is handed out until someone resumes.";
     case "stopped":
