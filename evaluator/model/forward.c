@@ -3,16 +3,17 @@
  *
  *   for each batch of nodes, depth first
  *     x = embeddings                                           x [N, D]
- *     for each layer, by chunks of GEMM_CHUNK nodes
+ *     for each layer, by chunks of nodes
  *       norm; q k v in one product; rotary
  *       attention to the stack of the current path (attention.h); x += O
  *       norm; gate and up in one product; silu; x += down
  *     at scored nodes: final norm, logits by panels, running maximum and sum
  *
  * All chunks of a batch go through a layer before any goes through the next, so a layer's weights
- * stay in cache over them. A chunk's buffers are a few hundred rows and stay there too. Batches
- * bound the residual stream x, the only buffer as long as the trie; with more than one batch each
- * layer keeps a stack of its own until the next batch goes on with it, else all share one.
+ * are packed for products once a batch, and stay in cache over its chunks if they fit. A chunk's
+ * buffers are a few hundred rows and stay there too. Batches bound the residual stream x, the only
+ * buffer as long as the trie; with more than one batch each layer keeps a stack of its own until
+ * the next batch goes on with it, else all share one.
  *
  * Letters of shapes: D width, Q = H K query heads, E = G K key/value heads, F MLP width, V
  * vocabulary.
@@ -30,6 +31,10 @@
 #include "evaluator/model/kernels.h"
 #include "evaluator/model/rotary.h"
 
+/* Rows at a time: enough to make little of reading a layer's weights, few enough for the buffers of
+ * small models to stay in the second-level cache; whole tiles of gemm_kernels.c. */
+#define CHUNK ((size_t)516)
+
 /* Columns of the vocabulary at a time: a chunk's logits then take 2 MB, inside the second-level
  * cache, and a panel's weights are read once a chunk. */
 #define PANEL ((size_t)1024)
@@ -42,16 +47,18 @@ struct forward {
     uint64_t positions;
 
     /* For any trie. */
-    float *chunk;  /* one block of the buffers below, each GEMM_CHUNK rows */
+    float *chunk;  /* one block of the buffers below, each CHUNK rows */
     float *normed; /* [D] */
     float *wide;   /* [max(Q + 2 E, 2 F, PANEL)]; q k v, then gate and up, or a panel of logits */
     float *mixed;  /* [max(Q, F, D)]; attention's output, then the MLP's inside */
-    struct kernels_softmax *softmax; /* [GEMM_CHUNK] */
+    struct kernels_softmax *softmax; /* [CHUNK] */
+    float *packed; /* one block of weights ready for products: of a layer, and of a panel */
+    float *packed_qkv, *packed_o, *packed_gate_up, *packed_down, *packed_panel;
 
     /* For the largest trie seen. */
     size_t rows, depth_max, n_stacks, n_scored, n_targets;
     struct attention_shape shape;
-    float *x;              /* [rows + GEMM_CHUNK, D]; products run over the last row */
+    float *x;              /* [rows, D] */
     float *angles;         /* [depth_max, K] */
     float *stacks;         /* [n_stacks, attention_stack_floats] */
     float *scratch;        /* attention's */
@@ -94,17 +101,39 @@ static int take_chunk(struct forward *forward, struct err *err)
     size_t f = config->mlp_width;
     size_t wide = larger(larger(qkv_width(config), 2 * f), PANEL);
     size_t mixed = larger(larger(q_width(config), f), d);
-    size_t n = (d + wide + mixed) * GEMM_CHUNK;
+    size_t n = (d + wide + mixed) * CHUNK;
 
     forward->chunk = mem_try_block(n, sizeof(float), "activations of a chunk", err);
     if (forward->chunk == NULL) {
         return ERR_MEMORY;
     }
-    memset(forward->chunk, 0, n * sizeof(float));
     forward->normed = forward->chunk;
-    forward->wide = forward->normed + d * GEMM_CHUNK;
-    forward->mixed = forward->wide + wide * GEMM_CHUNK;
-    forward->softmax = mem_array(GEMM_CHUNK, sizeof(struct kernels_softmax));
+    forward->wide = forward->normed + d * CHUNK;
+    forward->mixed = forward->wide + wide * CHUNK;
+    forward->softmax = mem_array(CHUNK, sizeof(struct kernels_softmax));
+    return 0;
+}
+
+static int take_packed(struct forward *forward, struct err *err)
+{
+    const struct config *config = &forward->config;
+    size_t d = config->width;
+    size_t f = config->mlp_width;
+    size_t q = q_width(config);
+    size_t qkv = qkv_width(config);
+    size_t layer = gemm_packed_floats(qkv, d) + gemm_packed_floats(d, q) +
+                   gemm_packed_floats(2 * f, d) + gemm_packed_floats(d, f);
+
+    forward->packed = mem_try_block(layer + gemm_packed_floats(PANEL, d), sizeof(float),
+                                    "packed weights of a layer", err);
+    if (forward->packed == NULL) {
+        return ERR_MEMORY;
+    }
+    forward->packed_qkv = forward->packed;
+    forward->packed_o = forward->packed_qkv + gemm_packed_floats(qkv, d);
+    forward->packed_gate_up = forward->packed_o + gemm_packed_floats(d, q);
+    forward->packed_down = forward->packed_gate_up + gemm_packed_floats(2 * f, d);
+    forward->packed_panel = forward->packed_down + gemm_packed_floats(d, f);
     return 0;
 }
 
@@ -127,6 +156,9 @@ int forward_new(struct forward **out, const struct config *config, size_t positi
     forward->attention = attention_for(isa_best());
     forward->positions_max = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
     rc = take_chunk(forward, err);
+    if (rc == 0) {
+        rc = take_packed(forward, err);
+    }
     if (rc != 0) {
         forward_free(forward);
         return rc;
@@ -159,6 +191,7 @@ void forward_free(struct forward *forward)
     if (forward != NULL) {
         drop_trie_buffers(forward);
         free(forward->chunk);
+        free(forward->packed);
         free(forward->softmax);
         free(forward);
     }
@@ -190,7 +223,7 @@ static int take_trie_buffers(struct forward *forward, struct err *err)
                                  .head_width = config->head_width,
                                  .depth_max = forward->depth_max,
                                  .scale = (float)(1.0 / sqrt((double)config->head_width))};
-    forward->x = take_zeroed(forward->rows + GEMM_CHUNK, config->width, "residual stream", err);
+    forward->x = take_zeroed(forward->rows, config->width, "residual stream", err);
     forward->angles = take_zeroed(forward->depth_max, config->head_width, "rotary angles", err);
     forward->stacks = take_zeroed(forward->n_stacks, attention_stack_floats(&forward->shape),
                                   "keys and values", err);
@@ -264,13 +297,13 @@ static void attend(struct forward *forward, const struct weights_layer *layer, f
     size_t d = config->width;
     size_t qkv = qkv_width(config);
 
-    gemm(forward->wide, forward->normed, layer->qkv, n, qkv, d);
+    gemm(forward->wide, forward->normed, forward->packed_qkv, n, qkv, d);
     bias(forward, forward->wide, layer->qkv_bias, n, qkv);
     forward->kernels->rotate(forward->wide, qkv, forward->angles, depths, n,
                              (size_t)config->n_heads + config->n_kv_heads, config->head_width);
     forward->attention->attend(forward->mixed, forward->wide, depths, n, &forward->shape, stack,
                                forward->scratch);
-    gemm_add(x, forward->mixed, layer->o, n, d, q_width(config));
+    gemm_add(x, forward->mixed, forward->packed_o, n, d, q_width(config));
     bias(forward, x, layer->o_bias, n, d);
 }
 
@@ -280,11 +313,22 @@ static void run_mlp(struct forward *forward, const struct weights_layer *layer, 
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
-    gemm(forward->wide, forward->normed, layer->gate_up, n, 2 * f, d);
+    gemm(forward->wide, forward->normed, forward->packed_gate_up, n, 2 * f, d);
     bias(forward, forward->wide, layer->gate_up_bias, n, 2 * f);
     forward->kernels->silu_up(forward->mixed, forward->wide, n, f);
-    gemm_add(x, forward->mixed, layer->down, n, d, f);
+    gemm_add(x, forward->mixed, forward->packed_down, n, d, f);
     bias(forward, x, layer->down_bias, n, d);
+}
+
+static void pack_layer(struct forward *forward, const struct weights_layer *layer)
+{
+    size_t d = forward->config.width;
+    size_t f = forward->config.mlp_width;
+
+    gemm_pack(forward->packed_qkv, layer->qkv, qkv_width(&forward->config), d);
+    gemm_pack(forward->packed_o, layer->o, d, q_width(&forward->config));
+    gemm_pack(forward->packed_gate_up, layer->gate_up, 2 * f, d);
+    gemm_pack(forward->packed_down, layer->down, d, f);
 }
 
 static int not_finite(uint32_t layer, const char *part, struct err *err)
@@ -301,8 +345,9 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
     size_t own_stack = forward->n_stacks > 1 ? number : 0;
     float *stack = forward->stacks + own_stack * attention_stack_floats(&forward->shape);
 
-    for (size_t at = 0; at < batch.n; at += GEMM_CHUNK) {
-        size_t n = smaller(batch.n - at, GEMM_CHUNK);
+    pack_layer(forward, layer);
+    for (size_t at = 0; at < batch.n; at += CHUNK) {
+        size_t n = smaller(batch.n - at, CHUNK);
         float *x = forward->x + at * forward->config.width;
 
         if (!norm(forward, x, layer->input_norm, n)) {
@@ -357,7 +402,8 @@ static void make_panel(struct forward *forward, const struct weights *weights, s
 {
     size_t d = forward->config.width;
 
-    gemm(forward->wide, forward->normed, weights_head(weights) + column * d, n, width, d);
+    gemm_pack(forward->packed_panel, weights_head(weights) + column * d, width, d);
+    gemm(forward->wide, forward->normed, forward->packed_panel, n, width, d);
 }
 
 /* Scored nodes [first, first + n) of the trie, gathered; *target is the first target that asks
@@ -411,7 +457,7 @@ static int score_batch(struct forward *forward, const struct weights *weights,
         size_t first = progress->scored;
         size_t n = 0;
 
-        while (n < GEMM_CHUNK && first + n < nodes->n_scored &&
+        while (n < CHUNK && first + n < nodes->n_scored &&
                nodes->scored[first + n] < batch.first + batch.n) {
             n++;
         }
@@ -527,8 +573,8 @@ static int copy_logits(struct forward *forward, const struct weights *weights,
 {
     size_t vocab = forward->config.vocab;
 
-    for (size_t at = 0; at < batch.n; at += GEMM_CHUNK) {
-        size_t n = smaller(batch.n - at, GEMM_CHUNK);
+    for (size_t at = 0; at < batch.n; at += CHUNK) {
+        size_t n = smaller(batch.n - at, CHUNK);
         int rc = gather(forward, weights, nodes->scored + batch.first + at, n, batch, err);
 
         if (rc != 0) {

@@ -1,69 +1,81 @@
 /*
- * gemm.c - matrix products through OpenBLAS.
- *
- * OpenBLAS computes the last rows of a product, and whole products that are small, with other
- * kernels than the bulk, so the same row can come out with other last bits in longer company. A
- * document must score the same whichever documents it is computed with. So rows are rounded up to a
- * multiple of 48, which the row tiles of its x86-64 kernels divide (24 for Haswell and Zen, 16 or
- * less for the others), and to more than the limit of the small-matrix path (rows * n * k <= 10^6,
- * SkylakeX and later). Tests hold every product shape against this.
+ * gemm.c - which matrix products run.
  */
 #include "evaluator/model/gemm.h"
 
-#include <assert.h>
 #include <cblas.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "evaluator/model/isa.h"
+#include "evaluator/model/gemm_kernels.h"
 
-#define SMALL_PRODUCT ((size_t)1000000)
+/* What the first product of the process decided. */
+static struct {
+    const struct gemm_kernels *kernels; /* NULL: OpenBLAS */
+    char path[96];                      /* "": not decided yet */
+} chosen;
 
-static size_t rows_to_compute(size_t rows, size_t n, size_t k)
+static void choose(void)
 {
-    size_t least = SMALL_PRODUCT / (n * k) + 1;
-    size_t wanted = rows > least ? rows : least;
-    size_t whole = (wanted + GEMM_ROWS - 1) / GEMM_ROWS * GEMM_ROWS;
+    const char *wish = getenv("BRAID_GEMM");
 
-    return whole < GEMM_CHUNK ? whole : GEMM_CHUNK;
-}
-
-static void use_one_thread(void)
-{
-    static bool done;
-
-    if (!done) {
+    if (chosen.path[0] != '\0') {
+        return;
+    }
+    if (wish != NULL && strcmp(wish, "openblas") == 0) {
         openblas_set_num_threads(1);
-        done = true;
+        snprintf(chosen.path, sizeof(chosen.path), "f32/openblas-%s/%s", openblas_get_corename(),
+                 isa_name(isa_best()));
+    } else {
+        chosen.kernels = gemm_kernels_for(isa_best());
+        snprintf(chosen.path, sizeof(chosen.path), "f32/%s", isa_name(isa_best()));
     }
 }
 
-static void product(float *out, const float *x, const float *w, size_t rows, size_t n, size_t k,
-                    float beta)
+size_t gemm_packed_floats(size_t n, size_t k)
 {
-    assert(rows >= 1 && rows <= GEMM_CHUNK);
-    use_one_thread();
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)rows_to_compute(rows, n, k),
-                (blasint)n, (blasint)k, 1.0F, x, (blasint)k, w, (blasint)k, beta, out, (blasint)n);
+    choose();
+    size_t panel = chosen.kernels != NULL ? chosen.kernels->panel : 1;
+
+    return (n + panel - 1) / panel * panel * k;
 }
 
-void gemm(float *out, const float *x, const float *w, size_t rows, size_t n, size_t k)
+void gemm_pack(float *packed, const float *w, size_t n, size_t k)
 {
-    product(out, x, w, rows, n, k, 0.0F);
+    choose();
+    if (chosen.kernels != NULL) {
+        chosen.kernels->pack(packed, w, n, k);
+    } else {
+        memcpy(packed, w, n * k * sizeof(float));
+    }
 }
 
-void gemm_add(float *out, const float *x, const float *w, size_t rows, size_t n, size_t k)
+static void product(float *out, const float *x, const float *packed, size_t rows, size_t n,
+                    size_t k, bool add)
 {
-    product(out, x, w, rows, n, k, 1.0F);
+    choose();
+    if (chosen.kernels != NULL) {
+        chosen.kernels->multiply(out, x, packed, rows, n, k, add);
+    } else {
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)rows, (blasint)n, (blasint)k,
+                    1.0F, x, (blasint)k, packed, (blasint)k, add ? 1.0F : 0.0F, out, (blasint)n);
+    }
+}
+
+void gemm(float *out, const float *x, const float *packed, size_t rows, size_t n, size_t k)
+{
+    product(out, x, packed, rows, n, k, false);
+}
+
+void gemm_add(float *out, const float *x, const float *packed, size_t rows, size_t n, size_t k)
+{
+    product(out, x, packed, rows, n, k, true);
 }
 
 const char *gemm_path(void)
 {
-    static char path[96];
-
-    if (path[0] == '\0') {
-        snprintf(path, sizeof(path), "f32/openblas-%s/%s", openblas_get_corename(),
-                 isa_name(isa_best()));
-    }
-    return path;
+    choose();
+    return chosen.path;
 }

@@ -1,15 +1,18 @@
 /*
- * kernels_dispatch.c - which compilation of kernels.c and attention.c runs, and what both agree on.
+ * kernels_dispatch.c - which compilation of kernels.c, attention.c and gemm_kernels.c runs.
  */
 #include "evaluator/model/attention.h"
+#include "evaluator/model/gemm_kernels.h"
 #include "evaluator/model/kernels.h"
 #include "evaluator/model/lanes.h"
 
 extern const struct kernels kernels_plain;
 extern const struct attention attention_plain;
+extern const struct gemm_kernels gemm_kernels_plain;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2, kernels_avx512;
 extern const struct attention attention_avx2, attention_avx512;
+extern const struct gemm_kernels gemm_kernels_avx2, gemm_kernels_avx512;
 #endif
 
 const struct kernels *kernels_for(enum isa isa)
@@ -38,6 +41,20 @@ const struct attention *attention_for(enum isa isa)
 #endif
     (void)isa;
     return &attention_plain;
+}
+
+const struct gemm_kernels *gemm_kernels_for(enum isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == ISA_AVX512) {
+        return &gemm_kernels_avx512;
+    }
+    if (isa == ISA_AVX2) {
+        return &gemm_kernels_avx2;
+    }
+#endif
+    (void)isa;
+    return &gemm_kernels_plain;
 }
 
 static size_t whole_lanes(size_t n)

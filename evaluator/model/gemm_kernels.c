@@ -1,0 +1,162 @@
+/*
+ * gemm_kernels.c - matrix products, in the way of Goto and van de Geijn (2008).
+ *
+ *          k                 panel             panel
+ *       +------+           +--------+        +--------+
+ *  six  | tile |  times  k | packed |  makes | in     | six
+ *  rows +------+           | weights|        | registers
+ *       |      |           +--------+        +--------+
+ *
+ * A tile of the result stays in registers while the sum runs over DEPTH places of k: for each of
+ * them a row of the panel is loaded once and used by all rows, and each x is used by the whole
+ * width. The block of the panel stays in the first or second level of cache over all rows.
+ *
+ * Every element of the result is the same chain of operations wherever it stands in a tile: a sum
+ * over DEPTH places in order, from zero; then added to what earlier blocks left. So the result of a
+ * row does not depend on its neighbours, and long sums round in two levels.
+ *
+ * The build compiles this file once an instruction set and defines KERNELS_ISA.
+ */
+#include "evaluator/model/gemm_kernels.h"
+
+#include "evaluator/model/lanes.h"
+
+#ifndef KERNELS_ISA
+#define KERNELS_ISA plain
+#endif
+#define KERNELS_PASTE(stem, isa) stem##_##isa
+#define KERNELS_NAME(stem, isa) KERNELS_PASTE(stem, isa)
+
+/* Registers: ROWS * PARTS sums, PARTS of weights, one of x. There are 32 with AVX-512, else 16. */
+#if defined(__AVX512F__)
+#define PARTS 4
+#else
+#define PARTS 2
+#endif
+#define ROWS 6
+#define WIDTH LANES_WIDTH
+#define PANEL (PARTS * WIDTH)
+
+/* Tried from 128 to 512: 256 places of a panel are 64 KiB with AVX-512, 16 KiB with AVX2. */
+#define DEPTH ((size_t)256)
+
+/* Sixteen places of k at a time, so that the lines written stay in the first level of cache. */
+static void pack_panel(float *restrict packed, const float *restrict w, size_t columns, size_t k)
+{
+    for (size_t from = 0; from < k; from += 16) {
+        size_t end = from + 16 < k ? from + 16 : k;
+
+        for (size_t c = 0; c < columns; c++) {
+            for (size_t i = from; i < end; i++) {
+                packed[i * PANEL + c] = w[c * k + i];
+            }
+        }
+        for (size_t c = columns; c < PANEL; c++) {
+            for (size_t i = from; i < end; i++) {
+                packed[i * PANEL + c] = 0.0F;
+            }
+        }
+    }
+}
+
+static void pack(float *packed, const float *w, size_t n, size_t k)
+{
+    for (size_t c = 0; c < n; c += PANEL) {
+        pack_panel(packed + c * k, w + c * k, n - c < PANEL ? n - c : PANEL, k);
+    }
+}
+
+/* Where a tile of the result goes. */
+struct target {
+    float *out;
+    size_t stride;
+    bool add;
+};
+
+/* out [rows, parts * WIDTH] (+)= x [rows, depth] * panel [depth, PANEL]. */
+static ALWAYS_INLINE void tile(struct target to, const float *x, size_t x_stride,
+                               const float *panel, size_t depth, const size_t rows,
+                               const size_t parts)
+{
+    vector sum[ROWS][PARTS] = {0};
+
+    for (size_t i = 0; i < depth; i++) {
+        vector weights[PARTS];
+
+        for (size_t p = 0; p < parts; p++) {
+            weights[p] = vector_load(panel + i * PANEL + p * WIDTH);
+        }
+        for (size_t r = 0; r < rows; r++) {
+            for (size_t p = 0; p < parts; p++) {
+                sum[r][p] += x[r * x_stride + i] * weights[p];
+            }
+        }
+    }
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t p = 0; p < parts; p++) {
+            float *at = to.out + r * to.stride + p * WIDTH;
+
+            vector_store(at, to.add ? vector_load(at) + sum[r][p] : sum[r][p]);
+        }
+    }
+}
+
+/* All rows of a block, six, then two, then one at a time. */
+static ALWAYS_INLINE void tiles(struct target to, const float *x, size_t x_stride,
+                                const float *panel, size_t depth, size_t rows, const size_t parts)
+{
+    for (; rows >= ROWS; rows -= ROWS, x += ROWS * x_stride, to.out += ROWS * to.stride) {
+        tile(to, x, x_stride, panel, depth, ROWS, parts);
+    }
+    for (; rows >= 2; rows -= 2, x += 2 * x_stride, to.out += 2 * to.stride) {
+        tile(to, x, x_stride, panel, depth, 2, parts);
+    }
+    if (rows == 1) {
+        tile(to, x, x_stride, panel, depth, 1, parts);
+    }
+}
+
+/* A panel that is not full, through a buffer of full width; columns < PANEL. */
+static void narrow_tiles(struct target to, const float *x, size_t x_stride, const float *panel,
+                         size_t depth, size_t rows, size_t columns)
+{
+    float buffer[ROWS * PANEL];
+    const struct target whole = {.out = buffer, .stride = PANEL};
+
+    for (size_t done = 0; done < rows; done += ROWS) {
+        size_t n = rows - done < ROWS ? rows - done : ROWS;
+
+        tiles(whole, x + done * x_stride, x_stride, panel, depth, n,
+              columns > PANEL / 2 ? PARTS : PARTS / 2);
+        for (size_t r = 0; r < n; r++) {
+            float *row = to.out + (done + r) * to.stride;
+
+            for (size_t c = 0; c < columns; c++) {
+                row[c] = to.add ? row[c] + buffer[r * PANEL + c] : buffer[r * PANEL + c];
+            }
+        }
+    }
+}
+
+static void multiply(float *out, const float *x, const float *packed, size_t rows, size_t n,
+                     size_t k, bool add)
+{
+    for (size_t from = 0; from < k; from += DEPTH) {
+        size_t depth = k - from < DEPTH ? k - from : DEPTH;
+
+        for (size_t c = 0; c < n; c += PANEL) {
+            const float *panel = packed + c * k + from * PANEL;
+            const struct target to = {.out = out + c, .stride = n, .add = add || from > 0};
+
+            if (n - c >= PANEL) {
+                tiles(to, x + from, k, panel, depth, rows, PARTS);
+            } else {
+                narrow_tiles(to, x + from, k, panel, depth, rows, n - c);
+            }
+        }
+    }
+}
+
+extern const struct gemm_kernels KERNELS_NAME(gemm_kernels, KERNELS_ISA);
+const struct gemm_kernels KERNELS_NAME(gemm_kernels, KERNELS_ISA) = {
+    .panel = PANEL, .pack = pack, .multiply = multiply};

@@ -1,0 +1,28 @@
+/*
+ * gemm_kernels.h - the product's inner loops, one set an instruction set.
+ *
+ * gemm.h is the door; this is for gemm.c and for the test that holds the sets against OpenBLAS.
+ */
+#ifndef MODEL_GEMM_KERNELS_H
+#define MODEL_GEMM_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "evaluator/model/isa.h"
+
+struct gemm_kernels {
+    size_t panel; /* columns of a panel; packed weights [n, k] take k floats a column, in panels */
+
+    /* packed [n / panel, k, panel], the last panel filled up with zeros; w [n, k]. */
+    void (*pack)(float *packed, const float *w, size_t n, size_t k);
+
+    /* out [rows, n] = x [rows, k] * w^T, or that much more when add. */
+    void (*multiply)(float *out, const float *x, const float *packed, size_t rows, size_t n,
+                     size_t k, bool add);
+};
+
+/* The set for isa, or for the next lower one that this build has. Static. */
+const struct gemm_kernels *gemm_kernels_for(enum isa isa);
+
+#endif

@@ -1,0 +1,211 @@
+#include "evaluator/model/weights.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "tests/support/twin.h"
+
+#define MODELS TESTS_DIR "/../study/examples/models/"
+
+static struct weights *fresh(const struct config *config)
+{
+    struct weights *weights = NULL;
+    struct err err;
+
+    assert_int_equal(weights_new(&weights, config, &err), 0);
+    return weights;
+}
+
+/* Ask for every slot but those of one role. */
+static void ask_for_all_but(struct weights *weights, const struct config *config,
+                            enum tensor_role left_out)
+{
+    for (size_t i = 0; i < tensors_count(config); i++) {
+        struct tensor_place place;
+
+        tensors_at(config, i, &place);
+        if (place.role != left_out) {
+            assert_non_null(weights_slot(weights, place.role, place.layer));
+        }
+    }
+}
+
+static void what_one_product_reads_stands_together(void **state)
+{
+    (void)state;
+    struct config config = twin_config();
+
+    config.n_kv_heads = 2;
+    config.qkv_bias = config.mlp_bias = true;
+    struct weights *weights = fresh(&config);
+    const struct weights_layer *layer = weights_layer(weights, 1);
+    float *q = weights_slot(weights, TENSOR_Q, 1);
+
+    assert_ptr_equal(layer->qkv, q);
+    assert_ptr_equal(weights_slot(weights, TENSOR_K, 1), q + 48 * 48);
+    assert_ptr_equal(weights_slot(weights, TENSOR_V, 1), q + (48 + 16) * 48);
+    assert_ptr_equal(weights_slot(weights, TENSOR_K_BIAS, 1), layer->qkv_bias + 48);
+    assert_ptr_equal(weights_slot(weights, TENSOR_V_BIAS, 1), layer->qkv_bias + 48 + 16);
+    assert_ptr_equal(weights_slot(weights, TENSOR_GATE, 1), layer->gate_up);
+    assert_ptr_equal(weights_slot(weights, TENSOR_UP, 1), layer->gate_up + 40 * 48);
+    assert_ptr_equal(weights_slot(weights, TENSOR_UP_BIAS, 1), layer->gate_up_bias + 40);
+    assert_true((uintptr_t)layer->down % 64 == 0);
+    weights_free(weights);
+}
+
+static void slots_do_not_overlap(void **state)
+{
+    (void)state;
+    struct config config = twin_config();
+
+    config.n_kv_heads = 3;
+    config.qkv_bias = config.out_bias = config.mlp_bias = true;
+    struct weights *weights = fresh(&config);
+
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < tensors_count(&config); i++) {
+            struct tensor_place place;
+
+            tensors_at(&config, i, &place);
+            size_t n = place.dims[0] * (place.n_dims == 2 ? place.dims[1] : 1);
+            float *slot = weights_slot(weights, place.role, place.layer);
+            for (size_t j = 0; j < n; j++) {
+                assert_true(pass == 0 || slot[j] == (float)i);
+                slot[j] = (float)i;
+            }
+        }
+    }
+    weights_free(weights);
+}
+
+static void a_tensor_that_the_model_lacks_has_no_slot(void **state)
+{
+    (void)state;
+    struct config config = twin_config();
+
+    config.tied = true;
+    struct weights *weights = fresh(&config);
+
+    assert_null(weights_slot(weights, TENSOR_HEAD, 0));
+    assert_null(weights_slot(weights, TENSOR_Q_BIAS, 0));
+    assert_null(weights_slot(weights, TENSOR_Q, 3));
+    assert_null(weights_slot(weights, TENSOR_UNKNOWN, 0));
+    assert_null(weights_layer(weights, 0)->qkv_bias);
+    assert_null(weights_layer(weights, 0)->down_bias);
+    assert_ptr_equal(weights_head(weights), weights_embedding(weights));
+    weights_free(weights);
+}
+
+static void binding_names_a_tensor_without_values(void **state)
+{
+    (void)state;
+    const struct config config = twin_config();
+    struct weights *weights = fresh(&config);
+    struct err err;
+
+    ask_for_all_but(weights, &config, TENSOR_DOWN);
+    assert_int_equal(weights_bind(weights, &err), ERR_MISSING);
+    assert_string_equal(err.text,
+                        "candidate: no values for tensor model.layers.0.mlp.down_proj.weight");
+    ask_for_all_but(weights, &config, TENSOR_HEAD);
+    assert_int_equal(weights_bind(weights, &err), ERR_MISSING);
+    assert_string_equal(err.text, "candidate: no values for tensor lm_head.weight");
+    ask_for_all_but(weights, &config, TENSOR_UNKNOWN);
+    assert_int_equal(weights_bind(weights, &err), 0);
+    weights_free(weights);
+}
+
+static void every_candidate_starts_unfilled(void **state)
+{
+    (void)state;
+    const struct config config = twin_config();
+    struct weights *weights = fresh(&config);
+
+    ask_for_all_but(weights, &config, TENSOR_UNKNOWN);
+    assert_int_equal(weights_bind(weights, NULL), 0);
+    assert_int_equal(weights_bind(weights, NULL), ERR_MISSING);
+    weights_free(weights);
+}
+
+static void a_parent_is_loaded_as_it_is_stored(void **state)
+{
+    (void)state;
+    struct checkpoint *checkpoint = NULL;
+    struct err err;
+
+    assert_int_equal(checkpoint_open(&checkpoint, MODELS "adder", &err), 0);
+    struct weights *weights = fresh(checkpoint_config(checkpoint));
+    assert_int_equal(weights_load(weights, checkpoint, &err), 0);
+    const struct checkpoint_tensor *up = checkpoint_role(checkpoint, TENSOR_UP, 5);
+    float *stored = mem_array(up->n_elements, sizeof(float));
+    dtype_to_f32(stored, up->data, up->dtype, up->n_elements);
+    assert_memory_equal(weights_layer(weights, 5)->gate_up + up->n_elements, stored,
+                        up->n_elements * sizeof(float));
+    free(stored);
+    weights_free(weights);
+    checkpoint_close(checkpoint);
+}
+
+static void a_parent_of_another_shape_is_refused(void **state)
+{
+    (void)state;
+    const struct config config = twin_config();
+    struct checkpoint *checkpoint = NULL;
+    struct weights *weights = fresh(&config);
+    struct err err;
+
+    assert_int_equal(checkpoint_open(&checkpoint, MODELS "adder", &err), 0);
+    assert_int_equal(weights_load(weights, checkpoint, &err), ERR_CONFLICT);
+    weights_free(weights);
+    checkpoint_close(checkpoint);
+}
+
+static void a_model_that_cannot_run_is_refused(void **state)
+{
+    (void)state;
+    struct config config = twin_config();
+    struct weights *weights = NULL;
+    struct err err;
+
+    config.rope.kind = CONFIG_ROPE_YARN;
+    assert_int_equal(weights_new(&weights, &config, &err), ERR_FORMAT);
+    assert_null(weights);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    const struct config config = twin_config();
+    struct weights *weights = NULL;
+    struct err err;
+
+    mem_fail_after(0);
+    assert_int_equal(weights_new(&weights, &config, &err), ERR_MEMORY);
+    mem_fail_after(-1);
+    assert_null(weights);
+    weights_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_one_product_reads_stands_together),
+        cmocka_unit_test(slots_do_not_overlap),
+        cmocka_unit_test(a_tensor_that_the_model_lacks_has_no_slot),
+        cmocka_unit_test(binding_names_a_tensor_without_values),
+        cmocka_unit_test(every_candidate_starts_unfilled),
+        cmocka_unit_test(a_parent_is_loaded_as_it_is_stored),
+        cmocka_unit_test(a_parent_of_another_shape_is_refused),
+        cmocka_unit_test(a_model_that_cannot_run_is_refused),
+        cmocka_unit_test(no_memory_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
