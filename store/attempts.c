@@ -68,10 +68,12 @@ int store_count_invalid(struct store *store, uint64_t number, struct err *err)
                      store_now_ms(), number);
 }
 
+/* Once a second at most: a lease touches few pages, and this would be one more. */
 static int see_worker(struct store *store, uint64_t number, struct err *err)
 {
-    return store_run(store, err, "UPDATE workers SET seen_ms = ? WHERE worker = ?", "ii",
-                     store_now_ms(), number);
+    return store_run(store, err,
+                     "UPDATE workers SET seen_ms = ?1 WHERE worker = ?2 AND seen_ms < ?1 - 1000",
+                     "ii", store_now_ms(), number);
 }
 
 /* ---- attempts ---- */
@@ -111,10 +113,10 @@ int store_end_attempt(struct store *store, const struct store_attempt *attempt, 
 {
     int rc = store_run(store, err,
                        "UPDATE attempts SET outcome = ?, failure = ?, detail = ?, ended_ms = ?"
-                       " WHERE lease = ?",
-                       "tttii", store_outcome_name(attempt->outcome),
+                       " WHERE candidate = ? AND number = ?",
+                       "tttiii", store_outcome_name(attempt->outcome),
                        score_failure_name(attempt->failure), detail != NULL ? detail : "",
-                       store_now_ms(), attempt->lease);
+                       store_now_ms(), attempt->candidate, (int64_t)attempt->number);
 
     if (rc != 0 || attempt->outcome == STORE_LOST || attempt->outcome == STORE_CANCELLED) {
         return rc;
@@ -137,6 +139,7 @@ static void take(struct store_attempt *out, sqlite3_stmt *row)
     score_failure_parse((const char *)sqlite3_column_text(row, 6), &out->failure);
 }
 
+/* Not by an index: asked for only when a generation was told long ago. */
 int store_attempt(struct store *store, uint64_t lease, struct store_attempt *out, struct err *err)
 {
     sqlite3_stmt *row;

@@ -110,12 +110,12 @@ int store_add_conflict(struct store *store, const struct store_evaluation *evalu
 
     doc_print(&text, doc);
     json_decref(doc);
-    int rc =
-        store_run(store, err,
-                  "INSERT OR IGNORE INTO conflicts (candidate, attempt, worker, digest, score, stored_ms)"
-                  " VALUES (?, ?, ?, ?, ?, ?)",
-                  "iiktti", evaluation->candidate, (int64_t)evaluation->attempt, evaluation->worker,
-                  evaluation->digest, text_get(&text), store_now_ms());
+    int rc = store_run(
+        store, err,
+        "INSERT OR IGNORE INTO conflicts (candidate, attempt, worker, digest, score, stored_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        "iiktti", evaluation->candidate, (int64_t)evaluation->attempt, evaluation->worker,
+        evaluation->digest, text_get(&text), store_now_ms());
     text_release(&text);
     return rc;
 }

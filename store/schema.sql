@@ -94,7 +94,6 @@ CREATE TABLE candidates (
 ) STRICT;
 CREATE UNIQUE INDEX candidates_generation ON candidates (generation, number);
 CREATE INDEX candidates_recipe ON candidates (recipe, split);
-CREATE INDEX candidates_value ON candidates (value);
 
 -- How a candidate came out, once it is done or failed.
 CREATE TABLE evaluations (
@@ -153,12 +152,12 @@ CREATE TABLE workers (
     path            TEXT NOT NULL,              -- its numeric path
     state           TEXT NOT NULL,              -- active
     invalid         INTEGER NOT NULL,           -- results of its that were refused
-    seen_ms         INTEGER NOT NULL            -- last said something that was stored
+    seen_ms         INTEGER NOT NULL            -- last said something that was stored, within a second
 ) STRICT;
 
--- One row a lease.
+-- One row a lease. In the order of candidates, so that handing out writes one page of it.
 CREATE TABLE attempts (
-    lease           INTEGER PRIMARY KEY,        -- epoch * 2^32 + count within the epoch
+    lease           INTEGER NOT NULL,           -- epoch * 2^32 + count within the epoch; never given twice
     candidate       INTEGER NOT NULL REFERENCES candidates (candidate),
     number          INTEGER NOT NULL,           -- within the candidate, from 1
     worker          INTEGER NOT NULL REFERENCES workers (worker),
@@ -167,10 +166,9 @@ CREATE TABLE attempts (
     failure         TEXT NOT NULL,              -- kind when it failed, else ok
     detail          TEXT NOT NULL,              -- its one line
     leased_ms       INTEGER NOT NULL,
-    ended_ms        INTEGER
-) STRICT;
-CREATE UNIQUE INDEX attempts_candidate ON attempts (candidate, number);
-CREATE INDEX attempts_worker ON attempts (worker);
+    ended_ms        INTEGER,
+    PRIMARY KEY (candidate, number)
+) STRICT, WITHOUT ROWID;
 
 -- The final table: the winner, then every baseline, on the report split.
 CREATE TABLE report (

@@ -449,7 +449,10 @@ static int set_up_writer(struct store *store, struct err *err)
 {
     bool empty;
     int rc = run_all(
-        store, "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY", err);
+        store,
+        "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+        "PRAGMA wal_autocheckpoint=4000", /* 16 MB: pages that are written often go back once */
+        err);
 
     if (rc == 0) {
         rc = check_schema(store, &empty, err);
