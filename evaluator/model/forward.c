@@ -22,245 +22,15 @@
 
 #include <assert.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "evaluator/model/attention.h"
+#include "evaluator/model/forward_internal.h"
 #include "evaluator/model/gemm.h"
-#include "evaluator/model/kernels.h"
-#include "evaluator/model/rotary.h"
-
-/* Rows at a time: enough to make little of reading a layer's weights, few enough for the buffers of
- * small models to stay in the second-level cache; whole tiles of gemm_kernels.c. */
-#define CHUNK ((size_t)516)
-
-/* Columns of the vocabulary at a time: a chunk's logits then take 2 MB, inside the second-level
- * cache, and a panel's weights are read once a chunk. */
-#define PANEL ((size_t)1024)
-
-struct forward {
-    struct config config;
-    const struct kernels *kernels;
-    const struct attention *attention;
-    size_t positions_max;
-    uint64_t positions;
-
-    /* For any trie. */
-    float *chunk;  /* one block of the buffers below, each CHUNK rows */
-    float *normed; /* [D] */
-    float *wide;   /* [max(Q + 2 E, 2 F, PANEL)]; q k v, then gate and up, or a panel of logits */
-    float *mixed;  /* [max(Q, F, D)]; attention's output, then the MLP's inside */
-    struct kernels_softmax *softmax; /* [CHUNK] */
-    float *packed; /* one block of weights ready for products: of a layer, and of a panel */
-    float *packed_qkv, *packed_o, *packed_gate_up, *packed_down, *packed_panel;
-
-    /* For the largest trie seen. */
-    size_t rows, depth_max, n_stacks, n_scored, n_targets;
-    struct attention_shape shape;
-    float *x;              /* [rows, D] */
-    float *angles;         /* [depth_max, K] */
-    float *stacks;         /* [n_stacks, attention_stack_floats] */
-    float *scratch;        /* attention's */
-    double *log_sums;      /* [n_scored] ln of the sum of exp over all logits */
-    uint32_t *most_likely; /* [n_scored] */
-    float *target_logits;  /* [n_targets] */
-};
 
 /* Nodes [first, first + n) of a trie. */
 struct stretch {
     size_t first, n;
 };
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t q_width(const struct config *config)
-{
-    return (size_t)config->n_heads * config->head_width;
-}
-
-static size_t qkv_width(const struct config *config)
-{
-    return q_width(config) + 2 * (size_t)config->n_kv_heads * config->head_width;
-}
-
-/* ---- scratch ---- */
-
-static int take_chunk(struct forward *forward, struct err *err)
-{
-    const struct config *config = &forward->config;
-    size_t d = config->width;
-    size_t f = config->mlp_width;
-    size_t wide = larger(larger(qkv_width(config), 2 * f), PANEL);
-    size_t mixed = larger(larger(q_width(config), f), d);
-    size_t n = (d + wide + mixed) * CHUNK;
-
-    forward->chunk = mem_try_block(n, sizeof(float), "activations of a chunk", err);
-    if (forward->chunk == NULL) {
-        return ERR_MEMORY;
-    }
-    forward->normed = forward->chunk;
-    forward->wide = forward->normed + d * CHUNK;
-    forward->mixed = forward->wide + wide * CHUNK;
-    forward->softmax = mem_array(CHUNK, sizeof(struct kernels_softmax));
-    return 0;
-}
-
-static int take_packed(struct forward *forward, struct err *err)
-{
-    const struct config *config = &forward->config;
-    size_t d = config->width;
-    size_t f = config->mlp_width;
-    size_t q = q_width(config);
-    size_t qkv = qkv_width(config);
-    size_t layer = gemm_packed_floats(qkv, d) + gemm_packed_floats(d, q) +
-                   gemm_packed_floats(2 * f, d) + gemm_packed_floats(d, f);
-
-    forward->packed = mem_try_block(layer + gemm_packed_floats(PANEL, d), sizeof(float),
-                                    "packed weights of a layer", err);
-    if (forward->packed == NULL) {
-        return ERR_MEMORY;
-    }
-    forward->packed_qkv = forward->packed;
-    forward->packed_o = forward->packed_qkv + gemm_packed_floats(qkv, d);
-    forward->packed_gate_up = forward->packed_o + gemm_packed_floats(d, q);
-    forward->packed_down = forward->packed_gate_up + gemm_packed_floats(2 * f, d);
-    forward->packed_panel = forward->packed_down + gemm_packed_floats(d, f);
-    return 0;
-}
-
-int forward_new(struct forward **out, const struct config *config, size_t positions_max,
-                struct err *err)
-{
-    int rc = config_runnable(config, err);
-
-    if (rc == 0 && config->head_width % 2 != 0) {
-        rc = err_set(err, ERR_FORMAT, "rotary pairs need an even head width, not %u",
-                     config->head_width);
-    }
-    if (rc != 0) {
-        return err_wrap(err, "%s", config->architecture);
-    }
-    struct forward *forward = mem_array(1, sizeof(*forward));
-
-    forward->config = *config;
-    forward->kernels = kernels_for(isa_best());
-    forward->attention = attention_for(isa_best());
-    forward->positions_max = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
-    rc = take_chunk(forward, err);
-    if (rc == 0) {
-        rc = take_packed(forward, err);
-    }
-    if (rc != 0) {
-        forward_free(forward);
-        return rc;
-    }
-    *out = forward;
-    return 0;
-}
-
-static void drop_trie_buffers(struct forward *forward)
-{
-    free(forward->x);
-    free(forward->angles);
-    free(forward->stacks);
-    free(forward->scratch);
-    free(forward->log_sums);
-    free(forward->most_likely);
-    free(forward->target_logits);
-    forward->x = NULL;
-    forward->angles = NULL;
-    forward->stacks = NULL;
-    forward->scratch = NULL;
-    forward->log_sums = NULL;
-    forward->most_likely = NULL;
-    forward->target_logits = NULL;
-    forward->rows = 0;
-}
-
-void forward_free(struct forward *forward)
-{
-    if (forward != NULL) {
-        drop_trie_buffers(forward);
-        free(forward->chunk);
-        free(forward->packed);
-        free(forward->softmax);
-        free(forward);
-    }
-}
-
-/* [n, m] floats, zero. */
-static float *take_zeroed(size_t n, size_t m, const char *what, struct err *err)
-{
-    size_t n_floats;
-
-    if (!mem_multiply(n, m, &n_floats)) {
-        n_floats = SIZE_MAX; /* refused as too large */
-    }
-    float *block = mem_try_block(n_floats, sizeof(float), what, err);
-    if (block != NULL) {
-        memset(block, 0, n_floats * sizeof(float));
-    }
-    return block;
-}
-
-/* Buffers for the sizes that forward names. */
-static int take_trie_buffers(struct forward *forward, struct err *err)
-{
-    const struct config *config = &forward->config;
-
-    forward->shape =
-        (struct attention_shape){.n_heads = config->n_heads,
-                                 .n_kv_heads = config->n_kv_heads,
-                                 .head_width = config->head_width,
-                                 .depth_max = forward->depth_max,
-                                 .scale = (float)(1.0 / sqrt((double)config->head_width))};
-    forward->x = take_zeroed(forward->rows, config->width, "residual stream", err);
-    forward->angles = take_zeroed(forward->depth_max, config->head_width, "rotary angles", err);
-    forward->stacks = take_zeroed(forward->n_stacks, attention_stack_floats(&forward->shape),
-                                  "keys and values", err);
-    forward->scratch =
-        take_zeroed(attention_scratch_floats(&forward->shape), 1, "attention scores", err);
-    forward->log_sums = mem_try(forward->n_scored, sizeof(double), "scores", err);
-    forward->most_likely = mem_try(forward->n_scored, sizeof(uint32_t), "scores", err);
-    forward->target_logits = mem_try(forward->n_targets, sizeof(float), "scores", err);
-    if (forward->x == NULL || forward->angles == NULL || forward->stacks == NULL ||
-        forward->scratch == NULL || forward->log_sums == NULL || forward->most_likely == NULL ||
-        forward->target_logits == NULL) {
-        drop_trie_buffers(forward);
-        return ERR_MEMORY;
-    }
-    rotary_angles(forward->angles, config, forward->depth_max);
-    return 0;
-}
-
-/* Make every buffer large enough for this trie. */
-static int fit(struct forward *forward, const struct trie_nodes *nodes, struct err *err)
-{
-    size_t rows = smaller(nodes->n, forward->positions_max);
-    size_t n_stacks = nodes->n > forward->positions_max ? forward->config.n_layers : 1;
-
-    if (forward->rows > 0 && rows <= forward->rows && nodes->depth_max <= forward->depth_max &&
-        n_stacks <= forward->n_stacks && nodes->n_scored <= forward->n_scored &&
-        nodes->n_targets <= forward->n_targets) {
-        return 0;
-    }
-    drop_trie_buffers(forward);
-    forward->rows = larger(larger(rows, forward->rows), 1);
-    forward->depth_max = larger(larger(nodes->depth_max, forward->depth_max), 1);
-    forward->n_stacks = larger(n_stacks, forward->n_stacks);
-    forward->n_scored = larger(nodes->n_scored, forward->n_scored);
-    forward->n_targets = larger(nodes->n_targets, forward->n_targets);
-    return take_trie_buffers(forward, err);
-}
 
 /* ---- a layer ---- */
 
@@ -295,7 +65,7 @@ static void attend(struct forward *forward, const struct weights_layer *layer, f
 {
     const struct config *config = &forward->config;
     size_t d = config->width;
-    size_t qkv = qkv_width(config);
+    size_t qkv = forward_qkv_width(config);
 
     gemm(forward->wide, forward->normed, forward->packed_qkv, n, qkv, d);
     bias(forward, forward->wide, layer->qkv_bias, n, qkv);
@@ -303,7 +73,7 @@ static void attend(struct forward *forward, const struct weights_layer *layer, f
                              (size_t)config->n_heads + config->n_kv_heads, config->head_width);
     forward->attention->attend(forward->mixed, forward->wide, depths, n, &forward->shape, stack,
                                forward->scratch);
-    gemm_add(x, forward->mixed, forward->packed_o, n, d, q_width(config));
+    gemm_add(x, forward->mixed, forward->packed_o, n, d, forward_q_width(config));
     bias(forward, x, layer->o_bias, n, d);
 }
 
@@ -325,8 +95,8 @@ static void pack_layer(struct forward *forward, const struct weights_layer *laye
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
-    gemm_pack(forward->packed_qkv, layer->qkv, qkv_width(&forward->config), d);
-    gemm_pack(forward->packed_o, layer->o, d, q_width(&forward->config));
+    gemm_pack(forward->packed_qkv, layer->qkv, forward_qkv_width(&forward->config), d);
+    gemm_pack(forward->packed_o, layer->o, d, forward_q_width(&forward->config));
     gemm_pack(forward->packed_gate_up, layer->gate_up, 2 * f, d);
     gemm_pack(forward->packed_down, layer->down, d, f);
 }
@@ -346,8 +116,8 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
     float *stack = forward->stacks + own_stack * attention_stack_floats(&forward->shape);
 
     pack_layer(forward, layer);
-    for (size_t at = 0; at < batch.n; at += CHUNK) {
-        size_t n = smaller(batch.n - at, CHUNK);
+    for (size_t at = 0; at < batch.n; at += FORWARD_CHUNK) {
+        size_t n = forward_smaller(batch.n - at, FORWARD_CHUNK);
         float *x = forward->x + at * forward->config.width;
 
         if (!norm(forward, x, layer->input_norm, n)) {
@@ -415,8 +185,8 @@ static void score_gathered(struct forward *forward, const struct weights *weight
     size_t end = *target;
 
     memset(forward->softmax, 0, n * sizeof(forward->softmax[0]));
-    for (size_t column = 0; column < vocab; column += PANEL) {
-        size_t width = smaller(vocab - column, PANEL);
+    for (size_t column = 0; column < vocab; column += FORWARD_PANEL) {
+        size_t width = forward_smaller(vocab - column, FORWARD_PANEL);
 
         make_panel(forward, weights, n, column, width);
         for (size_t i = 0; i < n; i++) {
@@ -457,7 +227,7 @@ static int score_batch(struct forward *forward, const struct weights *weights,
         size_t first = progress->scored;
         size_t n = 0;
 
-        while (n < CHUNK && first + n < nodes->n_scored &&
+        while (n < FORWARD_CHUNK && first + n < nodes->n_scored &&
                nodes->scored[first + n] < batch.first + batch.n) {
             n++;
         }
@@ -547,10 +317,10 @@ int forward_score(struct forward *forward, const struct weights *weights, const 
     int rc = check_trie(forward, nodes, err);
 
     if (rc == 0) {
-        rc = fit(forward, nodes, err);
+        rc = forward_fit(forward, nodes, err);
     }
     for (size_t first = 0; first < nodes->n && rc == 0; first += forward->positions_max) {
-        struct stretch batch = {first, smaller(nodes->n - first, forward->positions_max)};
+        struct stretch batch = {first, forward_smaller(nodes->n - first, forward->positions_max)};
 
         rc = run_layers(forward, weights, nodes, batch, err);
         if (rc == 0) {
@@ -573,15 +343,15 @@ static int copy_logits(struct forward *forward, const struct weights *weights,
 {
     size_t vocab = forward->config.vocab;
 
-    for (size_t at = 0; at < batch.n; at += CHUNK) {
-        size_t n = smaller(batch.n - at, CHUNK);
+    for (size_t at = 0; at < batch.n; at += FORWARD_CHUNK) {
+        size_t n = forward_smaller(batch.n - at, FORWARD_CHUNK);
         int rc = gather(forward, weights, nodes->scored + batch.first + at, n, batch, err);
 
         if (rc != 0) {
             return rc;
         }
-        for (size_t column = 0; column < vocab; column += PANEL) {
-            size_t width = smaller(vocab - column, PANEL);
+        for (size_t column = 0; column < vocab; column += FORWARD_PANEL) {
+            size_t width = forward_smaller(vocab - column, FORWARD_PANEL);
 
             make_panel(forward, weights, n, column, width);
             for (size_t i = 0; i < n; i++) {
@@ -606,10 +376,10 @@ int forward_logits(struct forward *forward, const struct weights *weights, const
         rc = check_trie(forward, trie_nodes(trie), err);
     }
     if (rc == 0) {
-        rc = fit(forward, trie_nodes(trie), err);
+        rc = forward_fit(forward, trie_nodes(trie), err);
     }
     for (size_t first = 0; first < n && rc == 0; first += forward->positions_max) {
-        struct stretch batch = {first, smaller(n - first, forward->positions_max)};
+        struct stretch batch = {first, forward_smaller(n - first, forward->positions_max)};
 
         rc = run_layers(forward, weights, trie_nodes(trie), batch, err);
         if (rc == 0) {

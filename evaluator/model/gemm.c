@@ -19,11 +19,11 @@ static struct {
 
 static void choose(void)
 {
-    const char *wish = getenv("BRAID_GEMM");
-
     if (chosen.path[0] != '\0') {
         return;
     }
+    const char *wish = getenv("BRAID_GEMM");
+
     if (wish != NULL && strcmp(wish, "openblas") == 0) {
         openblas_set_num_threads(1);
         snprintf(chosen.path, sizeof(chosen.path), "f32/openblas-%s/%s", openblas_get_corename(),

@@ -223,7 +223,7 @@ static void attend(const struct config *config, double *out, const double *q,
 
     for (size_t h = 0; h < config->n_heads; h++) {
         size_t g = h / (config->n_heads / config->n_kv_heads);
-        double largest = -INFINITY;
+        double largest = -HUGE_VAL;
         double sum = 0.0;
 
         for (size_t s = 0; s <= t; s++) {
@@ -349,7 +349,7 @@ double twin_loglikelihood(const struct twin *twin, const uint32_t *tokens, size_
     twin_logits(twin, tokens, n, logits);
     for (size_t t = from; t < n; t++) {
         const double *row = logits + (t - 1) * vocab;
-        double largest = -INFINITY;
+        double largest = -HUGE_VAL;
         double sum = 0.0;
 
         for (size_t v = 0; v < vocab; v++) {

@@ -86,7 +86,7 @@ static void attend_plainly(const struct tree *tree, size_t node, size_t h, doubl
     size_t *path = mem_array(shape->depth_max, sizeof(size_t));
     double *p = mem_array(shape->depth_max, sizeof(double));
     size_t n = path_of(tree, node, path);
-    double largest = -INFINITY;
+    double largest = -HUGE_VAL;
     double sum = 0.0;
 
     for (size_t j = 0; j < n; j++) {

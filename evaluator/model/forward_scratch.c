@@ -1,0 +1,189 @@
+/*
+ * forward_scratch.c - the forward pass's scratch, taken once.
+ *
+ * Buffers of a chunk and of a layer's packed weights depend on the model alone. The residual
+ * stream, the stacks of keys and values, and what is found at scored nodes depend on the trie: they
+ * grow to the largest one seen. Candidates after the first find everything in place.
+ */
+#include "evaluator/model/forward_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "evaluator/model/forward.h"
+#include "evaluator/model/gemm.h"
+#include "evaluator/model/rotary.h"
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static int take_chunk(struct forward *forward, struct err *err)
+{
+    const struct config *config = &forward->config;
+    size_t d = config->width;
+    size_t f = config->mlp_width;
+    size_t wide = larger(larger(forward_qkv_width(config), 2 * f), FORWARD_PANEL);
+    size_t mixed = larger(larger(forward_q_width(config), f), d);
+    size_t n = (d + wide + mixed) * FORWARD_CHUNK;
+
+    forward->chunk = mem_try_block(n, sizeof(float), "activations of a chunk", err);
+    if (forward->chunk == NULL) {
+        return ERR_MEMORY;
+    }
+    forward->normed = forward->chunk;
+    forward->wide = forward->normed + d * FORWARD_CHUNK;
+    forward->mixed = forward->wide + wide * FORWARD_CHUNK;
+    forward->softmax = mem_array(FORWARD_CHUNK, sizeof(struct kernels_softmax));
+    return 0;
+}
+
+static int take_packed(struct forward *forward, struct err *err)
+{
+    const struct config *config = &forward->config;
+    size_t d = config->width;
+    size_t f = config->mlp_width;
+    size_t q = forward_q_width(config);
+    size_t qkv = forward_qkv_width(config);
+    size_t layer = gemm_packed_floats(qkv, d) + gemm_packed_floats(d, q) +
+                   gemm_packed_floats(2 * f, d) + gemm_packed_floats(d, f);
+
+    forward->packed = mem_try_block(layer + gemm_packed_floats(FORWARD_PANEL, d), sizeof(float),
+                                    "packed weights of a layer", err);
+    if (forward->packed == NULL) {
+        return ERR_MEMORY;
+    }
+    forward->packed_qkv = forward->packed;
+    forward->packed_o = forward->packed_qkv + gemm_packed_floats(qkv, d);
+    forward->packed_gate_up = forward->packed_o + gemm_packed_floats(d, q);
+    forward->packed_down = forward->packed_gate_up + gemm_packed_floats(2 * f, d);
+    forward->packed_panel = forward->packed_down + gemm_packed_floats(d, f);
+    return 0;
+}
+
+int forward_new(struct forward **out, const struct config *config, size_t positions_max,
+                struct err *err)
+{
+    int rc = config_runnable(config, err);
+
+    if (rc == 0 && config->head_width % 2 != 0) {
+        rc = err_set(err, ERR_FORMAT, "rotary pairs need an even head width, not %u",
+                     config->head_width);
+    }
+    if (rc != 0) {
+        return err_wrap(err, "%s", config->architecture);
+    }
+    struct forward *forward = mem_array(1, sizeof(*forward));
+
+    forward->config = *config;
+    forward->kernels = kernels_for(isa_best());
+    forward->attention = attention_for(isa_best());
+    forward->positions_max = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
+    rc = take_chunk(forward, err);
+    if (rc == 0) {
+        rc = take_packed(forward, err);
+    }
+    if (rc != 0) {
+        forward_free(forward);
+        return rc;
+    }
+    *out = forward;
+    return 0;
+}
+
+static void drop_trie_buffers(struct forward *forward)
+{
+    free(forward->x);
+    free(forward->angles);
+    free(forward->stacks);
+    free(forward->scratch);
+    free(forward->log_sums);
+    free(forward->most_likely);
+    free(forward->target_logits);
+    forward->x = NULL;
+    forward->angles = NULL;
+    forward->stacks = NULL;
+    forward->scratch = NULL;
+    forward->log_sums = NULL;
+    forward->most_likely = NULL;
+    forward->target_logits = NULL;
+    forward->rows = 0;
+}
+
+void forward_free(struct forward *forward)
+{
+    if (forward != NULL) {
+        drop_trie_buffers(forward);
+        free(forward->chunk);
+        free(forward->packed);
+        free(forward->softmax);
+        free(forward);
+    }
+}
+
+/* [n, m] floats, zero. */
+static float *take_zeroed(size_t n, size_t m, const char *what, struct err *err)
+{
+    size_t n_floats;
+
+    if (!mem_multiply(n, m, &n_floats)) {
+        n_floats = SIZE_MAX; /* refused as too large */
+    }
+    float *block = mem_try_block(n_floats, sizeof(float), what, err);
+    if (block != NULL) {
+        memset(block, 0, n_floats * sizeof(float));
+    }
+    return block;
+}
+
+/* Buffers for the sizes that forward names. */
+static int take_trie_buffers(struct forward *forward, struct err *err)
+{
+    const struct config *config = &forward->config;
+
+    forward->shape =
+        (struct attention_shape){.n_heads = config->n_heads,
+                                 .n_kv_heads = config->n_kv_heads,
+                                 .head_width = config->head_width,
+                                 .depth_max = forward->depth_max,
+                                 .scale = (float)(1.0 / sqrt((double)config->head_width))};
+    forward->x = take_zeroed(forward->rows, config->width, "residual stream", err);
+    forward->angles = take_zeroed(forward->depth_max, config->head_width, "rotary angles", err);
+    forward->stacks = take_zeroed(forward->n_stacks, attention_stack_floats(&forward->shape),
+                                  "keys and values", err);
+    forward->scratch =
+        take_zeroed(attention_scratch_floats(&forward->shape), 1, "attention scores", err);
+    forward->log_sums = mem_try(forward->n_scored, sizeof(double), "scores", err);
+    forward->most_likely = mem_try(forward->n_scored, sizeof(uint32_t), "scores", err);
+    forward->target_logits = mem_try(forward->n_targets, sizeof(float), "scores", err);
+    if (forward->x == NULL || forward->angles == NULL || forward->stacks == NULL ||
+        forward->scratch == NULL || forward->log_sums == NULL || forward->most_likely == NULL ||
+        forward->target_logits == NULL) {
+        drop_trie_buffers(forward);
+        return ERR_MEMORY;
+    }
+    rotary_angles(forward->angles, config, forward->depth_max);
+    return 0;
+}
+
+int forward_fit(struct forward *forward, const struct trie_nodes *nodes, struct err *err)
+{
+    size_t rows = forward_smaller(nodes->n, forward->positions_max);
+    size_t n_stacks = nodes->n > forward->positions_max ? forward->config.n_layers : 1;
+
+    if (forward->rows > 0 && rows <= forward->rows && nodes->depth_max <= forward->depth_max &&
+        n_stacks <= forward->n_stacks && nodes->n_scored <= forward->n_scored &&
+        nodes->n_targets <= forward->n_targets) {
+        return 0;
+    }
+    drop_trie_buffers(forward);
+    forward->rows = larger(larger(rows, forward->rows), 1);
+    forward->depth_max = larger(larger(nodes->depth_max, forward->depth_max), 1);
+    forward->n_stacks = larger(n_stacks, forward->n_stacks);
+    forward->n_scored = larger(nodes->n_scored, forward->n_scored);
+    forward->n_targets = larger(nodes->n_targets, forward->n_targets);
+    return take_trie_buffers(forward, err);
+}
