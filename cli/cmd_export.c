@@ -134,7 +134,7 @@ static void write_mergekit(struct made *made)
         names[s] = name_of(made, made->recipe.sources[s]);
     }
     mergekit_print(&made->mergekit, &made->recipe,
-                    made->recipe.base[0] != '\0' ? name_of(made, made->recipe.base) : NULL, names);
+                   made->recipe.base[0] != '\0' ? name_of(made, made->recipe.base) : NULL, names);
 }
 
 static void add_card_scores(struct text *card, const json_t *scores)

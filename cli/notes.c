@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "evaluator/task/documents.h"
+#include "evaluator/task/dataset.h"
 
 #define KEY "notes"
 
@@ -16,8 +16,8 @@ static int split_ids(const struct prepared *prepared, size_t t, enum split split
     const struct bundle_task *task = &prepared->bundle.tasks[t];
     size_t *documents = NULL;
     size_t n = 0;
-    int rc = documents_of_split(&task->task, prepared->study.seed, prepared->study.splits,
-                                task->limit, split, &documents, &n, err);
+    int rc = dataset_split(&task->task, prepared->study.seed, prepared->study.splits, task->limit,
+                           split, &documents, &n, err);
 
     *out = json_array();
     for (size_t i = 0; i < n; i++) {

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "evaluator/model/tokenizer.h"
-#include "evaluator/task/documents.h"
+#include "evaluator/task/dataset.h"
 #include "search/space.h"
 
 /* ---- models ---- */
@@ -87,32 +87,21 @@ static int load_task(const struct study *study, size_t t, struct task *out, stru
 }
 
 /* The searched metric goes into the task's list if its file does not name it. */
-static int choose_metric(struct task *task, const char *wanted, const char **metric,
-                         struct err *err)
+static int choose_metric(struct task *task, const char *wanted, enum metric *out, struct err *err)
 {
-    size_t n_known;
-    const char *const *known = task_metric_names(task->output, &n_known);
-
-    *metric = task->metrics[0];
+    *out = task->metrics[0];
     if (wanted == NULL) {
         return 0;
     }
-    for (size_t m = 0; m < task->n_metrics; m++) {
-        if (strcmp(task->metrics[m], wanted) == 0) {
-            *metric = task->metrics[m];
-            return 0;
-        }
+    int rc = metric_parse(out, wanted, task->output, err);
+    if (rc != 0) {
+        return err_wrap(err, "task %s", task->name);
     }
-    for (size_t k = 0; k < n_known; k++) {
-        if (strcmp(known[k], wanted) == 0) {
-            task->metrics = mem_resize(task->metrics, task->n_metrics + 1, sizeof(char *));
-            *metric = task->metrics[task->n_metrics++] = mem_text(wanted);
-            return 0;
-        }
+    if (task_metric(task, wanted) == SIZE_MAX) {
+        task->metrics = mem_resize(task->metrics, task->n_metrics + 1, sizeof(enum metric));
+        task->metrics[task->n_metrics++] = *out;
     }
-    const char *near = text_nearest(wanted, known, n_known);
-    return err_set(err, ERR_MISSING, "task %s has no metric '%s'; did you mean %s?", task->name,
-                   wanted, near != NULL ? near : known[0]);
+    return 0;
 }
 
 static int count_documents(const struct prepared *prepared, const struct bundle_task *task,
@@ -120,8 +109,7 @@ static int count_documents(const struct prepared *prepared, const struct bundle_
 {
     for (int split = SPLIT_ALL; split <= SPLIT_REPORT; split++) {
         size_t *documents = NULL;
-        int rc =
-            documents_of_split(&task->task, prepared->study.seed, prepared->study.splits,
+        int rc = dataset_split(&task->task, prepared->study.seed, prepared->study.splits,
                                task->limit, (enum split)split, &documents, &counts[split], err);
 
         free(documents);
@@ -143,6 +131,7 @@ static int open_tasks(struct prepared *prepared, struct err *err)
     for (size_t t = 0; t < study->n_tasks && rc == 0; t++) {
         struct bundle_task *task = &bundle->tasks[t];
         struct coordinator_task *told = &prepared->tasks[t];
+        enum metric metric;
 
         rc = load_task(study, t, &task->task, err);
         if (rc != 0) {
@@ -150,7 +139,7 @@ static int open_tasks(struct prepared *prepared, struct err *err)
         }
         bundle->n_tasks = t + 1;
         task->limit = study->tasks[t].limit;
-        rc = choose_metric(&task->task, study->tasks[t].metric, &told->metric, err);
+        rc = choose_metric(&task->task, study->tasks[t].metric, &metric, err);
         if (rc == 0) {
             rc = count_documents(prepared, task, told->documents, err);
         }
@@ -163,7 +152,8 @@ static int open_tasks(struct prepared *prepared, struct err *err)
             told->name = task->task.name;
             told->digest = task->task.digest;
             told->weight = study->tasks[t].weight;
-            told->higher_is_better = task_higher_is_better(told->metric);
+            told->metric = metric_name(metric);
+            told->higher_is_better = metric_higher_is_better(metric);
         }
     }
     return rc;

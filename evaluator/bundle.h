@@ -14,7 +14,7 @@
 #include "base/digest.h"
 #include "base/doc.h"
 #include "base/err.h"
-#include "evaluator/task/task_file.h"
+#include "evaluator/task/task.h"
 
 struct bundle_model {
     char *name;

@@ -14,8 +14,8 @@
 #include "evaluator/model/forward.h"
 #include "evaluator/model/tokenizer.h"
 #include "evaluator/model/weights.h"
-#include "evaluator/task/documents.h"
-#include "evaluator/task/scoring.h"
+#include "evaluator/task/dataset.h"
+#include "evaluator/task/run.h"
 #include "study/recipe.h"
 
 #define SPLITS 4
@@ -28,7 +28,7 @@ struct evaluator {
     struct blend *blend;
     struct weights *weights;
     struct forward *forward;
-    struct scoring *(*scorings)[SPLITS]; /* [bundle's tasks], NULL until asked for */
+    struct task_plan *(*plans)[SPLITS]; /* [bundle's tasks], NULL until asked for */
 };
 
 /* ---- models ---- */
@@ -112,7 +112,7 @@ int evaluator_open(struct evaluator **out, const struct bundle *bundle,
     *made = (struct evaluator){.bundle = bundle,
                                .models = mem_array(bundle->n_models, sizeof(struct checkpoint *)),
                                .named = mem_array(bundle->n_models, sizeof(struct plan_model)),
-                               .scorings = mem_array(bundle->n_tasks, sizeof(*made->scorings))};
+                               .plans = mem_array(bundle->n_tasks, sizeof(*made->plans))};
     for (size_t i = 0; i < bundle->n_models && rc == 0; i++) {
         rc = open_model(&made->models[i], &bundle->models[i], search_dirs, n_dirs, err);
         made->named[i] = (struct plan_model){bundle->models[i].digest, made->models[i]};
@@ -135,7 +135,7 @@ void evaluator_close(struct evaluator *evaluator)
     }
     for (size_t t = 0; t < evaluator->bundle->n_tasks; t++) {
         for (size_t s = 0; s < SPLITS; s++) {
-            scoring_free(evaluator->scorings[t][s]);
+            task_plan_free(evaluator->plans[t][s]);
         }
     }
     for (size_t i = 0; i < evaluator->bundle->n_models; i++) {
@@ -145,7 +145,7 @@ void evaluator_close(struct evaluator *evaluator)
     blend_free(evaluator->blend);
     weights_free(evaluator->weights);
     forward_free(evaluator->forward);
-    free(evaluator->scorings);
+    free(evaluator->plans);
     free(evaluator->models);
     free(evaluator->named);
     free(evaluator);
@@ -185,25 +185,25 @@ static int build(struct evaluator *evaluator, const char *text, size_t size, str
 }
 
 /* A task's documents of a split, made ready at the first candidate. */
-static int scoring_of(struct evaluator *evaluator, size_t t, enum split split,
-                      const struct scoring **out, struct err *err)
+static int plan_of(struct evaluator *evaluator, size_t t, enum split split, struct task_plan **out,
+                   struct err *err)
 {
     const struct bundle_task *task = &evaluator->bundle->tasks[t];
-    struct scoring **scoring = &evaluator->scorings[t][split];
+    struct task_plan **plan = &evaluator->plans[t][split];
     size_t *documents = NULL;
     size_t n = 0;
     int rc = 0;
 
-    if (*scoring == NULL) {
-        rc = documents_of_split(&task->task, evaluator->bundle->seed, evaluator->bundle->shares,
-                                task->limit, split, &documents, &n, err);
+    if (*plan == NULL) {
+        rc = dataset_split(&task->task, evaluator->bundle->seed, evaluator->bundle->shares,
+                           task->limit, split, &documents, &n, err);
         if (rc == 0) {
-            rc = scoring_new(scoring, &task->task, evaluator->tokenizer, documents, n,
-                             checkpoint_config(evaluator->models[0])->positions, err);
+            rc = task_plan_new(plan, &task->task, evaluator->tokenizer, documents, n,
+                               checkpoint_config(evaluator->models[0])->positions, err);
         }
         free(documents);
     }
-    *out = *scoring;
+    *out = *plan;
     return rc;
 }
 
@@ -232,11 +232,11 @@ static int run_tasks(struct evaluator *evaluator, enum split split, struct score
 
     out->tasks = mem_array(evaluator->bundle->n_tasks, sizeof(struct score_task));
     for (size_t t = 0; t < evaluator->bundle->n_tasks && rc == 0; t++) {
-        const struct scoring *scoring;
+        struct task_plan *plan;
 
-        rc = scoring_of(evaluator, t, split, &scoring, err);
+        rc = plan_of(evaluator, t, split, &plan, err);
         if (rc == 0) {
-            rc = scoring_run(scoring, evaluator->forward, evaluator->weights, &out->tasks[t], err);
+            rc = task_run(plan, evaluator->forward, evaluator->weights, &out->tasks[t], err);
         }
         out->n_tasks += rc == 0;
     }
