@@ -1,10 +1,12 @@
 /*
  * document.h - one question of a task, rendered: what the model reads and what is scored.
  *
- *   multiple_choice        contexts [1], continuations [m]: delimiter + choice; or, when the choice
- * is in the middle, contexts [m] and one common continuation loglikelihood          contexts [1],
- * continuations [1] loglikelihood_rolling  contexts [1]: the whole text; no continuation
- *   generate_until         contexts [1], continuations [t]: delimiter + each accepted answer
+ *   output                 contexts                continuations
+ *   multiple_choice        1                       m: delimiter + choice
+ *                          m: choice in its place  1: delimiter + what follows
+ *   loglikelihood          1                       1
+ *   loglikelihood_rolling  1: the whole text       0
+ *   generate_until         1                       t: delimiter + each accepted answer
  */
 #ifndef TASK_DOCUMENT_H
 #define TASK_DOCUMENT_H
@@ -24,15 +26,15 @@ struct document {
     char *id;
     struct strings contexts;
     struct strings continuations;
-    struct strings choices; /* choice or answer texts without delimiter */
+    struct strings choices; /* choice or answer texts without delimiter, none empty */
     uint32_t *golds;        /* [n_golds] which choices are right; multiple_choice only */
     size_t n_golds;
 };
 
 void document_release(struct document *document);
 
-/* (context, continuation) pairs, and one of them; lent. Rolling documents have one, without
- * continuation (NULL). */
+/* (context, continuation) pairs, and one of them; lent. Rolling documents have one, whose
+ * continuation is NULL. */
 size_t document_pairs(const struct document *document);
 void document_pair(const struct document *document, size_t i, const char **context,
                    const char **continuation);

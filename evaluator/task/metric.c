@@ -58,6 +58,21 @@ bool metric_higher_is_better(enum metric metric)
     return metrics[metric].higher;
 }
 
+bool metric_is_perplexity(enum metric metric)
+{
+    return metric >= METRIC_PERPLEXITY;
+}
+
+enum metric metric_first(enum task_output output)
+{
+    int first = 0;
+
+    while ((metrics[first].outputs & BIT(output)) == 0) {
+        first++;
+    }
+    return (enum metric)first;
+}
+
 int metric_parse(enum metric *out, const char *name, enum task_output output, struct err *err)
 {
     const char *names[METRICS];

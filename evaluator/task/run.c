@@ -169,11 +169,6 @@ static size_t shared_by(const struct task_plan *plan, enum metric metric)
     return shared > 0 ? shared : 1;
 }
 
-static bool is_perplexity(enum metric metric)
-{
-    return metric >= METRIC_PERPLEXITY;
-}
-
 /* Mean of column m, and its standard error with the sample deviation; NaN for one document. */
 static void mean_of(struct score_task *score, size_t m)
 {
@@ -197,7 +192,7 @@ static void aggregate(const struct task_plan *plan, struct score_task *score, si
 {
     const enum metric metric = plan->task->metrics[m];
 
-    if (!is_perplexity(metric)) {
+    if (!metric_is_perplexity(metric)) {
         mean_of(score, m);
         return;
     }

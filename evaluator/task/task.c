@@ -169,21 +169,36 @@ static int parse_name(struct task *made, const json_t *config, struct err *err)
     return rc;
 }
 
+static int parse_metric(struct task *made, const char *name, struct err *err)
+{
+    enum metric metric = METRIC_ACC;
+
+    const int rc = metric_parse(&metric, name, made->output, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (task_metric(made, name) != SIZE_MAX) {
+        return err_set(err, ERR_FORMAT, "\"%s\" occurs twice", name);
+    }
+    made->metrics = mem_resize(made->metrics, made->n_metrics + 1, sizeof *made->metrics);
+    made->metrics[made->n_metrics++] = metric;
+    return 0;
+}
+
+/* The named ones, or the first that this kind of task has. */
 static int parse_metrics(struct task *made, const json_t *config, struct err *err)
 {
     struct strings names = {0};
 
+    if (json_object_get(config, "metrics") == NULL) {
+        return parse_metric(made, metric_name(metric_first(made->output)), err);
+    }
     int rc = strings_read(&names, config, "metrics", METRICS, err);
     if (rc == 0 && names.n == 0) {
         rc = err_set(err, ERR_FORMAT, "metrics: names none");
     }
-    made->metrics = mem_array(names.n, sizeof *made->metrics);
     for (size_t i = 0; rc == 0 && i < names.n; i++) {
-        rc = metric_parse(&made->metrics[i], names.all[i], made->output, err);
-        if (rc == 0 && task_metric(made, names.all[i]) != SIZE_MAX) {
-            rc = err_set(err, ERR_FORMAT, "metric \"%s\" occurs twice", names.all[i]);
-        }
-        made->n_metrics += rc == 0;
+        rc = parse_metric(made, names.all[i], err);
     }
     strings_release(&names);
     return rc;

@@ -1,19 +1,21 @@
 /*
- * task.h - a task file, read and rendered: questions as the very texts that the model is asked.
+ * task.h - a task file, read and rendered: its questions as the very texts that the model is asked.
  *
  *   task: addition
- *   output_type: multiple_choice   # or loglikelihood, loglikelihood_rolling, generate_until
- *   data: addition.jsonl           # one record a line; `id` names it, else a digest of the record
- *   fewshot: {data: train.jsonl, num: 4, sampler: first_n}   # or default, with seed
+ *   output_type: multiple_choice  # or loglikelihood, loglikelihood_rolling, generate_until
+ *   data: addition.jsonl          # a record a line; `id` names it, else a digest of the record
+ *   fewshot: {data: train.jsonl, num: 4, sampler: first_n}  # or default, with seed
  *   description: ""
- *   prompt: "Question: {question}\nAnswer:"   # {member}; {{ and }} are braces
- *   gen_prefix: ""                 # beginning of the answer, put there by the prompt
+ *   prompt: "Question: {question}\nAnswer:"  # {member}; {{ and }} are braces
+ *   gen_prefix: ""                # beginning of the answer, put there by the prompt
  *   target_delimiter: " "
  *   fewshot_delimiter: "\n\n"
- *   choices: "{options}"           # a list-valued member, or a list of texts
- *   continuation: "{rest}"         # the choice is {choice} in the prompt, this is scored after
- * each gold: answer                   # member: an index, a text, or a list of them metrics: [acc,
- * acc_norm] generation: {until: ["\n"], max_new_tokens: 64} version: 1
+ *   choices: "{options}"          # a list-valued member, or a list of texts
+ *   continuation: "{rest}"        # the choice is {choice} in the prompt, this is scored after it
+ *   gold: answer                  # member: an index, a text, or a list of them
+ *   metrics: [acc, acc_norm]      # without them, the first that the kind has
+ *   generation: {until: ["\n"], max_new_tokens: 64}
+ *   version: 1
  *
  * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 in plain text mode,
  * byte for byte. A rendered task needs no file any more: it is what the coordinator sends to its
@@ -41,8 +43,7 @@ struct task {
     enum task_output output;
     int64_t version;
     size_t n_metrics;
-    enum metric
-        *metrics; /* [n_metrics], at least one, none twice; the first is the default objective */
+    enum metric *metrics;  /* [n_metrics] at least one, none twice; the first is the default one */
     struct strings stops;  /* generate_until: texts that end an answer, none empty */
     size_t max_new_tokens; /* generate_until */
     size_t n_documents;
@@ -50,7 +51,8 @@ struct task {
     char digest[DIGEST_HEX];
 };
 
-/* Read a task file and its records. Errors start with the file, or with file:line of a record. */
+/* Read a task file and its records. Errors start with the file; those of a record go on with the
+ * data file and its line: "a.yaml: a.jsonl:12: no gold: member "answer" is missing". */
 int task_load(struct task *out, const char *path, struct err *err);
 
 /* The same from keys given inline; data files are relative to folder. */
@@ -58,7 +60,7 @@ int task_parse(struct task *out, const json_t *config, const char *folder, struc
 void task_release(struct task *task);
 
 /* The rendered task as JSON, a new reference, and back. task_read checks every member and the
- * digest. */
+ * digest (ERR_CONFLICT). */
 json_t *task_print(const struct task *task);
 int task_read(struct task *out, const json_t *json, struct err *err);
 
