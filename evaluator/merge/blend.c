@@ -145,7 +145,7 @@ static int set_up_trim(struct tensor_job *job, size_t s, bool strict, struct err
                        delta.n);
     }
     trim_find(&job->trim[s], counts, &delta, keep);
-    job->trims[s] = true;
+    job->trims[s] = job->trim[s].bits > 0; /* zeros may stay: they mix as if they were trimmed */
     if (whole_value(job, "rescale", 0.0) != 0.0) {
         double before = trim_magnitudes(counts, &delta);
         double after = trim_kept_magnitudes(&job->trim[s], &delta);
@@ -240,54 +240,74 @@ static size_t count_equal(const struct tensor_job *job, size_t s, size_t n)
         block->x[s], block->base, job->trim[s].bits, n);
 }
 
-/* How many elements come up to and with the count-th of those that equal the threshold. */
+/* The shortest part of the block that holds so many of those that equal the threshold. */
 static size_t length_to(const struct tensor_job *job, size_t s, size_t count)
 {
-    size_t size = job->brain ? sizeof(uint16_t) : sizeof(float);
-    struct blend_block one = job->block;
-    size_t i = 0;
+    size_t low = 0;
+    size_t high = job->block.n;
 
-    while (count > 0) {
-        one.x[s] = (const char *)job->block.x[s] + i * size;
-        one.base = (const char *)job->block.base + i * size;
-        count -= (job->brain ? job->blend->kernels->equal_bf16 : job->blend->kernels->equal_f32)(
-            one.x[s], one.base, job->trim[s].bits, 1);
-        i++;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (count_equal(job, s, middle) < count) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
-    return i;
+    return low;
+}
+
+/* Some of those that equal the threshold are behind the last that is kept, or will be. */
+static bool is_open(const struct tensor_job *job, size_t s)
+{
+    const struct trim *trim = &job->trim[s];
+
+    return job->trims[s] && trim->ties > 0 && trim->ties < trim->equal;
+}
+
+static uint32_t elect(const struct tensor_job *job)
+{
+    const struct blend_kernels *kernels = job->blend->kernels;
+
+    return job->brain ? kernels->elect_bf16(&job->block) : kernels->elect_f32(&job->block);
 }
 
 /*
- * Of the elements that equal a threshold the first `ties` stay. A block lies before the last of
- * them, and keeps all of its own, or behind it, and keeps none; where it would lie on both sides it
- * is cut short. Returns its length.
+ * Of the elements that equal a threshold the first `ties` stay. So a block either lies before the
+ * last of them and keeps all of its own, or behind it and keeps none. It is mixed as if it lay
+ * before, and counted; when there were too many it is cut short behind the last and mixed again.
  */
-static size_t set_limits(struct tensor_job *job, size_t n)
+static uint32_t elect_trimmed(struct tensor_job *job)
 {
+    struct blend_block *block = &job->block;
     size_t equal[METHOD_SOURCES_MAX] = {0};
-    size_t whole = n;
+    size_t n = block->n;
 
-    for (size_t s = 0; s < job->block.k; s++) {
-        const struct trim *trim = &job->trim[s];
+    block->equal = NULL;
+    for (size_t s = 0; s < block->k; s++) {
+        block->limits[s] = job->trim[s].bits + (job->trims[s] && job->trim[s].ties == 0);
+        block->equal = is_open(job, s) ? equal : block->equal;
+    }
+    uint32_t bad = elect(job);
+    for (size_t s = 0; s < block->k; s++) {
+        if (is_open(job, s) && equal[s] > job->trim[s].ties) {
+            size_t length = length_to(job, s, job->trim[s].ties);
 
-        if (job->trims[s] && trim->ties > 0 && trim->ties < trim->equal) {
-            equal[s] = count_equal(job, s, n);
-            n = equal[s] > trim->ties ? length_to(job, s, trim->ties) : n;
+            n = length < n ? length : n;
         }
     }
-    for (size_t s = 0; s < job->block.k; s++) {
-        struct trim *trim = &job->trim[s];
-
-        if (job->trims[s]) {
-            job->block.limits[s] = trim->ties > 0 ? trim->bits : trim->bits + 1;
-        }
-        if (job->trims[s] && trim->ties > 0 && trim->ties < trim->equal) {
-            equal[s] = n < whole ? count_equal(job, s, n) : equal[s];
-            trim->ties -= equal[s];
-            trim->equal -= equal[s];
+    if (n < block->n) {
+        block->n = n;
+        bad = elect(job);
+    }
+    for (size_t s = 0; s < block->k; s++) {
+        if (is_open(job, s)) {
+            job->trim[s].ties -= equal[s];
+            job->trim[s].equal -= equal[s];
         }
     }
-    return n;
+    return bad;
 }
 
 /* Mix elements from `at` on into out, of the kernel's type; at most n. Returns how many; *bad is
@@ -305,9 +325,9 @@ static size_t mix_block(struct tensor_job *job, size_t at, size_t n, void *out, 
     for (size_t s = 0; s < block->k; s++) {
         block->x[s] = input(job, tensor->sources[s], at, n, job->floats[s]);
     }
-    block->n = job->elects ? set_limits(job, n) : n;
+    block->n = n;
     if (job->elects) {
-        found = job->brain ? kernels->elect_bf16(block) : kernels->elect_f32(block);
+        found = elect_trimmed(job);
     } else {
         found = job->brain ? kernels->sum_bf16(block) : kernels->sum_f32(block);
     }

@@ -105,6 +105,12 @@ INLINED lanes weighed(lanes d, lanes w, uint32_t limit)
 #endif
 }
 
+/* One more in each lane whose magnitude has just these bits. */
+INLINED lane_bits count_equal(lane_bits count, lanes d, uint32_t bits)
+{
+    return count - (lane_bits)(magnitudes_of(d) == bits);
+}
+
 /* Where e has the sign in `signs` and is not zero, or is NaN: mix += e, share += w. */
 INLINED void join(lanes *mix, lanes *share, lanes e, lanes w, lane_bits signs)
 {
@@ -143,6 +149,7 @@ struct mix {
     bool elects;   /* else sums */
     bool has_base; /* task vectors are mixed, else sources */
     bool trims;    /* limits apply */
+    bool counts;   /* elements that equal their limit are counted */
     bool divides;
     bool brain; /* bfloat16, else float */
 };
@@ -186,13 +193,14 @@ INLINED lanes elect_lanes(struct mix mix, const struct constants *c, size_t k, c
 }
 
 INLINED lanes mix_lanes(struct mix mix, const struct constants *c, size_t k, lanes base,
-                        const lanes *x)
+                        const lanes *x, lane_bits *equal)
 {
     lanes e[METHOD_SOURCES_MAX];
 
     for (size_t s = 0; s < k; s++) {
         lanes d = mix.has_base ? x[s] - base : x[s];
 
+        equal[s] = mix.counts ? count_equal(equal[s], d, c->limits[s]) : equal[s];
         e[s] = mix.trims ? weighed(d, c->factors[s], c->limits[s]) : d * c->factors[s];
     }
     lanes merged = (mix.elects ? elect_lanes(mix, c, k, e) : sum_lanes(mix, c, k, e)) * c->lambda;
@@ -223,7 +231,7 @@ INLINED lane_bits rounded(lanes value)
 
 /* One register of each input, `at` bytes into it. */
 INLINED lane_bits step(struct mix mix, const struct constants *c, size_t k, const void *base,
-                       const void *const *x, size_t at)
+                       const void *const *x, size_t at, lane_bits *equal)
 {
     lane_bits raw_base = mix.has_base ? load_bits(base, at) : (lane_bits){0};
     lane_bits raw[METHOD_SOURCES_MAX];
@@ -233,20 +241,22 @@ INLINED lane_bits step(struct mix mix, const struct constants *c, size_t k, cons
         raw[s] = load_bits(x[s], at);
         values[s] = (lanes)(mix.brain ? raw[s] << 16 : raw[s]);
     }
-    lanes even = mix_lanes(mix, c, k, (lanes)(mix.brain ? raw_base << 16 : raw_base), values);
+    lanes even =
+        mix_lanes(mix, c, k, (lanes)(mix.brain ? raw_base << 16 : raw_base), values, equal);
     if (!mix.brain) {
         return (lane_bits)even;
     }
     for (size_t s = 0; s < k; s++) {
         values[s] = (lanes)(raw[s] & UPPER_HALF);
     }
-    lanes odd = mix_lanes(mix, c, k, (lanes)(raw_base & UPPER_HALF), values);
+    lanes odd = mix_lanes(mix, c, k, (lanes)(raw_base & UPPER_HALF), values, equal);
     return rounded(even) >> 16 | (rounded(odd) & UPPER_HALF);
 }
 
 /* The last numbers, fewer than a register holds, through padded copies. */
 INLINED lane_bits last_step(struct mix mix, const struct constants *c,
-                            const struct blend_block *block, size_t at, size_t n_bytes)
+                            const struct blend_block *block, size_t at, size_t n_bytes,
+                            lane_bits *equal)
 {
     lane_bits padded[METHOD_SOURCES_MAX + 1] = {{0}};
     const void *x[METHOD_SOURCES_MAX];
@@ -259,9 +269,29 @@ INLINED lane_bits last_step(struct mix mix, const struct constants *c,
     if (mix.has_base) {
         memcpy(&padded[METHOD_SOURCES_MAX], (const char *)block->base + at, n_bytes);
     }
-    lane_bits result = step(mix, c, block->k, base, x, 0);
+    lane_bits result = step(mix, c, block->k, base, x, 0, equal);
     memcpy((char *)block->out + at, &result, n_bytes);
     return result;
+}
+
+INLINED uint32_t any_lane(lane_bits value)
+{
+    uint32_t any = 0;
+
+    for (size_t lane = 0; lane < LANES; lane++) {
+        any |= value[lane];
+    }
+    return any;
+}
+
+INLINED size_t sum_of_lanes(lane_bits value)
+{
+    size_t sum = 0;
+
+    for (size_t lane = 0; lane < LANES; lane++) {
+        sum += value[lane];
+    }
+    return sum;
 }
 
 INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k)
@@ -273,8 +303,8 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
     struct constants c = {.divisor = everywhere(block->divisor),
                           .lambda = everywhere(block->lambda)};
     const bool stream = block->stream;
+    lane_bits equal[METHOD_SOURCES_MAX];
     lane_bits bad = {0};
-    uint32_t any = 0;
     size_t at = 0;
 
     for (size_t s = 0; s < k; s++) {
@@ -282,9 +312,10 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
         c.factors[s] = everywhere(block->factors[s]);
         c.weights[s] = everywhere(block->weights[s]);
         c.limits[s] = block->limits[s];
+        equal[s] = (lane_bits){0};
     }
     for (; at + WIDTH <= n_bytes; at += WIDTH) {
-        lane_bits result = step(mix, &c, k, base, x, at);
+        lane_bits result = step(mix, &c, k, base, x, at, equal);
 
         if (stream) {
             stream_bits(out, at, result);
@@ -294,17 +325,17 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
         bad |= mix.brain ? nonfinite_bf16(result) : nonfinite_f32(result);
     }
     if (at < n_bytes) {
-        lane_bits result = last_step(mix, &c, block, at, n_bytes - at);
+        lane_bits result = last_step(mix, &c, block, at, n_bytes - at, equal);
 
         bad |= mix.brain ? nonfinite_bf16(result) : nonfinite_f32(result);
     }
     if (stream) {
         stream_end();
     }
-    for (size_t lane = 0; lane < LANES; lane++) {
-        any |= bad[lane];
+    for (size_t s = 0; mix.counts && s < k; s++) {
+        block->equal[s] = sum_of_lanes(equal[s]);
     }
-    return any & (mix.brain ? 0x80008000U : SIGN);
+    return any_lane(bad) & (mix.brain ? 0x80008000U : SIGN);
 }
 
 INLINED uint32_t run(struct mix mix, const struct blend_block *block)
@@ -345,13 +376,24 @@ static uint32_t sum_bf16(const struct blend_block *block)
     return sum(block, true);
 }
 
+INLINED struct mix electing(bool brain, bool counts, bool divides)
+{
+    return (struct mix){.elects = true,
+                        .has_base = true,
+                        .trims = true,
+                        .counts = counts,
+                        .divides = divides,
+                        .brain = brain};
+}
+
 INLINED uint32_t elect(const struct blend_block *block, bool brain)
 {
-    struct mix mix = {.brain = brain, .has_base = true, .elects = true, .trims = true};
-    struct mix dividing = mix;
-
-    dividing.divides = true;
-    return block->normalize ? run(dividing, block) : run(mix, block);
+    if (block->equal != NULL) {
+        return block->normalize ? run(electing(brain, true, true), block)
+                                : run(electing(brain, true, false), block);
+    }
+    return block->normalize ? run(electing(brain, false, true), block)
+                            : run(electing(brain, false, false), block);
 }
 
 static uint32_t elect_f32(const struct blend_block *block)

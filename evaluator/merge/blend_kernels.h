@@ -32,7 +32,8 @@ struct blend_block {
     float factors[METHOD_SOURCES_MAX];   /* w_i, times what a trim took when it is given back */
     float weights[METHOD_SOURCES_MAX];   /* elect: w_i, of which the divisor is made */
     uint32_t limits[METHOD_SOURCES_MAX]; /* elect: d_i whose magnitude has lower bits count as 0 */
-    float divisor;                       /* sum: of the weighted sum */
+    size_t *equal; /* elect: NULL, or [k] how many d_i have just their limit's bits, not 0 */
+    float divisor; /* sum: of the weighted sum */
     float lambda;
     bool normalize; /* elect: divide by the weights that agree */
     bool stream;    /* out is memory that the caches need not keep; it starts at a multiple of 64 */
@@ -48,7 +49,7 @@ struct blend_kernels {
     /* out = x - base, as floats */
     void (*delta_f32)(float *out, const void *x, const void *base, size_t n);
     void (*delta_bf16)(float *out, const void *x, const void *base, size_t n);
-    /* How many elements of x - base have a magnitude of exactly these bits. */
+    /* How many elements of x - base have a magnitude of just these bits. */
     size_t (*equal_f32)(const void *x, const void *base, uint32_t bits, size_t n);
     size_t (*equal_bf16)(const void *x, const void *base, uint32_t bits, size_t n);
     /* Sum of |d| over magnitudes whose bits are at least limit, in double, in eight lanes. */

@@ -181,8 +181,7 @@ void plan_release(struct plan *plan)
     *plan = (struct plan){0};
 }
 
-/* See blend.c: a buffer a source and three more; see trim.h: at most a bin a count of 2^15, a few
- * kilobytes of steps in those that candidates come to. */
+/* See blend.c: a buffer a source and three more; see trim.h: a step a magnitude. */
 size_t plan_memory(const struct plan *plan)
 {
     const size_t block_bytes = 65536;
@@ -195,7 +194,7 @@ size_t plan_memory(const struct plan *plan)
     for (size_t i = 0; i < plan->n_tensors; i++) {
         size_t n = plan->tensors[i].n;
 
-        total += n_sources * (n < 32768 ? n : 32768) * sizeof(struct trim_bin);
+        total += n_sources * (n < TRIM_STEPS_MAX ? n : TRIM_STEPS_MAX) * sizeof(struct trim_step);
     }
     return total;
 }

@@ -1,5 +1,5 @@
 /*
- * trim.c - counts of magnitudes, coarse ones once, fine ones where they are asked for.
+ * trim.c - magnitudes counted: each by itself while they are few, else by their upper bits.
  */
 #include "evaluator/merge/trim.h"
 
@@ -13,10 +13,6 @@
 
 #define BLOCK 4096
 
-/* A bin with more different magnitudes than this is counted again whenever it is asked for: at
- * 16 bytes a step, memory would cost more than the pass. */
-#define STEPS_KEPT_MAX 512
-
 size_t trim_count(size_t n, double density)
 {
     if (density >= 1.0) {
@@ -27,173 +23,216 @@ size_t trim_count(size_t n, double density)
 
 void trim_counts_release(struct trim_counts *counts)
 {
-    for (size_t i = 0; i < counts->n_bins; i++) {
-        free(counts->bins[i].steps);
-    }
-    free(counts->bins);
+    free(counts->steps);
     *counts = (struct trim_counts){0};
 }
 
-/* ---- passes over the task vector ---- */
-
 /* Elements [at, at + n) as floats, n <= BLOCK. */
-static void delta_block(const struct blend_kernels *kernels, const struct trim_delta *delta,
-                        size_t at, size_t n, float *out)
+static void delta_block(const struct trim_delta *delta, size_t at, size_t n, float *out)
 {
+    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     const char *source = (const char *)delta->source + at * dtype_size(delta->source_dtype);
     const char *base = (const char *)delta->base + at * dtype_size(delta->base_dtype);
-    float floats[BLOCK];
+    float sources[BLOCK];
     float bases[BLOCK];
 
     if (delta->source_dtype == DTYPE_BF16 && delta->base_dtype == DTYPE_BF16) {
         kernels->delta_bf16(out, source, base, n);
         return;
     }
-    dtype_to_f32(floats, source, delta->source_dtype, n);
+    dtype_to_f32(sources, source, delta->source_dtype, n);
     dtype_to_f32(bases, base, delta->base_dtype, n);
-    kernels->delta_f32(out, floats, bases, n);
+    kernels->delta_f32(out, sources, bases, n);
 }
 
-/* What a pass gathers; one of the pointers is set. */
-struct gather {
-    uint32_t *high; /* [BLEND_HIGH_BANKS, BLEND_HIGH_BINS] */
-    uint32_t *low;  /* [BLEND_LOW_BINS], of one bin */
-    uint32_t low_of;
-    double *sum; /* of magnitudes */
-    uint32_t sum_from;
+static size_t block_size(const struct trim_delta *delta, size_t at)
+{
+    return delta->n - at < BLOCK ? delta->n - at : BLOCK;
+}
+
+/* ---- each magnitude by itself ---- */
+
+/* An open-addressed table from bits to how many; half of it is filled at most. */
+#define SLOTS_LOG2 17
+#define SLOTS (1U << SLOTS_LOG2)
+#define EMPTY 0xffffffffU /* no magnitude: the sign bit is set */
+
+_Static_assert(SLOTS >= 2 * TRIM_STEPS_MAX, "a table that is half empty");
+
+struct table {
+    struct trim_step slots[SLOTS];
+    size_t n_used;
 };
 
-static void each_block(const struct trim_delta *delta, const struct gather *gather)
+static void count_one(struct table *table, uint32_t bits)
+{
+    uint32_t slot = bits * 0x9e3779b1U >> (32 - SLOTS_LOG2);
+
+    while (table->slots[slot].bits != bits) {
+        if (table->slots[slot].bits == EMPTY) {
+            table->slots[slot].bits = bits;
+            table->n_used++;
+            break;
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+    table->slots[slot].n++;
+}
+
+/* False when there are too many different ones. */
+static bool count_each(struct table *table, const struct trim_delta *delta)
+{
+    float d[BLOCK];
+
+    for (size_t slot = 0; slot < SLOTS; slot++) {
+        table->slots[slot] = (struct trim_step){.bits = EMPTY};
+    }
+    for (size_t at = 0; at < delta->n; at += BLOCK) {
+        size_t n = block_size(delta, at);
+
+        if (table->n_used + n > SLOTS) {
+            return false;
+        }
+        delta_block(delta, at, n, d);
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits;
+
+            memcpy(&bits, &d[i], sizeof(bits));
+            count_one(table, bits & 0x7fffffffU);
+        }
+        if (table->n_used > TRIM_STEPS_MAX) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int downwards(const void *a, const void *b)
+{
+    uint32_t x = ((const struct trim_step *)a)->bits;
+    uint32_t y = ((const struct trim_step *)b)->bits;
+
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void keep_table(struct trim_counts *counts, const struct table *table)
+{
+    counts->exact = true;
+    counts->steps = mem_array(table->n_used, sizeof(struct trim_step));
+    for (size_t slot = 0; slot < SLOTS; slot++) {
+        if (table->slots[slot].bits != EMPTY) {
+            counts->steps[counts->n_steps++] = table->slots[slot];
+        }
+    }
+    qsort(counts->steps, counts->n_steps, sizeof(struct trim_step), downwards);
+}
+
+/* ---- upper bits, then lower ones ---- */
+
+static void count_upper(struct trim_counts *counts, const struct trim_delta *delta)
 {
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
+    uint32_t *high = mem_array((size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS, sizeof(*high));
     float d[BLOCK];
 
     for (size_t at = 0; at < delta->n; at += BLOCK) {
-        size_t n = delta->n - at < BLOCK ? delta->n - at : BLOCK;
+        delta_block(delta, at, block_size(delta, at), d);
+        kernels->count_high(high, d, block_size(delta, at));
+    }
+    counts->steps = mem_array(BLEND_HIGH_BINS, sizeof(struct trim_step));
+    for (uint32_t bin = BLEND_HIGH_BINS; bin-- > 0;) {
+        uint32_t n = 0;
 
-        delta_block(kernels, delta, at, n, d);
-        if (gather->high != NULL) {
-            kernels->count_high(gather->high, d, n);
+        for (size_t bank = 0; bank < BLEND_HIGH_BANKS; bank++) {
+            n += high[bank * BLEND_HIGH_BINS + bin];
         }
-        if (gather->low != NULL) {
-            kernels->count_low(gather->low, gather->low_of, d, n);
-        }
-        if (gather->sum != NULL) {
-            *gather->sum += kernels->magnitudes(d, gather->sum_from, n);
+        if (n > 0) {
+            counts->steps[counts->n_steps++] = (struct trim_step){.bits = bin, .n = n};
         }
     }
-}
-
-/* ---- counts ---- */
-
-static void keep_bins(struct trim_counts *counts, const uint32_t *high)
-{
-    size_t above = 0;
-    size_t n_bins = 0;
-
-    for (size_t bin = 0; bin < BLEND_HIGH_BINS; bin++) {
-        n_bins += high[bin] > 0;
-    }
-    counts->bins = mem_array(n_bins, sizeof(struct trim_bin));
-    for (size_t bin = BLEND_HIGH_BINS; bin-- > 0;) {
-        if (high[bin] > 0) {
-            counts->bins[counts->n_bins++] =
-                (struct trim_bin){.high = (uint32_t)bin, .n = high[bin], .above = above};
-            above += high[bin];
-        }
-    }
-}
-
-static void count_bins(struct trim_counts *counts, const struct trim_delta *delta)
-{
-    uint32_t *high = mem_array((size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS, sizeof(*high));
-
-    each_block(delta, &(struct gather){.high = high});
-    for (size_t bank = 1; bank < BLEND_HIGH_BANKS; bank++) {
-        for (size_t bin = 0; bin < BLEND_HIGH_BINS; bin++) {
-            high[bin] += high[bank * BLEND_HIGH_BINS + bin];
-        }
-    }
-    keep_bins(counts, high);
+    counts->steps = mem_resize(counts->steps, counts->n_steps, sizeof(struct trim_step));
     free(high);
 }
 
-static void count_steps(struct trim_bin *bin, const struct trim_delta *delta)
+/* The left-th largest of those whose upper bits are high. */
+static struct trim find_lower(const struct trim_delta *delta, uint32_t high, size_t left)
 {
+    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     uint32_t *low = mem_array(BLEND_LOW_BINS, sizeof(*low));
-    size_t n_steps = 0;
+    uint32_t bin = BLEND_LOW_BINS - 1;
+    float d[BLOCK];
 
-    each_block(delta, &(struct gather){.low = low, .low_of = bin->high});
-    for (size_t i = 0; i < BLEND_LOW_BINS; i++) {
-        n_steps += low[i] > 0;
+    for (size_t at = 0; at < delta->n; at += BLOCK) {
+        delta_block(delta, at, block_size(delta, at), d);
+        kernels->count_low(low, high, d, block_size(delta, at));
     }
-    bin->steps = mem_array(n_steps, sizeof(struct trim_step));
-    for (size_t i = BLEND_LOW_BINS; i-- > 0;) {
-        if (low[i] > 0) {
-            bin->steps[bin->n_steps++] =
-                (struct trim_step){.bits = bin->high << 16 | (uint32_t)i, .n = low[i]};
-        }
+    while (left > low[bin]) {
+        assert(bin > 0);
+        left -= low[bin--];
     }
+    struct trim found = {.bits = high << 16 | bin, .ties = left, .equal = low[bin]};
     free(low);
+    return found;
 }
 
-/* The bin that the k-th largest magnitude is in: the last one with fewer than k above it. */
-static struct trim_bin *find_bin(const struct trim_counts *counts, size_t k)
+/* ---- the door ---- */
+
+static void fill_counts(struct trim_counts *counts, const struct trim_delta *delta)
 {
-    size_t first = 0;
-    size_t end = counts->n_bins;
+    struct table *table = mem_array(1, sizeof(*table));
 
-    while (end - first > 1) {
-        size_t middle = first + (end - first) / 2;
-
-        if (counts->bins[middle].above < k) {
-            first = middle;
-        } else {
-            end = middle;
-        }
+    if (count_each(table, delta)) {
+        keep_table(counts, table);
+    } else {
+        count_upper(counts, delta);
     }
-    return &counts->bins[first];
+    free(table);
 }
 
 void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_delta *delta,
                size_t keep)
 {
-    assert(keep >= 1 && keep <= delta->n && delta->n <= UINT32_MAX);
-    if (counts->bins == NULL) {
-        count_bins(counts, delta);
-    }
-    struct trim_bin *bin = find_bin(counts, keep);
-    if (bin->steps == NULL) {
-        count_steps(bin, delta);
-    }
-    size_t left = keep - bin->above;
+    size_t left = keep;
     size_t i = 0;
-    while (left > bin->steps[i].n) {
-        left -= bin->steps[i++].n;
-        assert(i < bin->n_steps);
+
+    assert(keep >= 1 && keep <= delta->n && delta->n <= UINT32_MAX);
+    if (counts->steps == NULL) {
+        fill_counts(counts, delta);
     }
-    *out = (struct trim){.bits = bin->steps[i].bits, .ties = left, .equal = bin->steps[i].n};
-    if (bin->n_steps > STEPS_KEPT_MAX) {
-        free(bin->steps);
-        bin->steps = NULL;
-        bin->n_steps = 0;
+    while (left > counts->steps[i].n) {
+        left -= counts->steps[i++].n;
+        assert(i < counts->n_steps);
     }
+    const struct trim_step *step = &counts->steps[i];
+    *out = counts->exact ? (struct trim){.bits = step->bits, .ties = left, .equal = step->n}
+                         : find_lower(delta, step->bits, left);
+}
+
+static double sum_from(const struct trim_delta *delta, uint32_t limit)
+{
+    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
+    double sum = 0.0;
+    float d[BLOCK];
+
+    for (size_t at = 0; at < delta->n; at += BLOCK) {
+        delta_block(delta, at, block_size(delta, at), d);
+        sum += kernels->magnitudes(d, limit, block_size(delta, at));
+    }
+    return sum;
 }
 
 double trim_magnitudes(struct trim_counts *counts, const struct trim_delta *delta)
 {
     if (counts->magnitudes == 0.0) {
-        each_block(delta, &(struct gather){.sum = &counts->magnitudes});
+        counts->magnitudes = sum_from(delta, 0);
     }
     return counts->magnitudes;
 }
 
 double trim_kept_magnitudes(const struct trim *trim, const struct trim_delta *delta)
 {
-    double sum = 0.0;
     float tie;
 
-    each_block(delta, &(struct gather){.sum = &sum, .sum_from = trim->bits + 1});
     memcpy(&tie, &trim->bits, sizeof(tie));
-    return sum + (double)trim->ties * (double)tie;
+    return sum_from(delta, trim->bits + 1) + (double)trim->ties * (double)tie;
 }

@@ -1,22 +1,20 @@
 /*
  * trim.h - the k largest magnitudes of a task vector, exactly.
  *
- * A search asks for another k with every candidate, so what does not depend on k is counted once a
- * (tensor, source) and kept. Non-negative floats are ordered as their bits are:
+ * A search asks for another k with every candidate, so the magnitudes are counted once a (tensor,
+ * source), and the counts are kept. Weights of few mantissa bits have few different differences: a
+ * tensor of bfloat16 has some ten thousand, and with a count of each, any k costs a walk over a
+ * list. Where there are too many, the upper 15 bits of the magnitude are counted instead, and each
+ * k costs a pass more, which counts the lower 16 bits of those in the bin that it ends in.
  *
- *   s eeeeeeee mmmmmmm | mmmmmmmmmmmmmmmm      upper 15 bits of the magnitude: the bin
- *                                              lower 16: the step within it
+ *   s eeeeeeee mmmmmmm | mmmmmmmmmmmmmmmm      bits of non-negative floats are ordered as they are
  *
- * Counts of all bins take one pass and at most 32768 entries; a binary search over them finds the
- * bin that a k ends in. That bin's steps take a second pass, the first time a k ends there: weights
- * of few mantissa bits have few different ones, and these are kept too. Searches return to the same
- * bins, so soon a k costs no pass at all.
- *
- * Among elements of equal magnitude those with the lower index are kept.
+ * O(n), no sort. Among elements of equal magnitude those with the lower index are kept.
  */
 #ifndef MERGE_TRIM_H
 #define MERGE_TRIM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,28 +24,24 @@
 struct trim_delta {
     const void *source, *base;
     enum dtype source_dtype, base_dtype;
-    size_t n;
+    size_t n; /* at most UINT32_MAX */
 };
 
-/* Elements of one exact magnitude. */
+/* Elements of one magnitude. */
 struct trim_step {
-    uint32_t bits;
-    size_t n;
+    uint32_t bits; /* all of them, or the upper 15 */
+    uint32_t n;
 };
 
-/* Elements whose magnitudes share their upper bits. */
-struct trim_bin {
-    uint32_t high;
-    size_t n, above; /* elements in it, and in larger bins */
-    size_t n_steps;
-    struct trim_step *steps; /* largest first; NULL: not counted yet, or too many to keep */
-};
+/* Most different magnitudes that are counted one by one. */
+#define TRIM_STEPS_MAX 65536
 
 /* All that is known of one task vector. All zero: nothing yet. */
 struct trim_counts {
-    size_t n_bins;
-    struct trim_bin *bins; /* those that are not empty, largest first */
-    double magnitudes;     /* sum of |delta|; 0: not taken yet */
+    size_t n_steps;
+    struct trim_step *steps; /* largest first */
+    bool exact;              /* steps are of single magnitudes */
+    double magnitudes;       /* sum of |delta|; 0: not taken yet */
 };
 
 void trim_counts_release(struct trim_counts *counts);
@@ -62,7 +56,8 @@ struct trim {
 /* floor(density * n), as the published methods count; all of n from density 1 on. */
 size_t trim_count(size_t n, double density);
 
-/* Keep exactly `keep` elements, 1 <= keep <= n. counts belongs to this delta and learns. */
+/* Keep exactly `keep` elements, 1 <= keep <= n. counts belongs to this delta, and is filled by the
+ * first call. */
 void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_delta *delta,
                size_t keep);
 
