@@ -488,7 +488,8 @@ int coordinator_register(struct coordinator *coordinator, const struct coordinat
     if (knows_boot(coordinator, worker->boot_id, worker_id)) {
         goto out;
     }
-    rc = store_begin(coordinator->store, STORE_ORDERED, err);
+    /* Durable: a number that power took back would be given to another. */
+    rc = store_begin(coordinator->store, STORE_DURABLE, err);
     if (rc == 0) {
         rc = store_add_worker(coordinator->store, &row, &row.worker, err);
     }

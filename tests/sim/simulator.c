@@ -56,7 +56,7 @@ struct reply {
     enum split split;
 };
 
-enum event_kind { ARRIVES, ANSWERED, WAKES, BEATS, TICKS, RESTARTS };
+enum event_kind { ARRIVES, ANSWERED, WAKES, BEATS, TICKS, RESTARTS, MEDDLES, RESUMES };
 
 struct event {
     int64_t at_ms;
@@ -493,6 +493,11 @@ static void open_coordinator(struct run *run)
         return;
     }
     put(run, (struct event){.at_ms = run->now_ms + 1, .kind = TICKS});
+    for (size_t w = 0; w < run->simulation->n_workers; w++) {
+        if (run->workers[w].state == GONE) {
+            be_born(run, w); /* who starts it again starts its workers */
+        }
+    }
 }
 
 static void crash(struct run *run)
@@ -664,6 +669,46 @@ static void on_tick(struct run *run)
     }
 }
 
+/* ---- people ---- */
+
+static void order(struct run *run, enum coordinator_order what)
+{
+    struct err err = {0};
+
+    if (run->coordinator == NULL || run->over) {
+        return;
+    }
+    int rc = coordinator_command(run->coordinator, what, run->now_ms, &err);
+    if (lives(run, rc, &err) && what != COORDINATOR_STOP) {
+        look_at_state(run);
+    }
+}
+
+/* Stopped, it is started again; its process ends in between. */
+static void stop_and_start(struct run *run)
+{
+    order(run, COORDINATOR_STOP);
+    if (run->coordinator != NULL) {
+        coordinator_close(run->coordinator);
+        run->coordinator = NULL;
+        put(run, (struct event){.at_ms = run->now_ms + between(run, 1, 20000), .kind = RESTARTS});
+    }
+}
+
+static void on_meddling(struct run *run)
+{
+    put(run, (struct event){.at_ms = run->now_ms + 1000, .kind = MEDDLES});
+    if (run->coordinator == NULL || chance(run) >= run->simulation->meddle) {
+        return;
+    }
+    if (chance(run) < 0.5) {
+        order(run, COORDINATOR_PAUSE);
+        put(run, (struct event){.at_ms = run->now_ms + between(run, 1, 5000), .kind = RESUMES});
+    } else {
+        stop_and_start(run);
+    }
+}
+
 static void handle_event(struct run *run, const struct event *event)
 {
     switch (event->kind) {
@@ -684,6 +729,12 @@ static void handle_event(struct run *run, const struct event *event)
         break;
     case RESTARTS:
         open_coordinator(run);
+        break;
+    case MEDDLES:
+        on_meddling(run);
+        break;
+    case RESUMES:
+        order(run, COORDINATOR_RESUME);
         break;
     }
 }
@@ -775,8 +826,8 @@ void simulation_init(struct simulation *simulation, uint64_t seed)
     };
     double *const probabilities[] = {&simulation->lose, &simulation->repeat, &simulation->crash,
                                      &simulation->die,  &simulation->slow,   &simulation->give_back,
-                                     &simulation->fail};
-    static const double worst[] = {0.2, 0.2, 0.06, 0.15, 0.1, 0.1, 0.1};
+                                     &simulation->fail, &simulation->meddle};
+    static const double worst[] = {0.2, 0.2, 0.06, 0.15, 0.1, 0.1, 0.1, 0.05};
     for (size_t i = 0; i < sizeof(worst) / sizeof(worst[0]); i++) {
         /* Each trouble is away in one world of three, so that the others are seen alone too. */
         double share = rng64_uniform(&rng) * 1.5 - 0.5;
@@ -821,6 +872,7 @@ void simulation_run(const struct simulation *simulation, const struct world *wor
     for (size_t w = 0; w < simulation->n_workers && !run->over; w++) {
         be_born(run, w);
     }
+    put(run, (struct event){.at_ms = 1000, .kind = MEDDLES});
     while (!run->over && run->n_events > 0) {
         struct event event = take(run);
 

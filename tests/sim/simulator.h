@@ -25,6 +25,7 @@ struct simulation {
     double slow;         /* a job takes thirty times as long */
     double give_back;    /* a job is released */
     double fail;         /* a job fails on this worker only, at most once a candidate */
+    double meddle;       /* someone pauses the study, or stops and starts it, a second */
     long crash_at;       /* -1: by chance; else the only crash is at this edge, counted from 0 */
 };
 
