@@ -438,7 +438,8 @@ static size_t round_block(struct tensor_job *job, enum dtype dtype, const struct
                           size_t at, const void **bytes, bool *bad)
 {
     size_t left = job->tensor->n - at;
-    size_t n = left < BLOCK ? left : BLOCK;
+    size_t to_edge = BLOCK - at % BLOCK; /* one that was cut short leaves the rest for the next */
+    size_t n = left < to_edge ? left : to_edge;
 
     job->block.stream = can_stream(job, target, at);
     if (job->brain) {

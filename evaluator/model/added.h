@@ -27,8 +27,7 @@ struct added_token {
 
 struct added;
 
-/* List may be null (or NULL): none. ERR_FORMAT names the entry. normalizer is used during the call.
- */
+/* list may be null (or NULL): none. ERR_FORMAT names the entry. normalizer is used in the call. */
 int added_parse(struct added **out, const json_t *list, struct normalizer *normalizer,
                 struct err *err);
 void added_free(struct added *added);

@@ -24,8 +24,7 @@ void regex_free(struct regex *regex);
 
 /*
  * The first non-empty match at or after `from` in text [n], valid UTF-8. *found tells whether there
- * is one,
- * [*begin, *end) where. ERR_LIMIT when the match takes too many steps.
+ * is one, [*begin, *end) where. ERR_LIMIT when the match takes too many steps.
  */
 int regex_next(struct regex *regex, const char *text, size_t n, size_t from, bool *found,
                size_t *begin, size_t *end, struct err *err);

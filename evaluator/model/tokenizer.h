@@ -53,8 +53,7 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t n,
 int tokenizer_decode(struct tokenizer *tokenizer, const uint32_t *ids, size_t n,
                      enum tokenizer_special special, struct text *out, struct err *err);
 
-/* Append the bytes that one token adds inside a text; perhaps half a character. ERR_LIMIT as above.
- */
+/* Append the bytes that one token adds inside a text, perhaps half a character. ERR_LIMIT. */
 int tokenizer_token_text(struct tokenizer *tokenizer, uint32_t id, struct text *out,
                          struct err *err);
 

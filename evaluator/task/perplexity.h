@@ -10,8 +10,7 @@
 
 #include "evaluator/task/metric.h"
 
-/* Pieces of text [n] between runs of whitespace, empty ones at the ends counted: " a b" has three.
- */
+/* Pieces of text [n] between runs of whitespace, empty ones at the ends too: " a b" has three. */
 size_t perplexity_words(const char *text, size_t n);
 
 /*

@@ -132,8 +132,10 @@ static int render_answers(const struct prompt *prompt, const json_t *record, str
     size_t n = 0;
 
     int rc = gold_values(prompt, record, &value, &n, err);
-    if (rc == 0 && n > DOCUMENT_CHOICES_MAX) {
-        rc = err_set(err, ERR_LIMIT, "gold: %zu entries", n);
+    const size_t most = prompt->output == TASK_LOGLIKELIHOOD ? 1 : DOCUMENT_CHOICES_MAX;
+
+    if (rc == 0 && n > most) {
+        rc = err_set(err, ERR_LIMIT, "gold: %zu entries, at most %zu", n, most);
     }
     for (size_t i = 0; rc == 0 && i < n; i++) {
         struct text answer = {0};

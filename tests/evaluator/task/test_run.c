@@ -1,0 +1,223 @@
+#include "evaluator/task/run.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+
+static void check_near(double got, double wanted, double tolerance)
+{
+    assert_true(fabs(got - wanted) <= tolerance);
+}
+
+#define EXAMPLES TESTS_DIR "/../study/examples/"
+#define N 12
+#define SHORT "\"generation\": {\"until\": [\"\\n\"], \"max_new_tokens\": 8}"
+
+struct bench {
+    struct checkpoint *checkpoint;
+    struct weights *weights;
+    struct forward *forward;
+    struct tokenizer *tokenizer;
+};
+
+static struct bench bench;
+
+static int open_bench(void **state)
+{
+    (void)state;
+    assert_int_equal(checkpoint_open(&bench.checkpoint, EXAMPLES "models/adder", NULL), 0);
+    const struct config *config = checkpoint_config(bench.checkpoint);
+    assert_int_equal(weights_new(&bench.weights, config, NULL), 0);
+    assert_int_equal(weights_load(bench.weights, bench.checkpoint, NULL), 0);
+    assert_int_equal(forward_new(&bench.forward, config, 0, NULL), 0);
+    return tokenizer_open(&bench.tokenizer, EXAMPLES "models/adder", NULL);
+}
+
+static int close_bench(void **state)
+{
+    (void)state;
+    tokenizer_close(bench.tokenizer);
+    forward_free(bench.forward);
+    weights_free(bench.weights);
+    checkpoint_close(bench.checkpoint);
+    return 0;
+}
+
+/* A task over the addition records, from keys as JSON. */
+static struct task addition(const char *output, const char *more)
+{
+    struct text keys = {0};
+    struct task task = {0};
+    struct err err = {0};
+    json_t *config = NULL;
+
+    text_printf(&keys,
+                "{\"task\": \"t\", \"output_type\": \"%s\", \"data\": \"addition.jsonl\", "
+                "\"prompt\": \"{prompt}\", \"target_delimiter\": \"\", %s}",
+                output, more);
+    assert_int_equal(doc_parse(&config, text_get(&keys), keys.size, &err), 0);
+    if (task_parse(&task, config, EXAMPLES "tasks", &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    json_decref(config);
+    text_release(&keys);
+    return task;
+}
+
+static struct score_task score(const struct task *task, const size_t *documents, size_t n)
+{
+    struct task_plan *plan = NULL;
+    struct score_task made = {0};
+    struct err err = {0};
+
+    if (task_plan_new(&plan, task, bench.tokenizer, documents, n, 256, &err) != 0 ||
+        task_run(plan, bench.forward, bench.weights, &made, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_true(task_plan_positions(plan) < task_plan_tokens(plan));
+    task_plan_free(plan);
+    return made;
+}
+
+static const size_t some[N] = {5, 0, 17, 700, 3, 3 + 8, 90, 91, 92, 400, 401, 799};
+
+static double mean(const struct score_task *task, size_t m)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < task->n; i++) {
+        sum += task->document_values[i * task->n_metrics + m];
+    }
+    return sum / (double)task->n;
+}
+
+static void reports_documents_in_the_order_asked(void **state)
+{
+    struct task task = addition("multiple_choice", "\"choices\": \"{choices}\", \"gold\": \"gold\","
+                                                   "\"metrics\": [\"acc\", \"choice_logprob\"]");
+    struct score_task made = score(&task, some, N);
+
+    (void)state;
+    assert_int_equal(made.n, N);
+    assert_string_equal(made.ids[0], "addition-0005");
+    assert_string_equal(made.ids[11], "addition-0799");
+    assert_string_equal(made.digest, task.digest);
+    assert_int_equal(made.first[N], 4 * N);
+    check_near(made.values[0], mean(&made, 0), 1e-12);
+    check_near(made.values[1], mean(&made, 1), 1e-12);
+    assert_true(made.errors[1] > 0.0);
+    assert_int_equal(score_metric(&made, "choice_logprob"), 1);
+    score_task_release(&made);
+    task_release(&task);
+}
+
+/* A document's numbers do not depend on the company it is scored in, to the last bit. */
+static void gives_a_document_the_same_numbers_alone(void **state)
+{
+    struct task task =
+        addition("multiple_choice", "\"choices\": \"{choices}\", \"gold\": \"gold\"");
+    struct score_task together = score(&task, some, N);
+    struct score_task alone = score(&task, some + 3, 1);
+
+    (void)state;
+    for (size_t k = 0; k < 4; k++) {
+        assert_true(alone.loglikelihoods[k] == together.loglikelihoods[together.first[3] + k]);
+    }
+    assert_true(isnan(alone.errors[0]));
+    score_task_release(&alone);
+    score_task_release(&together);
+    task_release(&task);
+}
+
+static void takes_any_of_several_answers(void **state)
+{
+    struct task one = addition("generate_until", "\"gold\": \"answer\", " SHORT);
+    struct task any = addition("generate_until", "\"gold\": \"choices\", " SHORT);
+    struct score_task exact = score(&one, some, N);
+    struct score_task loose = score(&any, some, N);
+
+    (void)state;
+    assert_int_equal(loose.first[N], 4 * N);
+    for (size_t i = 0; i < N; i++) {
+        assert_true(loose.document_values[i] >= exact.document_values[i]);
+    }
+    assert_true(exact.values[0] > 0.5);
+    score_task_release(&loose);
+    score_task_release(&exact);
+    task_release(&any);
+    task_release(&one);
+}
+
+static void an_answer_longer_than_allowed_is_wrong(void **state)
+{
+    struct task task = addition("generate_until", "\"gold\": \"answer\", \"generation\": "
+                                                  "{\"until\": [\"\\n\"], \"max_new_tokens\": 1}");
+    struct score_task made = score(&task, some, N);
+
+    (void)state;
+    assert_true(made.values[0] == 0.0);
+    score_task_release(&made);
+    task_release(&task);
+}
+
+static void makes_perplexities_of_sums(void **state)
+{
+    struct task log = addition("loglikelihood", "\"gold\": \"answer\", "
+                                                "\"metrics\": [\"perplexity\", \"acc\"]");
+    struct task rolling =
+        addition("loglikelihood_rolling", "\"metrics\": [\"byte_perplexity\", \"bits_per_byte\"]");
+    struct score_task made = score(&log, some, N);
+    struct score_task rolled = score(&rolling, some, N);
+
+    (void)state;
+    check_near(made.values[0], exp(-mean(&made, 0)), 1e-9);
+    assert_true(isnan(made.errors[0]));
+    check_near(rolled.values[1], log2(rolled.values[0]), 1e-9);
+    score_task_release(&rolled);
+    score_task_release(&made);
+    task_release(&rolling);
+    task_release(&log);
+}
+
+static void fails_as_a_candidate_when_weights_are_not_finite(void **state)
+{
+    struct task task = addition("generate_until", "\"gold\": \"answer\", " SHORT);
+    struct task_plan *plan = NULL;
+    struct score_task made = {0};
+    struct err err = {0};
+    struct weights *broken = NULL;
+
+    (void)state;
+    assert_int_equal(weights_new(&broken, checkpoint_config(bench.checkpoint), NULL), 0);
+    assert_int_equal(weights_load(broken, bench.checkpoint, NULL), 0);
+    weights_slot(broken, TENSOR_FINAL_NORM, 0)[0] = (float)NAN;
+    assert_int_equal(task_plan_new(&plan, &task, bench.tokenizer, some, N, 256, NULL), 0);
+    assert_int_equal(task_run(plan, bench.forward, broken, &made, &err), ERR_NUMERIC);
+    assert_non_null(strstr(err.text, "task t: "));
+    assert_null(made.name);
+    task_plan_free(plan);
+    weights_free(broken);
+    task_release(&task);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reports_documents_in_the_order_asked),
+        cmocka_unit_test(gives_a_document_the_same_numbers_alone),
+        cmocka_unit_test(takes_any_of_several_answers),
+        cmocka_unit_test(an_answer_longer_than_allowed_is_wrong),
+        cmocka_unit_test(makes_perplexities_of_sums),
+        cmocka_unit_test(fails_as_a_candidate_when_weights_are_not_finite),
+    };
+
+    return cmocka_run_group_tests(tests, open_bench, close_bench);
+}
