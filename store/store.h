@@ -309,11 +309,16 @@ struct store_report_row {
 };
 int store_add_report_row(struct store *store, const struct store_report_row *row, struct err *err);
 
+/* Exports and settings are written in a transaction of their own: not between store_begin and
+ * store_commit. */
 struct store_export {
     uint64_t candidate;
     const char *format, *path, *weights;
 };
-/* A transaction of its own. */
 int store_add_export(struct store *store, const struct store_export *export, struct err *err);
+
+/* A value under a key of the caller's, and back (free() it; ERR_MISSING). */
+int store_set_setting(struct store *store, const char *key, const char *value, struct err *err);
+int store_setting(struct store *store, const char *key, char **value, struct err *err);
 
 #endif

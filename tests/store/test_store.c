@@ -439,6 +439,24 @@ static void the_study_s_row_is_rewritten_whole(void **state)
     store_close(store);
 }
 
+static void settings_and_exports_are_kept(void **state)
+{
+    struct house *house = *state;
+    const struct store_export export = {1, "huggingface", "out", "w"};
+    char *value = NULL;
+
+    fill(house);
+    struct store *store = open_store(house);
+    assert_int_equal(store_setting(store, "notes", &value, &house->err), ERR_MISSING);
+    rows_must(store_set_setting(store, "notes", "one", &house->err), &house->err);
+    rows_must(store_set_setting(store, "notes", "two", &house->err), &house->err);
+    rows_must(store_setting(store, "notes", &value, &house->err), &house->err);
+    assert_string_equal(value, "two");
+    free(value);
+    rows_must(store_add_export(store, &export, &house->err), &house->err);
+    store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -465,6 +483,7 @@ int main(void)
         TEST(a_changed_result_is_found),
         TEST(a_changed_study_model_or_task_is_a_conflict),
         TEST(the_study_s_row_is_rewritten_whole),
+        TEST(settings_and_exports_are_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
