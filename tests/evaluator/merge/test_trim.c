@@ -116,24 +116,27 @@ static void finds_the_threshold_when_all_are_equal(void **state)
     trim_counts_release(&counts);
 }
 
-static void keeps_no_steps_of_a_bin_with_too_many(void **state)
+static void counts_upper_bits_when_magnitudes_are_too_many(void **state)
 {
-    float *source = mem_array(4000, sizeof *source);
-    float *base = mem_array(4000, sizeof *base);
-    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, 4000};
+    const size_t n = 200000;
+    float *source = mem_array(n, sizeof *source);
+    float *base = mem_array(n, sizeof *base);
+    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, n};
     struct trim_counts counts = {0};
     struct trim trim;
 
     (void)state;
-    for (size_t i = 0; i < 4000; i++) {
-        source[i] = 1.0F + (float)i * 0x1p-23F; /* one bin, 4000 magnitudes */
+    for (size_t i = 0; i < n; i++) { /* 100000 magnitudes, each twice */
+        source[i] = 1.0F + (float)(i / 2) * 0x1p-23F;
     }
-    trim_find(&trim, &counts, &delta, 100);
-    assert_int_equal(trim.bits, magnitude_bits(1.0F) + 3900);
-    assert_int_equal(counts.n_bins, 1);
-    assert_null(counts.bins[0].steps);
-    trim_find(&trim, &counts, &delta, 4000);
+    trim_find(&trim, &counts, &delta, 101);
+    assert_false(counts.exact);
+    assert_int_equal(trim.bits, magnitude_bits(1.0F) + 100000 - 51);
+    assert_int_equal(trim.ties, 1);
+    assert_int_equal(trim.equal, 2);
+    trim_find(&trim, &counts, &delta, n);
     assert_int_equal(trim.bits, magnitude_bits(1.0F));
+    assert_int_equal(trim.ties, 2);
     trim_counts_release(&counts);
     free(source);
     free(base);
@@ -179,7 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_full_sort_for_every_kind_of_number),
         cmocka_unit_test(finds_the_threshold_when_all_are_equal),
-        cmocka_unit_test(keeps_no_steps_of_a_bin_with_too_many),
+        cmocka_unit_test(counts_upper_bits_when_magnitudes_are_too_many),
         cmocka_unit_test(sums_magnitudes_of_all_and_of_what_is_kept),
         cmocka_unit_test(counts_down_to_whole_elements),
     };
