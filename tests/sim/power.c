@@ -181,7 +181,9 @@ static void settle(struct file *file)
     if (file->disk.size > 0) {
         memcpy(file->seen.bytes, file->disk.bytes, file->disk.size);
     }
-    memset(file->marked, 0, file->n_marked * sizeof(bool));
+    if (file->n_marked > 0) {
+        memset(file->marked, 0, file->n_marked * sizeof(bool));
+    }
 }
 
 /* ---- files ---- */
