@@ -263,6 +263,9 @@ int normalizer_run(struct normalizer *normalizer, const char *text, size_t n, st
 
         text_clear(scratch);
         rc = run_step(&normalizer->steps[i], text_get(&current), current.size, scratch, err);
+        if (rc == 0 && scratch->size > PATTERN_GROWTH_MAX(n)) {
+            rc = err_set(err, ERR_LIMIT, "normalizer: %zu bytes become %zu", n, scratch->size);
+        }
 
         const struct text swapped = current;
 

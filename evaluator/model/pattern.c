@@ -86,6 +86,9 @@ int pattern_replace(const struct pattern *pattern, const char *text, size_t n, c
         if (found) {
             text_add(out, content);
         }
+        if (out->size > PATTERN_GROWTH_MAX(n)) {
+            return err_set(err, ERR_LIMIT, "replacing makes %zu bytes of %zu", out->size, n);
+        }
         done = end;
     }
     return 0;

@@ -12,6 +12,10 @@
 #include "base/text.h"
 #include "evaluator/model/regex.h"
 
+/* Bytes that a text of n may become on its way to words. Steps of a hostile file in a row multiply;
+ * the most that those in use do to a byte is to make three of it. */
+#define PATTERN_GROWTH_MAX(n) (64 * (n) + ((size_t)64 << 10))
+
 /* All zero matches nothing. */
 struct pattern {
     char *string; /* literal text, or NULL */
@@ -27,7 +31,8 @@ void pattern_release(struct pattern *pattern);
 int pattern_next(const struct pattern *pattern, const char *text, size_t n, size_t from,
                  bool *found, size_t *begin, size_t *end, struct err *err);
 
-/* Append text [n] with every match replaced by content, taken literally. */
+/* Append text [n] with every match replaced by content, taken literally. ERR_LIMIT when out becomes
+ * longer than PATTERN_GROWTH_MAX(n). */
 int pattern_replace(const struct pattern *pattern, const char *text, size_t n, const char *content,
                     struct text *out, struct err *err);
 

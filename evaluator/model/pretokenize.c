@@ -347,6 +347,25 @@ static int run_step(struct pretokenizer *all, const struct step *step, const cha
     return 0;
 }
 
+/* One step over all pieces; the result may have max bytes. */
+static int run_over(struct pretokenizer *all, const struct step *step, const struct pieces *from,
+                    size_t max, struct pieces *to, struct err *err)
+{
+    int rc = 0;
+
+    pieces_clear(to);
+    for (size_t i = 0; rc == 0 && i < from->n; i++) {
+        size_t size = 0;
+        const char *piece = pieces_get(from, i, &size);
+
+        rc = run_step(all, step, piece, size, i == 0 && from->at_start, to, err);
+        if (rc == 0 && to->text.size > max) {
+            rc = err_set(err, ERR_LIMIT, "a text grows past %zu bytes", max);
+        }
+    }
+    return rc;
+}
+
 int pretokenizer_run(struct pretokenizer *pretokenizer, const char *text, size_t n, bool at_start,
                      struct pieces *out, struct err *err)
 {
@@ -356,16 +375,11 @@ int pretokenizer_run(struct pretokenizer *pretokenizer, const char *text, size_t
     pieces_clear(from);
     pieces_add(from, text, n, at_start);
     for (size_t s = 0; s < pretokenizer->n; s++) {
-        pieces_clear(to);
-        for (size_t i = 0; i < from->n; i++) {
-            size_t size = 0;
-            const char *piece = pieces_get(from, i, &size);
-            const int rc = run_step(pretokenizer, &pretokenizer->steps[s], piece, size,
-                                    i == 0 && from->at_start, to, err);
+        const int rc =
+            run_over(pretokenizer, &pretokenizer->steps[s], from, PATTERN_GROWTH_MAX(n), to, err);
 
-            if (rc != 0) {
-                return err_wrap(err, "pre-tokenizer");
-            }
+        if (rc != 0) {
+            return err_wrap(err, "pre-tokenizer");
         }
         struct pieces *swapped = from;
 

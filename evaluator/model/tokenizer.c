@@ -513,9 +513,22 @@ static void add_wanted_bos(struct tokenizer *made)
     made->before = before;
 }
 
-int tokenizer_open(struct tokenizer **out, const char *folder, struct err *err)
+int tokenizer_parse(struct tokenizer **out, const json_t *json, struct err *err)
 {
     struct tokenizer *made = mem_alloc(sizeof *made);
+    const int rc = parse_parts(made, json, err);
+
+    if (rc != 0) {
+        tokenizer_close(made);
+        return rc;
+    }
+    *out = made;
+    return 0;
+}
+
+int tokenizer_open(struct tokenizer **out, const char *folder, struct err *err)
+{
+    struct tokenizer *made = NULL;
     char *path = file_join(folder, "tokenizer.json");
     json_t *json = NULL;
 
@@ -523,7 +536,7 @@ int tokenizer_open(struct tokenizer **out, const char *folder, struct err *err)
     if (rc != 0) {
         goto out;
     }
-    rc = parse_parts(made, json, err);
+    rc = tokenizer_parse(&made, json, err);
     if (rc != 0) {
         rc = err_wrap(err, "%s", path);
         goto out;

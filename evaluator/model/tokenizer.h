@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/doc.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "evaluator/model/tokens.h"
@@ -41,6 +42,8 @@ enum tokenizer_special {
  * ERR_FORMAT names file and part.
  */
 int tokenizer_open(struct tokenizer **out, const char *folder, struct err *err);
+/* The same from tokenizer.json's document alone: no beginning and no end of sequence are known. */
+int tokenizer_parse(struct tokenizer **out, const json_t *json, struct err *err);
 void tokenizer_close(struct tokenizer *tokenizer);
 
 /* Append the ids of text [n]. ERR_FORMAT unless it is UTF-8, ERR_LIMIT when too long. A text that
