@@ -289,7 +289,9 @@ void bpe_encode(struct bpe *bpe, const char *word, size_t n, struct tokens *out)
         cached->size = (uint8_t)n;
         cached->n = (uint8_t)(out->n - first);
         memcpy(cached->word, word, n);
-        memcpy(cached->ids, out->ids + first, cached->n * sizeof *cached->ids);
+        for (size_t i = 0; i < cached->n; i++) {
+            cached->ids[i] = out->ids[first + i];
+        }
     }
 }
 
