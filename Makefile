@@ -19,7 +19,8 @@ setup:
 	@tools/setup build
 
 build: setup
-	@cmake --workflow --preset release
+	@cmake --preset release
+	@cmake --build --preset release --target braid
 
 demo: build
 	@mkdir -p demo
@@ -33,10 +34,12 @@ test:
 
 bench: build
 	@tools/setup build test
+	@cmake --build --preset release
 	@tools/bench build/release
 
 soak: build
 	@tools/setup build test
+	@cmake --build --preset release
 	@tools/soak build/release
 
 fuzz:
