@@ -204,8 +204,8 @@ static void tend(evutil_socket_t fd, short what, void *context)
         evening->over_ms = now_ms;
         stream_poke(evening->stream);
     }
-    int rc =
-        local_workers_tend(&evening->workers, !over, now_ms, worker_lost, evening, evening->err);
+    int rc = local_workers_tend(&evening->workers, !over, status.done, now_ms, worker_lost, evening,
+                                evening->err);
     if (rc != 0) {
         end_loop(evening, rc);
     } else if (over && (local_workers_running(&evening->workers) == 0 ||

@@ -89,7 +89,7 @@ static void say_end(size_t i, int status)
     }
 }
 
-int local_workers_tend(struct local_workers *workers, int wanted, int64_t now_ms,
+int local_workers_tend(struct local_workers *workers, int wanted, uint64_t done, int64_t now_ms,
                        void (*lost)(const char *name, void *context), void *context,
                        struct err *err)
 {
@@ -109,7 +109,10 @@ int local_workers_tend(struct local_workers *workers, int wanted, int64_t now_ms
         say_end(i, status);
         lost(name, context);
         bool quick = now_ms - workers->started_ms[i] < QUICK_MS;
-        workers->quick_deaths = quick ? workers->quick_deaths + 1 : 0;
+        bool futile = quick && done == workers->done_at_death;
+
+        workers->quick_deaths = futile ? workers->quick_deaths + 1 : 0;
+        workers->done_at_death = done;
         if (workers->quick_deaths >= QUICK_DEATHS_MAX) {
             return err_set(err, ERR_IO, "workers end as soon as they start; see the lines above");
         }

@@ -22,7 +22,8 @@ struct local_workers {
     size_t n;
     pid_t pids[LOCAL_WORKERS_MAX]; /* 0: not running */
     int64_t started_ms[LOCAL_WORKERS_MAX];
-    unsigned quick_deaths; /* in a row, within two seconds of their start */
+    unsigned quick_deaths;  /* in a row, soon after their start and with nothing finished between */
+    uint64_t done_at_death; /* candidates finished when the last one died */
     char *url, *token_file, *spool, *program;
 };
 
@@ -32,11 +33,12 @@ int local_workers_start(struct local_workers *out, size_t n, const char *url,
                         const char *token_file, const char *spool, int64_t now_ms, struct err *err);
 
 /*
+ * done: candidates finished so far; while that moves, workers may die as often as they like.
  * Reap what has ended and start it again while `wanted` (else let them go). lost is called with the
  * name of each worker that was killed or failed, so that its lease can be handed out at once.
  * ERR_IO when workers cannot be kept alive.
  */
-int local_workers_tend(struct local_workers *workers, int wanted, int64_t now_ms,
+int local_workers_tend(struct local_workers *workers, int wanted, uint64_t done, int64_t now_ms,
                        void (*lost)(const char *name, void *context), void *context,
                        struct err *err);
 
