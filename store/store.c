@@ -743,16 +743,6 @@ int store_add_report_row(struct store *store, const struct store_report_row *row
                      row->value, row->difference, row->low, row->high);
 }
 
-/* End a transaction of one step, which came out so. */
-static int finish(struct store *store, int rc, struct err *err)
-{
-    if (rc != 0) {
-        store_rollback(store);
-        return rc;
-    }
-    return store_commit(store, err);
-}
-
 int store_add_export(struct store *store, const struct store_export *export, struct err *err)
 {
     int rc = store_begin(store, STORE_DURABLE, err);
@@ -764,34 +754,11 @@ int store_add_export(struct store *store, const struct store_export *export, str
                        "ittti", export->candidate, export->format, export->path, export->weights,
                        store_now_ms());
     }
-    return finish(store, rc, err);
-}
-
-int store_set_setting(struct store *store, const char *key, const char *value, struct err *err)
-{
-    int rc = store_begin(store, STORE_DURABLE, err);
-
     if (rc == 0) {
-        rc = store_run(store, err,
-                       "INSERT INTO settings (key, value) VALUES (?, ?)"
-                       " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                       "tt", key, value);
+        rc = store_commit(store, err);
     }
-    return finish(store, rc, err);
-}
-
-int store_setting(struct store *store, const char *key, char **value, struct err *err)
-{
-    sqlite3_stmt *row;
-    int rc = store_start(store, &row, err, "SELECT value FROM settings WHERE key = ?", "t", key);
-
-    if (rc != 0 || (rc = store_step(store, row, err)) < 0) {
-        return rc;
+    if (rc != 0) {
+        store_rollback(store);
     }
-    if (rc == 0) {
-        return err_set(err, ERR_MISSING, "database: it has no %s", key);
-    }
-    *value = store_column_text(row, 0);
-    store_stop(row);
-    return 0;
+    return rc;
 }
