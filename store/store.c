@@ -1,5 +1,5 @@
 /*
- * store.c - the file: open, lock, schema, transactions, statements.
+ * store.c - the file: transactions, lock, schema, open and close.
  *
  *   night.db         the database; rollback never needed, a write-ahead log instead:
  *   night.db-wal     commits not yet copied into it
@@ -15,7 +15,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +30,6 @@
 
 #define APPLICATION_ID 0x62726169 /* "brai", told by file(1) */
 #define BUSY_MS 5000
-#define CACHE_KIB 16384
 
 extern const char store_schema[]; /* schema.sql, by schema.S */
 
@@ -41,180 +39,6 @@ int64_t store_now_ms(void)
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* ---- errors ---- */
-
-int store_trouble(struct store *store, struct err *err)
-{
-    switch (sqlite3_errcode(store->db)) {
-    case SQLITE_FULL:
-        return err_set(err, ERR_LIMIT, "database: the disk is full");
-    case SQLITE_CONSTRAINT:
-        return err_set(err, ERR_CONFLICT, "database: %s", sqlite3_errmsg(store->db));
-    case SQLITE_NOTADB:
-    case SQLITE_CORRUPT:
-        return err_set(err, ERR_FORMAT, "database: %s", sqlite3_errmsg(store->db));
-    default:
-        return err_set(err, ERR_IO, "database: %s", sqlite3_errmsg(store->db));
-    }
-}
-
-/* ---- statements ---- */
-
-static int find_statement(struct store *store, sqlite3_stmt **out, struct err *err, const char *sql)
-{
-    for (size_t i = 0; i < store->n_statements; i++) {
-        if (store->statements[i].sql == sql) {
-            *out = store->statements[i].prepared;
-            sqlite3_reset(*out);
-            return 0;
-        }
-    }
-    assert(store->n_statements < STORE_STATEMENTS_MAX);
-    if (sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) != SQLITE_OK) {
-        return store_trouble(store, err);
-    }
-    store->statements[store->n_statements++] = (struct store_statement){sql, *out};
-    return 0;
-}
-
-static int bind_one(sqlite3_stmt *statement, int at, char type, va_list *parameters)
-{
-    switch (type) {
-    case 'i':
-        return sqlite3_bind_int64(statement, at, va_arg(*parameters, int64_t));
-    case 'k': {
-        int64_t number = va_arg(*parameters, int64_t);
-        return number != 0 ? sqlite3_bind_int64(statement, at, number)
-                           : sqlite3_bind_null(statement, at);
-    }
-    case 'r': /* NaN is bound as NULL by SQLite itself */
-        return sqlite3_bind_double(statement, at, va_arg(*parameters, double));
-    case 't':
-        return sqlite3_bind_text(statement, at, va_arg(*parameters, const char *), -1,
-                                 SQLITE_STATIC);
-    default: {
-        const void *bytes = va_arg(*parameters, const void *);
-        size_t n = va_arg(*parameters, size_t);
-
-        assert(type == 'b');
-        return sqlite3_bind_blob64(statement, at, n > 0 ? bytes : NULL, n, SQLITE_STATIC);
-    }
-    }
-}
-
-static int start(struct store *store, sqlite3_stmt **out, struct err *err, const char *sql,
-                 const char *types, va_list *parameters)
-{
-    int rc = find_statement(store, out, err, sql);
-
-    for (int i = 0; rc == 0 && types[i] != '\0'; i++) {
-        if (bind_one(*out, i + 1, types[i], parameters) != SQLITE_OK) {
-            rc = store_trouble(store, err);
-        }
-    }
-    return rc;
-}
-
-int store_start(struct store *store, sqlite3_stmt **out, struct err *err, const char *sql,
-                const char *types, ...)
-{
-    va_list parameters;
-
-    va_start(parameters, types);
-    int rc = start(store, out, err, sql, types, &parameters);
-    va_end(parameters);
-    return rc;
-}
-
-int store_step(struct store *store, sqlite3_stmt *statement, struct err *err)
-{
-    int status = sqlite3_step(statement);
-
-    if (status == SQLITE_ROW) {
-        return 1;
-    }
-    int rc = status == SQLITE_DONE ? 0 : store_trouble(store, err);
-    store_stop(statement);
-    return rc;
-}
-
-void store_stop(sqlite3_stmt *statement)
-{
-    sqlite3_reset(statement);
-    sqlite3_clear_bindings(statement); /* they point into the caller's memory */
-}
-
-int store_run(struct store *store, struct err *err, const char *sql, const char *types, ...)
-{
-    sqlite3_stmt *statement;
-    va_list parameters;
-
-    va_start(parameters, types);
-    int rc = start(store, &statement, err, sql, types, &parameters);
-    va_end(parameters);
-    return rc != 0 ? rc : store_step(store, statement, err);
-}
-
-int store_number(struct store *store, uint64_t *out, struct err *err, const char *sql,
-                 const char *types, ...)
-{
-    sqlite3_stmt *statement;
-    va_list parameters;
-
-    va_start(parameters, types);
-    int rc = start(store, &statement, err, sql, types, &parameters);
-    va_end(parameters);
-    if (rc == 0) {
-        rc = store_step(store, statement, err);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    *out = rc == 1 ? store_column_number(statement, 0) : 0;
-    store_stop(statement);
-    return 0;
-}
-
-/* ---- columns ---- */
-
-char *store_column_text(sqlite3_stmt *row, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-
-    return mem_text(text != NULL ? text : "");
-}
-
-double store_column_real(sqlite3_stmt *row, int column)
-{
-    return sqlite3_column_type(row, column) == SQLITE_NULL ? (double)NAN
-                                                           : sqlite3_column_double(row, column);
-}
-
-uint64_t store_column_number(sqlite3_stmt *row, int column)
-{
-    return (uint64_t)sqlite3_column_int64(row, column);
-}
-
-void store_column_digest(sqlite3_stmt *row, int column, char out[DIGEST_HEX])
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-
-    snprintf(out, DIGEST_HEX, "%s", text != NULL ? text : "");
-}
-
-double *store_column_reals(sqlite3_stmt *row, int column, size_t *n)
-{
-    const void *bytes = sqlite3_column_blob(row, column);
-
-    *n = (size_t)sqlite3_column_bytes(row, column) / sizeof(double);
-    if (*n == 0) {
-        return NULL;
-    }
-    double *values = mem_array(*n, sizeof(double));
-    memcpy(values, bytes, *n * sizeof(double));
-    return values;
 }
 
 /* ---- transactions ---- */
@@ -566,6 +390,18 @@ void store_close(struct store *store)
     free(store);
 }
 
+void store_make_id(struct store *store)
+{
+    unsigned char bytes[16];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
+        memset(bytes, 0, sizeof(bytes)); /* a name, not a secret: better a dull one than none */
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        snprintf(store->id + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
 const char *store_id(const struct store *store)
 {
     return store->id;
@@ -578,187 +414,4 @@ int store_backup(struct store *store, const char *path, struct err *err)
     }
     int rc = store_run(store, err, "VACUUM INTO ?1", "t", path);
     return rc != 0 ? err_wrap(err, "%s", path) : 0;
-}
-
-/* ---- the study ---- */
-
-void store_study_release(struct store_study *study)
-{
-    free(study->name);
-    free(study->form);
-    free(study->version);
-    free(study->stage);
-    free(study->state);
-    free(study->reason);
-    free(study->ending);
-    free(study->verdict);
-    *study = (struct store_study){0};
-}
-
-int store_study(struct store *store, struct store_study *out, struct err *err)
-{
-    sqlite3_stmt *row;
-    int rc = store_start(
-        store, &row, err,
-        "SELECT name, identity, form, version, n_layers, epoch, stage, state, reason, ending,"
-        "       generation, evaluations_max, forgiven, trajectory, winner, verdict FROM study",
-        "");
-
-    if (rc != 0 || (rc = store_step(store, row, err)) < 0) {
-        return rc;
-    }
-    if (rc == 0) {
-        return err_set(err, ERR_MISSING, "database: there is no study in it");
-    }
-    *out = (struct store_study){
-        .name = store_column_text(row, 0),
-        .form = store_column_text(row, 2),
-        .version = store_column_text(row, 3),
-        .n_layers = (uint32_t)store_column_number(row, 4),
-        .epoch = store_column_number(row, 5),
-        .stage = store_column_text(row, 6),
-        .state = store_column_text(row, 7),
-        .reason = store_column_text(row, 8),
-        .ending = store_column_text(row, 9),
-        .generation = store_column_number(row, 10),
-        .evaluations_max = store_column_number(row, 11),
-        .forgiven = store_column_number(row, 12),
-        .winner = store_column_number(row, 14),
-        .verdict = store_column_text(row, 15),
-    };
-    store_column_digest(row, 1, out->identity);
-    store_column_digest(row, 13, out->trajectory);
-    store_stop(row);
-    return 0;
-}
-
-static void make_id(struct store *store)
-{
-    unsigned char bytes[16];
-
-    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
-        memset(bytes, 0, sizeof(bytes)); /* a name, not a secret: better a dull one than none */
-    }
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        snprintf(store->id + 2 * i, 3, "%02x", bytes[i]);
-    }
-}
-
-int store_add_study(struct store *store, const struct store_study *study, struct err *err)
-{
-    make_id(store);
-    return store_run(store, err,
-                     "INSERT INTO study (id, name, nonce, identity, form, version, n_layers,"
-                     " created_ms, epoch, stage, state, reason, ending, generation,"
-                     " evaluations_max, forgiven, trajectory, winner, verdict)"
-                     " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "tttttiiittttiiitkt", study->name, store->id, study->identity, study->form,
-                     study->version, (int64_t)study->n_layers, store_now_ms(), study->epoch,
-                     study->stage, study->state, study->reason, study->ending, study->generation,
-                     study->evaluations_max, study->forgiven, study->trajectory, study->winner,
-                     study->verdict);
-}
-
-int store_set_study(struct store *store, const struct store_study *study, struct err *err)
-{
-    return store_run(store, err,
-                     "UPDATE study SET epoch = ?, stage = ?, state = ?, reason = ?, ending = ?,"
-                     " generation = ?, evaluations_max = ?, forgiven = ?, trajectory = ?,"
-                     " winner = ?, verdict = ?",
-                     "ittttiiitkt", study->epoch, study->stage, study->state, study->reason,
-                     study->ending, study->generation, study->evaluations_max, study->forgiven,
-                     study->trajectory, study->winner, study->verdict);
-}
-
-/* ---- models, tasks, coordinates ---- */
-
-int store_add_model(struct store *store, size_t number, const struct store_model *model,
-                    struct err *err)
-{
-    return store_run(store, err,
-                     "INSERT INTO models (number, name, path, digest) VALUES (?, ?, ?, ?)", "ittt",
-                     number, model->name, model->path, model->digest);
-}
-
-int store_check_model(struct store *store, size_t number, const struct store_model *model,
-                      struct err *err)
-{
-    uint64_t same = 0;
-    int rc =
-        store_number(store, &same, err,
-                     "SELECT count(*) FROM models WHERE number = ? AND name = ? AND digest = ?",
-                     "itt", number, model->name, model->digest);
-
-    if (rc == 0 && same == 0) {
-        rc = err_set(err, ERR_CONFLICT,
-                     "model %s: its files are not those the study was begun with", model->name);
-    }
-    return rc;
-}
-
-int store_add_task(struct store *store, size_t number, const struct store_task *task,
-                   struct err *err)
-{
-    return store_run(store, err,
-                     "INSERT INTO tasks (number, name, digest, metric, higher_is_better, weight,"
-                     " n_search, n_select, n_report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "itttiriii", number, task->name, task->digest, task->metric,
-                     (int64_t)task->higher_is_better, task->weight, task->documents[SPLIT_SEARCH],
-                     task->documents[SPLIT_SELECT], task->documents[SPLIT_REPORT]);
-}
-
-int store_check_task(struct store *store, size_t number, const struct store_task *task,
-                     struct err *err)
-{
-    uint64_t same = 0;
-    int rc = store_number(store, &same, err,
-                          "SELECT count(*) FROM tasks"
-                          " WHERE number = ? AND name = ? AND digest = ? AND metric = ?",
-                          "ittt", number, task->name, task->digest, task->metric);
-
-    if (rc == 0 && same == 0) {
-        rc = err_set(err, ERR_CONFLICT,
-                     "task %s: its documents or metric are not those the study was begun with",
-                     task->name);
-    }
-    return rc;
-}
-
-int store_add_coordinate(struct store *store, size_t number, const char *name, double lower,
-                         double upper, struct err *err)
-{
-    return store_run(store, err,
-                     "INSERT INTO coordinates (number, name, lower, upper) VALUES (?, ?, ?, ?)",
-                     "itrr", number, name, lower, upper);
-}
-
-/* ---- the end ---- */
-
-int store_add_report_row(struct store *store, const struct store_report_row *row, struct err *err)
-{
-    return store_run(store, err,
-                     "INSERT INTO report (number, candidate, label, role, n, value, difference,"
-                     " low, high) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                     "iittirrrr", row->number, row->candidate, row->label, row->role, row->n,
-                     row->value, row->difference, row->low, row->high);
-}
-
-int store_add_export(struct store *store, const struct store_export *export, struct err *err)
-{
-    int rc = store_begin(store, STORE_DURABLE, err);
-
-    if (rc == 0) {
-        rc = store_run(store, err,
-                       "INSERT INTO exports (candidate, format, path, weights, stored_ms)"
-                       " VALUES (?, ?, ?, ?, ?)",
-                       "ittti", export->candidate, export->format, export->path, export->weights,
-                       store_now_ms());
-    }
-    if (rc == 0) {
-        rc = store_commit(store, err);
-    }
-    if (rc != 0) {
-        store_rollback(store);
-    }
-    return rc;
 }

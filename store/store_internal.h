@@ -71,6 +71,9 @@ double *store_column_reals(sqlite3_stmt *row, int column, size_t *n);
 /* Milliseconds since 1970, for columns in _ms. */
 int64_t store_now_ms(void);
 
+/* A new store_id for a file that gets its study. */
+void store_make_id(struct store *store);
+
 /* store_open's part of the events: find the chain's end. */
 int store_load_chain(struct store *store, struct err *err);
 
