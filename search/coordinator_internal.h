@@ -2,9 +2,11 @@
  * coordinator_internal.h - the coordinator's memory, shared by its files:
  *
  *   coordinator.c   open and resume, workers, orders, status
- *   leases.c        hand out (T2), beat, expire, give back, fail (T5)
+ *   leases.c        hand out (T2), beat
  *   results.c       take in (T3), close a candidate
- *   stages.c        ask (T1) and tell (T4), one stage after the other
+ *   endings.c       leases that end without a result (T5)
+ *   stages.c        ask (T1) and tell (T4)
+ *   plan.c          what is asked next
  *   verdict.c       the winner and the final table
  *   trajectory.c    the hash
  *
@@ -105,6 +107,14 @@ struct lease *lease_find(struct coordinator *coordinator, uint64_t number);
 size_t lease_count(const struct coordinator *coordinator, size_t place, enum store_outcome outcome);
 /* Take a generation's attempts from the store; active ones get a whole time-to-live from now. */
 int leases_load(struct coordinator *coordinator, int64_t now_ms, struct err *err);
+/* A lease older than this is slow: a second attempt is due. */
+int64_t lease_slow_ms(const struct coordinator *coordinator);
+/* The place that has been longest in one other worker's hands and is slow; SIZE_MAX: none, or there
+ * are second attempts enough. worker 0: anyone's. */
+size_t lease_pick_slow(const struct coordinator *coordinator, uint64_t worker, int64_t now_ms);
+
+/* ---- endings.c ---- */
+
 /* A lease whose result was no result: it counts against the worker, and as lost. err says why, and
  * keeps saying it. */
 int lease_refuse(struct coordinator *coordinator, struct lease *lease, struct err *err);
@@ -143,6 +153,27 @@ int stages_resume(struct coordinator *coordinator, struct err *err);
 /* Tell every generation that is whole and ask the next; stop a study that cannot go on. Each in a
  * transaction of its own. */
 int stages_advance(struct coordinator *coordinator, struct err *err);
+
+/* ---- plan.c ---- */
+
+/* All that telling a generation changes. */
+struct plan {
+    struct cmaes *cmaes;      /* as it will be */
+    struct generation next;   /* n = 0: there is none */
+    struct store_study study; /* the row as it will be */
+    size_t room;
+};
+void plan_release(struct plan *plan);
+
+/* The first generation: the baselines; or, when there are none, a generation of the search. */
+int plan_baseline(struct coordinator *coordinator, struct plan *plan, struct err *err);
+void plan_search(struct coordinator *coordinator, struct plan *plan, uint64_t number,
+                 uint64_t generation);
+/* What follows the open generation, in the transaction that tells it: plan->cmaes and the row's
+ * trajectory are as after it. plan->next.n is 0 when the study ends. */
+int plan_next(struct coordinator *coordinator, struct plan *plan, struct err *err);
+/* The canonical recipe of a point; free() it. */
+char *plan_recipe(const struct space *space, const double *point);
 
 /* ---- verdict.c ---- */
 
