@@ -48,14 +48,14 @@ static int check_models(const struct plan *plan, struct err *err)
         return err_set(err, ERR_CONFLICT, "%s: it has %u layers, the recipe is for %u",
                        checkpoint_folder(plan->donor), n_layers, recipe->n_layers);
     }
-    for (size_t s = 0; s < recipe->n_sources; s++) {
-        int rc = checkpoint_compare(plan->donor, plan->sources[s], err);
-
-        if (rc != 0) {
-            return rc;
+    int rc = plan->base != NULL ? checkpoint_unchanged(plan->base, err) : 0;
+    for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
+        rc = checkpoint_unchanged(plan->sources[s], err);
+        if (rc == 0) {
+            rc = checkpoint_compare(plan->donor, plan->sources[s], err);
         }
     }
-    return 0;
+    return rc;
 }
 
 /* The tensor in this model, or the embedding in place of a tied head. */

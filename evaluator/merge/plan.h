@@ -51,8 +51,8 @@ struct plan_model {
 
 /*
  * ERR_MISSING: a source's digest is not among models [n_models]. ERR_CONFLICT: sources that differ
- * in a tensor or shape, a layer count that is not the recipe's. ERR_FORMAT: a tensor whose type is
- * no number.
+ * in a tensor or shape, a layer count that is not the recipe's, a file that changed on disk.
+ * ERR_FORMAT: a tensor whose type is no number.
  */
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err);
