@@ -135,12 +135,10 @@ static int take_lock(struct store *store, const char *path, struct err *err)
     int rc = 0;
 
     store->lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (store->lock < 0) {
-        rc = err_set_errno(err, ERR_IO, "%s", lock_path);
-    } else if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) {
-        rc = errno == EWOULDBLOCK ? say_who_holds(path, lock_path, err)
-                                  : err_set_errno(err, ERR_IO, "%s", lock_path);
-    } else if (ftruncate(store->lock, 0) != 0 ||
+    bool locked = store->lock >= 0 && flock(store->lock, LOCK_EX | LOCK_NB) == 0;
+    if (store->lock >= 0 && !locked && errno == EWOULDBLOCK) {
+        rc = say_who_holds(path, lock_path, err);
+    } else if (!locked || ftruncate(store->lock, 0) != 0 ||
                dprintf(store->lock, "%ld\n", (long)getpid()) < 0) {
         rc = err_set_errno(err, ERR_IO, "%s", lock_path);
     }
