@@ -93,6 +93,33 @@ int trajectory_extend(struct coordinator *coordinator, const unsigned char *opti
 
 /* ---- the whole way again ---- */
 
+/* The objective of values [n_tasks] is the value that the candidate has. */
+static int check_value(struct coordinator *coordinator, const struct store_candidate *row,
+                       double *values, struct err *err)
+{
+    size_t n = coordinator->n_tasks;
+    struct score_task *tasks = mem_array(n, sizeof(*tasks));
+    char **metrics = mem_array(n, sizeof(*metrics));
+    const struct score score = {.n_tasks = n, .tasks = tasks};
+
+    for (size_t t = 0; t < n; t++) {
+        metrics[t] = (char *)coordinator->tasks[t].metric;
+        tasks[t] = (struct score_task){.name = (char *)coordinator->tasks[t].name,
+                                       .n_metrics = 1,
+                                       .metrics = &metrics[t],
+                                       .values = &values[t]};
+    }
+    double value =
+        fitness_objective(&score, coordinator->tasks, n, coordinator->options.study->objective);
+    free(metrics);
+    free(tasks);
+    return value == row->value
+               ? 0
+               : err_set(err, ERR_CONFLICT,
+                         "database: damaged: candidate %llu has another value than its scores",
+                         (unsigned long long)row->candidate);
+}
+
 /* The hash after a generation as the store has it, from the one before; after has the optimiser's
  * bytes. */
 static int walk(struct coordinator *coordinator, uint64_t number, const char *previous,
@@ -109,6 +136,9 @@ static int walk(struct coordinator *coordinator, uint64_t number, const char *pr
     double *values = mem_array(coordinator->n_tasks, sizeof(*values));
     for (size_t i = 0; i < n && rc == 0; i++) {
         rc = add_candidate(coordinator, digest, &rows[i], values, err);
+        if (rc == 0 && rows[i].status == STORE_DONE) {
+            rc = check_value(coordinator, &rows[i], values, err);
+        }
     }
     end(digest, after->optimiser, after->n_optimiser, out);
     free(values);

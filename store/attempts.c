@@ -134,9 +134,9 @@ static void take(struct store_attempt *out, sqlite3_stmt *row)
         .number = (uint32_t)store_column_number(row, 2),
         .worker = store_column_number(row, 3),
         .seq = store_column_number(row, 4),
-        .outcome = outcome_parse((const char *)sqlite3_column_text(row, 5)),
+        .outcome = outcome_parse(store_column_peek(row, 5)),
     };
-    score_failure_parse((const char *)sqlite3_column_text(row, 6), &out->failure);
+    score_failure_parse(store_column_peek(row, 6), &out->failure);
 }
 
 /* Not by an index: asked for only when a generation was told long ago. */

@@ -91,8 +91,6 @@ int store_set_candidate(struct store *store, const struct store_candidate *candi
 
 static void take(struct store_candidate *out, sqlite3_stmt *row)
 {
-    const char *failure = (const char *)sqlite3_column_text(row, 14);
-
     *out = (struct store_candidate){
         .candidate = store_column_number(row, 0),
         .generation = store_column_number(row, 1),
@@ -100,18 +98,16 @@ static void take(struct store_candidate *out, sqlite3_stmt *row)
         .recipe = store_column_text(row, 4),
         .label = store_column_text(row, 6),
         .parent = store_column_number(row, 7) != 0,
-        .status = status_parse((const char *)sqlite3_column_text(row, 9)),
+        .status = status_parse(store_column_peek(row, 9)),
         .value = store_column_real(row, 10),
         .repeats = store_column_number(row, 11),
         .failures = (unsigned)store_column_number(row, 12),
         .losses = (unsigned)store_column_number(row, 13),
     };
     store_column_digest(row, 3, out->recipe_digest);
-    split_parse((const char *)sqlite3_column_text(row, 5), &out->split);
+    split_parse(store_column_peek(row, 5), &out->split);
     out->point = store_column_reals(row, 8, &out->n_point);
-    if (failure != NULL) {
-        score_failure_parse(failure, &out->failure);
-    }
+    score_failure_parse(store_column_peek(row, 14), &out->failure);
     store_column_digest(row, 15, out->digest);
     store_column_digest(row, 16, out->weights);
 }

@@ -124,7 +124,7 @@ int store_add_conflict(struct store *store, const struct store_evaluation *evalu
 
 static int take_names(struct score_task *task, sqlite3_stmt *row, int column, struct err *err)
 {
-    const char *text = (const char *)sqlite3_column_text(row, column);
+    const char *text = store_column_peek(row, column);
     json_t *names = NULL;
     int rc = doc_parse(&names, text, strlen(text), err);
 
@@ -188,8 +188,7 @@ static int read_metrics(struct store *store, uint64_t candidate, struct score *s
     while (rc == 0 && (rc = store_step(store, row, err)) == 1) {
         uint64_t t = store_column_number(row, 0);
         struct score_task *task = t < score->n_tasks ? &score->tasks[t] : NULL;
-        size_t m =
-            task != NULL ? score_metric(task, (const char *)sqlite3_column_text(row, 1)) : SIZE_MAX;
+        size_t m = task != NULL ? score_metric(task, store_column_peek(row, 1)) : SIZE_MAX;
 
         if (m != SIZE_MAX) {
             task->values[m] = store_column_real(row, 2);
@@ -224,7 +223,7 @@ static int read_head(struct store *store, uint64_t candidate, struct score *scor
     score->wall_s = store_column_real(row, 3);
     score->cpu_s = store_column_real(row, 4);
     score->positions = store_column_number(row, 5);
-    score_failure_parse((const char *)sqlite3_column_text(row, 6), &score->failure);
+    score_failure_parse(store_column_peek(row, 6), &score->failure);
     if (score->failure != SCORE_OK) {
         score->detail = store_column_text(row, 7);
     }

@@ -68,14 +68,6 @@ int store_add_event(struct store *store, const struct store_event *event, struct
                      hex);
 }
 
-/* A column that must be text: damaged bytes may be anything. */
-static const char *text_of(sqlite3_stmt *row, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-
-    return text != NULL ? text : "";
-}
-
 static int check_chain(struct store *store, struct err *err)
 {
     unsigned char chain[DIGEST_SIZE] = {0};
@@ -90,16 +82,16 @@ static int check_chain(struct store *store, struct err *err)
         const struct event event = {
             .event = store_column_number(row, 0),
             .at_ms = sqlite3_column_int64(row, 1),
-            .kind = text_of(row, 2),
+            .kind = store_column_peek(row, 2),
             .candidate = store_column_number(row, 3),
-            .digest = text_of(row, 4),
-            .text = text_of(row, 5),
+            .digest = store_column_peek(row, 4),
+            .text = store_column_peek(row, 5),
         };
         char hex[DIGEST_HEX];
 
         seal(chain, &event);
         digest_to_hex(chain, hex);
-        if (event.event != expected || strcmp(hex, text_of(row, 6)) != 0) {
+        if (event.event != expected || strcmp(hex, store_column_peek(row, 6)) != 0) {
             rc = err_set(err, ERR_CONFLICT,
                          "database: damaged: event %llu does not follow from the one before",
                          (unsigned long long)expected);
@@ -139,11 +131,36 @@ static int check_rows(struct store *store, struct err *err)
     return rc;
 }
 
-int store_check_events(struct store *store, struct err *err)
+/* Recipes seal themselves. */
+static int check_recipes(struct store *store, struct err *err)
+{
+    sqlite3_stmt *row;
+    int rc = store_start(store, &row, err, "SELECT digest, recipe FROM recipes", "");
+
+    while (rc == 0 && (rc = store_step(store, row, err)) == 1) {
+        const char *recipe = store_column_peek(row, 1);
+        char digest[DIGEST_HEX];
+
+        rc = 0;
+        digest_hex_of(recipe, strlen(recipe), digest);
+        if (strcmp(digest, store_column_peek(row, 0)) != 0) {
+            rc = err_set(err, ERR_CONFLICT,
+                         "database: damaged: recipe %.16s is not what its digest says",
+                         store_column_peek(row, 0));
+            store_stop(row);
+        }
+    }
+    return rc;
+}
+
+int store_check(struct store *store, struct err *err)
 {
     int rc = check_chain(store, err);
 
-    return rc != 0 ? rc : check_rows(store, err);
+    if (rc == 0) {
+        rc = check_rows(store, err);
+    }
+    return rc != 0 ? rc : check_recipes(store, err);
 }
 
 int store_load_chain(struct store *store, struct err *err)
@@ -154,7 +171,7 @@ int store_load_chain(struct store *store, struct err *err)
 
     if (rc == 0 && (rc = store_step(store, row, err)) == 1) {
         store->event = store_column_number(row, 0);
-        digest_from_hex(store->chain, text_of(row, 1));
+        digest_from_hex(store->chain, store_column_peek(row, 1));
         store_stop(row);
         rc = 0;
     }

@@ -149,11 +149,16 @@ int store_number(struct store *store, uint64_t *out, struct err *err, const char
 
 /* ---- columns ---- */
 
-char *store_column_text(sqlite3_stmt *row, int column)
+const char *store_column_peek(sqlite3_stmt *row, int column)
 {
     const char *text = (const char *)sqlite3_column_text(row, column);
 
-    return mem_text(text != NULL ? text : "");
+    return text != NULL ? text : "";
+}
+
+char *store_column_text(sqlite3_stmt *row, int column)
+{
+    return mem_text(store_column_peek(row, column));
 }
 
 double store_column_real(sqlite3_stmt *row, int column)
@@ -169,9 +174,7 @@ uint64_t store_column_number(sqlite3_stmt *row, int column)
 
 void store_column_digest(sqlite3_stmt *row, int column, char out[DIGEST_HEX])
 {
-    const char *text = (const char *)sqlite3_column_text(row, column);
-
-    snprintf(out, DIGEST_HEX, "%s", text != NULL ? text : "");
+    snprintf(out, DIGEST_HEX, "%s", store_column_peek(row, column));
 }
 
 double *store_column_reals(sqlite3_stmt *row, int column, size_t *n)

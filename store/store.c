@@ -260,7 +260,7 @@ static int load_id(struct store *store, struct err *err)
     int rc = store_start(store, &row, err, "SELECT nonce FROM study", "");
 
     if (rc == 0 && (rc = store_step(store, row, err)) == 1) {
-        snprintf(store->id, sizeof(store->id), "%s", (const char *)sqlite3_column_text(row, 0));
+        snprintf(store->id, sizeof(store->id), "%s", store_column_peek(row, 0));
         store_stop(row);
         rc = 0;
     }
@@ -289,7 +289,7 @@ static int set_up_writer(struct store *store, struct err *err)
         rc = load_id(store, err);
     }
     if (rc == 0) {
-        rc = store_check_events(store, err);
+        rc = store_check(store, err);
     }
     return rc != 0 ? rc : store_load_chain(store, err);
 }

@@ -287,9 +287,9 @@ struct store_event {
 /* Append an event; the text is for people. */
 int store_add_event(struct store *store, const struct store_event *event, struct err *err,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* Walk the chain, and compare the digests in it with the rows they stand for. ERR_CONFLICT says
- * where it breaks. */
-int store_check_events(struct store *store, struct err *err);
+/* Walk the chain, compare the digests in it with the rows they stand for, and recipes with their
+ * own. ERR_CONFLICT says where it breaks. store_open does it. */
+int store_check(struct store *store, struct err *err);
 
 /* ---- notes ---- */
 

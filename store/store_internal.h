@@ -62,6 +62,9 @@ int store_number(struct store *store, uint64_t *out, struct err *err, const char
 
 /* Columns, copied: a new text ("" for NULL), a number (NaN for NULL), a text into a digest. */
 char *store_column_text(sqlite3_stmt *row, int column);
+/* The text where it is, "" for NULL, which a damaged file may have anywhere; valid until the next
+ * step. */
+const char *store_column_peek(sqlite3_stmt *row, int column);
 double store_column_real(sqlite3_stmt *row, int column);
 uint64_t store_column_number(sqlite3_stmt *row, int column);
 void store_column_digest(sqlite3_stmt *row, int column, char out[DIGEST_HEX]);

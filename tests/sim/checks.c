@@ -113,7 +113,7 @@ void check_end(struct run *run)
     for (uint64_t g = 0; g < generations; g++) {
         check_failures(run, g);
     }
-    if (store_check_events(run->store, &err) != 0) {
+    if (store_check(run->store, &err) != 0) {
         run_violate(run, "%s", err.text);
     }
 }

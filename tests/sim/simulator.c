@@ -96,7 +96,7 @@ static void crash(struct run *run)
     run->result->crashes++;
     store_rollback(run->store);
     check_acknowledged(run);
-    if (store_check_events(run->store, &err) != 0) {
+    if (store_check(run->store, &err) != 0) {
         run_violate(run, "%s", err.text);
     }
     run_put(run,

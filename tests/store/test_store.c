@@ -285,7 +285,7 @@ static void what_is_rolled_back_was_never_there(void **state)
     begin(store);
     rows_must(store_add_event(store, &event, &house->err, "kept"), &house->err);
     commit(store);
-    rows_must(store_check_events(store, &house->err), &house->err);
+    rows_must(store_check(store, &house->err), &house->err);
     store_close(store);
 }
 
