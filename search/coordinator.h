@@ -80,10 +80,11 @@ struct coordinator_options {
 
 /*
  * Open a study on a store: a new one is set up and its baselines asked for; an old one is resumed.
- * Resuming checks the event chain, restores the optimiser, replays the open generation's ask and
- * compares it with the stored recipes; leases that were active get a whole time-to-live again.
- * ERR_CONFLICT when the store holds another study or its chain is broken (the line says which and
- * where).
+ * Resuming walks the told generations again, restores the optimiser, asks it for the open
+ * generation once more and compares; leases that were active get a whole time-to-live again. A
+ * study that was stopped, or stands still because of failures, goes on: who starts it again has
+ * seen to the cause. ERR_CONFLICT when the store holds another study or is damaged (the line says
+ * which and where).
  */
 int coordinator_open(struct coordinator **out, struct store *store,
                      const struct coordinator_options *options, int64_t now_ms, struct err *err);

@@ -832,6 +832,15 @@ static void a_value_that_was_changed_is_found(void **state)
 
     work_until(house, hello(house, "one"), "select");
     run_sql(house, "UPDATE scores SET value = value + 1e-9 WHERE candidate = 6 AND task = 0");
+    assert_not_opened(house, "candidate 6 has another value than its scores");
+}
+
+static void other_weights_than_those_that_were_told_are_found(void **state)
+{
+    struct house *house = *state;
+
+    work_until(house, hello(house, "one"), "select");
+    run_sql(house, "UPDATE evaluations SET weights = 'x' WHERE candidate = 6");
     assert_not_opened(house, "generation 1 was told something else");
 }
 
@@ -877,6 +886,7 @@ int main(void)
         TEST(a_longer_budget_goes_on_with_the_same_search),
         TEST(a_point_that_the_optimiser_did_not_ask_for_is_found),
         TEST(a_value_that_was_changed_is_found),
+        TEST(other_weights_than_those_that_were_told_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
