@@ -42,7 +42,9 @@ static double mean_cosine(const float *base, const float *const *others, size_t 
             sum += fmin(1.0, fmax(-1.0, gram[i][j] / norms));
         }
     }
-    return sum / (double)(n_others * (n_others - 1) / 2);
+    double pairs = (double)n_others * (double)(n_others - 1) / 2.0;
+
+    return sum / pairs;
 }
 
 static int stock_vector(float *out, const float *base, const float *const *others, size_t at,

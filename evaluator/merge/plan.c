@@ -28,7 +28,7 @@ static int find_models(struct plan *plan, const struct plan_model *models, size_
     const struct recipe *recipe = plan->recipe;
     int rc = 0;
 
-    plan->sources = mem_array(recipe->n_sources, sizeof(*plan->sources));
+    plan->sources = mem_array(recipe->n_sources, sizeof(const struct checkpoint *));
     if (recipe->base[0] != '\0') {
         rc = find_model(models, n, recipe->base, &plan->base, err);
     }
@@ -92,7 +92,7 @@ static int plan_tensor(struct plan *plan, const struct checkpoint_tensor *like, 
                                    .n = like->n_elements,
                                    .index = plan->n_tensors};
     memcpy(tensor->dims, like->dims, sizeof(tensor->dims));
-    tensor->sources = mem_array(recipe->n_sources, sizeof(*tensor->sources));
+    tensor->sources = mem_array(recipe->n_sources, sizeof(const struct checkpoint_tensor *));
     plan->n_tensors++;
     plan->n_elements += like->n_elements;
     if (plan->base != NULL) {

@@ -263,7 +263,7 @@ void sphere_karcher(float *out, const float *const *inputs, size_t n, size_t n_i
                     size_t iterations_max, double tolerance)
 {
     struct span span;
-    double norms[SPHERE_INPUTS_MAX];
+    double norms[SPHERE_INPUTS_MAX] = {0};
     double u[SPHERE_INPUTS_MAX] = {0};
     double tangent[SPHERE_INPUTS_MAX] = {0};
     double length = 0.0;

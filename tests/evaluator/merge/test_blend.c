@@ -12,8 +12,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "evaluator/merge/blend.h"
-#include "tests/evaluator/tiny_model.h"
-#include "tests/support/support.h"
+#include "tests/evaluator/kitchen.h"
 
 /* ---- one tensor by hand: 50000 elements, several blocks ---- */
 
@@ -257,72 +256,25 @@ static void refuses_weights_that_sum_to_zero(void **state)
 
 /* ---- whole models ---- */
 
-struct kitchen {
-    char *folder;
-    struct checkpoint *models[3]; /* base, a, b */
-    char digests[3][DIGEST_HEX];
-    struct plan_model named[3];
-};
-
-static void open_kitchen(struct kitchen *kitchen, const struct tiny_model models[3])
-{
-    static const char *const names[] = {"base", "a", "b"};
-
-    kitchen->folder = support_temp_dir();
-    for (size_t i = 0; i < 3; i++) {
-        char *path = tiny_model_write(kitchen->folder, names[i], &models[i]);
-
-        assert_int_equal(checkpoint_open(&kitchen->models[i], path, NULL), 0);
-        assert_int_equal(checkpoint_digest(kitchen->models[i], kitchen->digests[i], NULL), 0);
-        kitchen->named[i] = (struct plan_model){kitchen->digests[i], kitchen->models[i]};
-        free(path);
-    }
-}
-
-static void close_kitchen(struct kitchen *kitchen)
-{
-    for (size_t i = 0; i < 3; i++) {
-        checkpoint_close(kitchen->models[i]);
-    }
-    support_remove_dir(kitchen->folder);
-}
-
-static void plan_of(struct kitchen *kitchen, const char *method_name, enum recipe_dtype dtype,
-                    struct recipe *recipe, struct plan *plan)
-{
-    const struct method *method;
-    const char *const sources[] = {kitchen->digests[1], kitchen->digests[2]};
-    struct err err = {0};
-
-    assert_int_equal(method_find(&method, method_name, NULL), 0);
-    recipe_init(recipe, method, dtype, 7, TINY_LAYERS, sources, method->sources_max > 1 ? 2 : 1,
-                method->needs_base ? kitchen->digests[0] : NULL);
-    if (plan_make(plan, recipe, kitchen->named, 3, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-}
-
 static void averages_whatever_types_the_sources_have(void **state)
 {
     const struct tiny_model models[3] = {{.seed = 1, .dtype = DTYPE_F32},
                                          {.seed = 2, .dtype = DTYPE_F16},
                                          {.seed = 3, .dtype = DTYPE_BF16}};
     struct kitchen kitchen;
-    struct recipe recipe = {0};
-    struct plan plan = {0};
     struct blend *blend = blend_new();
     float out[TINY_VOCAB * TINY_WIDTH];
 
     (void)state;
-    open_kitchen(&kitchen, models);
-    plan_of(&kitchen, "linear", RECIPE_FLOAT16, &recipe, &plan);
-    for (size_t i = 0; i < plan.n_tensors; i++) {
-        const struct plan_tensor *tensor = &plan.tensors[i];
+    kitchen_open(&kitchen, models);
+    kitchen_plan(&kitchen, "linear", RECIPE_FLOAT16);
+    for (size_t i = 0; i < kitchen.plan.n_tensors; i++) {
+        const struct plan_tensor *tensor = &kitchen.plan.tensors[i];
         const struct blend_sink sink = {.place = give_slot, .context = out};
         float a[TINY_VOCAB * TINY_WIDTH];
         float b[TINY_VOCAB * TINY_WIDTH];
 
-        assert_int_equal(blend_one(blend, &plan, i, &sink, NULL, NULL), 0);
+        assert_int_equal(blend_one(blend, &kitchen.plan, i, &sink, NULL, NULL), 0);
         dtype_to_f32(a, tensor->sources[0]->data, DTYPE_F16, tensor->n);
         dtype_to_f32(b, tensor->sources[1]->data, DTYPE_BF16, tensor->n);
         for (size_t e = 0; e < tensor->n; e++) {
@@ -330,34 +282,25 @@ static void averages_whatever_types_the_sources_have(void **state)
         }
     }
     blend_free(blend);
-    plan_release(&plan);
-    recipe_release(&recipe);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void passes_a_model_through_unchanged(void **state)
 {
-    const struct tiny_model models[3] = {{.dtype = DTYPE_BF16, .seed = 1},
-                                         {.dtype = DTYPE_BF16, .seed = 2},
-                                         {.dtype = DTYPE_BF16, .seed = 3}};
     struct kitchen kitchen;
-    struct recipe recipe = {0};
-    struct plan plan = {0};
     struct blend *blend = blend_new();
     const struct blend_sink nowhere = {0};
     char blended[DIGEST_HEX];
     char stored[DIGEST_HEX];
 
     (void)state;
-    open_kitchen(&kitchen, models);
-    plan_of(&kitchen, "passthrough", RECIPE_BFLOAT16, &recipe, &plan);
-    assert_int_equal(blend_run(blend, &plan, &nowhere, blended, NULL), 0);
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_plan(&kitchen, "passthrough", RECIPE_BFLOAT16);
+    assert_int_equal(blend_run(blend, &kitchen.plan, &nowhere, blended, NULL), 0);
     assert_int_equal(checkpoint_weights_digest(kitchen.models[1], stored, NULL), 0);
     assert_string_equal(blended, stored);
     blend_free(blend);
-    plan_release(&plan);
-    recipe_release(&recipe);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void names_the_source_that_is_not_finite(void **state)
@@ -375,24 +318,20 @@ static void names_the_source_that_is_not_finite(void **state)
         struct kitchen kitchen;
         struct blend *blend = blend_new();
 
-        open_kitchen(&kitchen, models);
+        kitchen_open(&kitchen, models);
         for (size_t m = 0; m < 3; m++) {
-            struct recipe recipe = {0};
-            struct plan plan = {0};
             struct err err = {0};
             char weights[DIGEST_HEX] = "as it was";
 
-            plan_of(&kitchen, methods[m], RECIPE_BFLOAT16, &recipe, &plan);
-            assert_int_equal(blend_run(blend, &plan, &nowhere, weights, &err), ERR_NUMERIC);
+            kitchen_plan(&kitchen, methods[m], RECIPE_BFLOAT16);
+            assert_int_equal(blend_run(blend, &kitchen.plan, &nowhere, weights, &err), ERR_NUMERIC);
             assert_non_null(strstr(err.text,
                                    "/b/model.safetensors: model.layers.1.mlp.down_proj.weight: "
                                    "element 5 is not finite"));
             assert_string_equal(weights, "as it was");
-            plan_release(&plan);
-            recipe_release(&recipe);
         }
         blend_free(blend);
-        close_kitchen(&kitchen);
+        kitchen_close(&kitchen);
     }
 }
 
@@ -401,20 +340,16 @@ static void names_the_tensor_when_the_result_overflows(void **state)
     const struct tiny_model models[3] = {{.seed = 1}, {.seed = 2, .spread = 30000}, {.seed = 3}};
     const struct blend_sink nowhere = {0};
     struct kitchen kitchen;
-    struct recipe recipe = {0};
-    struct plan plan = {0};
     struct blend *blend = blend_new();
     struct err err = {0};
 
     (void)state;
-    open_kitchen(&kitchen, models);
-    plan_of(&kitchen, "passthrough", RECIPE_FLOAT16, &recipe, &plan);
-    assert_int_equal(blend_run(blend, &plan, &nowhere, NULL, &err), ERR_NUMERIC);
+    kitchen_open(&kitchen, models);
+    kitchen_plan(&kitchen, "passthrough", RECIPE_FLOAT16);
+    assert_int_equal(blend_run(blend, &kitchen.plan, &nowhere, NULL, &err), ERR_NUMERIC);
     assert_non_null(strstr(err.text, "lm_head.weight: the merge gives a value that is not finite"));
     blend_free(blend);
-    plan_release(&plan);
-    recipe_release(&recipe);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 int main(void)

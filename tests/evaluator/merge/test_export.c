@@ -1,10 +1,12 @@
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -12,56 +14,8 @@
 #include "base/mem.h"
 #include "evaluator/merge/blend.h"
 #include "evaluator/merge/export.h"
-#include "tests/evaluator/tiny_model.h"
+#include "tests/evaluator/kitchen.h"
 #include "tests/support/support.h"
-
-struct kitchen {
-    char *folder;
-    struct checkpoint *models[3]; /* base, a, b */
-    char digests[3][DIGEST_HEX];
-    struct recipe recipe;
-    struct plan plan;
-};
-
-static void open_kitchen(struct kitchen *kitchen, const struct tiny_model models[3],
-                         const char *method_name)
-{
-    static const char *const names[] = {"base", "a", "b"};
-    struct plan_model named[3];
-    const struct method *method;
-    struct err err = {0};
-
-    *kitchen = (struct kitchen){.folder = support_temp_dir()};
-    for (size_t i = 0; i < 3; i++) {
-        char *path = tiny_model_write(kitchen->folder, names[i], &models[i]);
-
-        assert_int_equal(checkpoint_open(&kitchen->models[i], path, NULL), 0);
-        assert_int_equal(checkpoint_digest(kitchen->models[i], kitchen->digests[i], NULL), 0);
-        named[i] = (struct plan_model){kitchen->digests[i], kitchen->models[i]};
-        free(path);
-    }
-    const char *const sources[] = {kitchen->digests[1], kitchen->digests[2]};
-    assert_int_equal(method_find(&method, method_name, NULL), 0);
-    recipe_init(&kitchen->recipe, method, RECIPE_BFLOAT16, 7, TINY_LAYERS, sources, 2,
-                method->needs_base ? kitchen->digests[0] : NULL);
-    if (plan_make(&kitchen->plan, &kitchen->recipe, named, 3, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-}
-
-static void close_kitchen(struct kitchen *kitchen)
-{
-    plan_release(&kitchen->plan);
-    recipe_release(&kitchen->recipe);
-    for (size_t i = 0; i < 3; i++) {
-        checkpoint_close(kitchen->models[i]);
-    }
-    support_remove_dir(kitchen->folder);
-}
-
-static const struct tiny_model three[3] = {{.dtype = DTYPE_BF16, .seed = 1},
-                                           {.dtype = DTYPE_BF16, .seed = 2},
-                                           {.dtype = DTYPE_BF16, .seed = 3}};
 
 static void measure(const struct kitchen *kitchen, char weights[DIGEST_HEX])
 {
@@ -112,7 +66,8 @@ static void exports_what_was_measured(void **state)
         char read[DIGEST_HEX];
         struct err err = {0};
 
-        open_kitchen(&kitchen, three, methods[m]);
+        kitchen_open(&kitchen, kitchen_brains);
+        kitchen_plan(&kitchen, methods[m], RECIPE_BFLOAT16);
         char *out = file_join(kitchen.folder, "out");
         measure(&kitchen, measured);
         if (export_write(&kitchen.plan, out, texts, 2, 0, measured, written, &err) != 0) {
@@ -130,7 +85,7 @@ static void exports_what_was_measured(void **state)
         assert_int_equal(count_entries(kitchen.folder), 4); /* nothing temporary */
         checkpoint_close(exported);
         free(out);
-        close_kitchen(&kitchen);
+        kitchen_close(&kitchen);
     }
 }
 
@@ -142,7 +97,8 @@ static void writes_shards_that_read_as_one(void **state)
     char read[DIGEST_HEX];
 
     (void)state;
-    open_kitchen(&kitchen, three, "linear");
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_plan(&kitchen, "linear", RECIPE_BFLOAT16);
     char *out = file_join(kitchen.folder, "out/"); /* a slash at the end is no other name */
     measure(&kitchen, measured);
     assert_int_equal(export_write(&kitchen.plan, out, NULL, 0, 5000, NULL, read, NULL), 0);
@@ -153,22 +109,22 @@ static void writes_shards_that_read_as_one(void **state)
     assert_string_not_equal(checkpoint_at(exported, 0)->file, checkpoint_at(exported, 5)->file);
     checkpoint_close(exported);
     free(out);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void writes_the_type_into_the_config(void **state)
 {
-    const struct tiny_model floats[3] = {{.seed = 1}, {.seed = 2}, {.seed = 3}};
     struct kitchen kitchen;
     char weights[DIGEST_HEX];
 
     (void)state;
-    open_kitchen(&kitchen, floats, "linear");
+    kitchen_open(&kitchen, kitchen_floats);
+    kitchen_plan(&kitchen, "linear", RECIPE_BFLOAT16);
     char *out = file_join(kitchen.folder, "out");
     assert_int_equal(export_write(&kitchen.plan, out, NULL, 0, 0, NULL, weights, NULL), 0);
     assert_holds(out, "config.json", "\"torch_dtype\": \"bfloat16\"");
     free(out);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void unties_when_a_source_has_a_head_of_its_own(void **state)
@@ -180,7 +136,8 @@ static void unties_when_a_source_has_a_head_of_its_own(void **state)
     char weights[DIGEST_HEX];
 
     (void)state;
-    open_kitchen(&kitchen, models, "task_arithmetic");
+    kitchen_open(&kitchen, models);
+    kitchen_plan(&kitchen, "task_arithmetic", RECIPE_BFLOAT16);
     assert_false(kitchen.plan.config.tied);
     char *out = file_join(kitchen.folder, "out");
     assert_int_equal(export_write(&kitchen.plan, out, NULL, 0, 0, NULL, weights, NULL), 0);
@@ -189,7 +146,7 @@ static void unties_when_a_source_has_a_head_of_its_own(void **state)
     assert_non_null(checkpoint_role(exported, TENSOR_HEAD, 0));
     checkpoint_close(exported);
     free(out);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void touches_nothing_that_exists(void **state)
@@ -199,7 +156,8 @@ static void touches_nothing_that_exists(void **state)
     struct err err = {0};
 
     (void)state;
-    open_kitchen(&kitchen, three, "linear");
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_plan(&kitchen, "linear", RECIPE_BFLOAT16);
     char *out = file_join(kitchen.folder, "out");
     assert_int_equal(file_make_dirs(out, NULL), 0);
     assert_int_equal(export_write(&kitchen.plan, out, NULL, 0, 0, NULL, weights, &err),
@@ -207,7 +165,7 @@ static void touches_nothing_that_exists(void **state)
     assert_non_null(strstr(err.text, "out: exists already"));
     assert_int_equal(count_entries(out), 0);
     free(out);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void leaves_nothing_when_the_weights_are_not_those_measured(void **state)
@@ -218,7 +176,8 @@ static void leaves_nothing_when_the_weights_are_not_those_measured(void **state)
     struct err err = {0};
 
     (void)state;
-    open_kitchen(&kitchen, three, "linear");
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_plan(&kitchen, "linear", RECIPE_BFLOAT16);
     char *out = file_join(kitchen.folder, "out");
     digest_hex_of("x", 1, other);
     assert_int_equal(export_write(&kitchen.plan, out, NULL, 0, 0, other, weights, &err),
@@ -226,7 +185,7 @@ static void leaves_nothing_when_the_weights_are_not_those_measured(void **state)
     assert_non_null(strstr(err.text, "has a source changed?"));
     assert_int_equal(count_entries(kitchen.folder), 3);
     free(out);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void leaves_nothing_when_a_source_is_not_finite(void **state)
@@ -238,13 +197,40 @@ static void leaves_nothing_when_a_source_is_not_finite(void **state)
     struct err err = {0};
 
     (void)state;
-    open_kitchen(&kitchen, models, "linear");
+    kitchen_open(&kitchen, models);
+    kitchen_plan(&kitchen, "linear", RECIPE_BFLOAT16);
     char *out = file_join(kitchen.folder, "out");
     assert_int_equal(export_write(&kitchen.plan, out, NULL, 0, 0, NULL, weights, &err),
                      ERR_NUMERIC);
     assert_int_equal(count_entries(kitchen.folder), 3);
     free(out);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
+}
+
+/* A disk that fills up, as far as a process can play it: no file may grow past this. */
+static void leaves_nothing_when_the_disk_is_full(void **state)
+{
+    const struct rlimit small = {.rlim_cur = 20000, .rlim_max = RLIM_INFINITY};
+    struct rlimit before;
+    struct kitchen kitchen;
+    char weights[DIGEST_HEX];
+    struct err err = {0};
+
+    (void)state;
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_plan(&kitchen, "linear", RECIPE_BFLOAT16);
+    char *out = file_join(kitchen.folder, "out");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int rc = export_write(&kitchen.plan, out, NULL, 0, 0, NULL, weights, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(rc, ERR_IO);
+    assert_non_null(strstr(err.text, "model.safetensors: File too large"));
+    assert_int_equal(count_entries(kitchen.folder), 3);
+    free(out);
+    kitchen_close(&kitchen);
 }
 
 int main(void)
@@ -257,6 +243,7 @@ int main(void)
         cmocka_unit_test(touches_nothing_that_exists),
         cmocka_unit_test(leaves_nothing_when_the_weights_are_not_those_measured),
         cmocka_unit_test(leaves_nothing_when_a_source_is_not_finite),
+        cmocka_unit_test(leaves_nothing_when_the_disk_is_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,56 +2,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "evaluator/merge/plan.h"
-#include "tests/evaluator/tiny_model.h"
-#include "tests/support/support.h"
-
-#define MODELS 3
-
-struct kitchen {
-    char *folder;
-    struct checkpoint *models[MODELS]; /* base, a, b */
-    char digests[MODELS][DIGEST_HEX];
-    struct plan_model named[MODELS];
-    struct recipe recipe;
-};
-
-static void open_kitchen(struct kitchen *kitchen, const struct tiny_model models[MODELS],
-                         uint32_t n_layers)
-{
-    static const char *const names[] = {"base", "a", "b"};
-    const struct method *method;
-
-    *kitchen = (struct kitchen){.folder = support_temp_dir()};
-    for (size_t i = 0; i < MODELS; i++) {
-        char *path = tiny_model_write(kitchen->folder, names[i], &models[i]);
-
-        assert_int_equal(checkpoint_open(&kitchen->models[i], path, NULL), 0);
-        assert_int_equal(checkpoint_digest(kitchen->models[i], kitchen->digests[i], NULL), 0);
-        kitchen->named[i] = (struct plan_model){kitchen->digests[i], kitchen->models[i]};
-        free(path);
-    }
-    const char *const sources[] = {kitchen->digests[1], kitchen->digests[2]};
-    assert_int_equal(method_find(&method, "ties", NULL), 0);
-    recipe_init(&kitchen->recipe, method, RECIPE_BFLOAT16, 7, n_layers, sources, 2,
-                kitchen->digests[0]);
-}
-
-static void close_kitchen(struct kitchen *kitchen)
-{
-    recipe_release(&kitchen->recipe);
-    for (size_t i = 0; i < MODELS; i++) {
-        checkpoint_close(kitchen->models[i]);
-    }
-    support_remove_dir(kitchen->folder);
-}
-
-static const struct tiny_model three[MODELS] = {{.seed = 1}, {.seed = 2}, {.seed = 3}};
+#include "tests/evaluator/kitchen.h"
 
 static void assert_refused(const struct kitchen *kitchen, size_t n_models, enum err_code code,
                            const char *why)
@@ -72,8 +31,9 @@ static void lists_every_tensor_by_name_with_its_inputs(void **state)
     struct plan plan = {0};
 
     (void)state;
-    open_kitchen(&kitchen, three, TINY_LAYERS);
-    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, MODELS, NULL), 0);
+    kitchen_open(&kitchen, kitchen_floats);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
+    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL), 0);
     assert_int_equal(plan.n_tensors, checkpoint_count(kitchen.models[0]));
     assert_ptr_equal(plan.donor, kitchen.models[0]);
     assert_int_equal(plan.dtype, DTYPE_BF16);
@@ -90,7 +50,7 @@ static void lists_every_tensor_by_name_with_its_inputs(void **state)
     assert_int_equal(plan.n_elements, n_elements);
     assert_true(plan_memory(&plan) > 5 * 65536);
     plan_release(&plan);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void gives_each_tensor_the_group_of_its_layer_and_component(void **state)
@@ -99,12 +59,13 @@ static void gives_each_tensor_the_group_of_its_layer_and_component(void **state)
     struct plan plan = {0};
 
     (void)state;
-    open_kitchen(&kitchen, three, TINY_LAYERS);
+    kitchen_open(&kitchen, kitchen_floats);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
     recipe_clear_groups(&kitchen.recipe);
     recipe_add_group(&kitchen.recipe, "attention", 0, 1);
     recipe_add_group(&kitchen.recipe, "all", 0, 1);
     recipe_add_group(&kitchen.recipe, "all", 1, 2);
-    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, MODELS, NULL), 0);
+    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL), 0);
     for (size_t i = 0; i < plan.n_tensors; i++) {
         const struct plan_tensor *tensor = &plan.tensors[i];
         bool is_late = strstr(tensor->name, "layers.1.") != NULL || tensor->role == TENSOR_HEAD ||
@@ -114,58 +75,83 @@ static void gives_each_tensor_the_group_of_its_layer_and_component(void **state)
         assert_ptr_equal(tensor->group, &kitchen.recipe.groups[want]);
     }
     plan_release(&plan);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void lets_the_embedding_stand_in_for_a_tied_head(void **state)
 {
-    const struct tiny_model models[MODELS] = {{.seed = 1, .tied = 1}, {.seed = 2}, {.seed = 3}};
+    const struct tiny_model models[KITCHEN_MODELS] = {
+        {.seed = 1, .tied = 1}, {.seed = 2}, {.seed = 3}};
     struct kitchen kitchen;
     struct plan plan = {0};
 
     (void)state;
-    open_kitchen(&kitchen, models, TINY_LAYERS);
-    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, MODELS, NULL), 0);
+    kitchen_open(&kitchen, models);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
+    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL), 0);
     assert_string_equal(plan.tensors[0].name, "lm_head.weight");
     assert_string_equal(plan.tensors[0].base->name, "model.embed_tokens.weight");
     assert_string_equal(plan.tensors[0].sources[0]->name, "lm_head.weight");
     assert_false(plan.config.tied);
     plan_release(&plan);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void writes_no_head_when_all_are_tied(void **state)
 {
-    const struct tiny_model models[MODELS] = {
+    const struct tiny_model models[KITCHEN_MODELS] = {
         {.seed = 1, .tied = 1}, {.seed = 2, .tied = 1}, {.seed = 3, .tied = 1}};
     struct kitchen kitchen;
     struct plan plan = {0};
 
     (void)state;
-    open_kitchen(&kitchen, models, TINY_LAYERS);
-    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, MODELS, NULL), 0);
+    kitchen_open(&kitchen, models);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
+    assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL), 0);
     assert_string_equal(plan.tensors[0].name, "model.embed_tokens.weight");
     assert_true(plan.config.tied);
     plan_release(&plan);
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
 }
 
 static void refuses_what_it_cannot_merge(void **state)
 {
-    const struct tiny_model wide[MODELS] = {{.seed = 1}, {.seed = 2}, {.seed = 3, .mlp_width = 64}};
+    const struct tiny_model wide[KITCHEN_MODELS] = {
+        {.seed = 1}, {.seed = 2}, {.seed = 3, .mlp_width = 64}};
     struct kitchen kitchen;
 
     (void)state;
-    open_kitchen(&kitchen, three, TINY_LAYERS);
+    kitchen_open(&kitchen, kitchen_floats);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
     assert_refused(&kitchen, 2, ERR_MISSING, "is not among the models");
-    close_kitchen(&kitchen);
-    open_kitchen(&kitchen, three, TINY_LAYERS + 1);
-    assert_refused(&kitchen, MODELS, ERR_CONFLICT, "it has 2 layers, the recipe is for 3");
-    close_kitchen(&kitchen);
-    open_kitchen(&kitchen, wide, TINY_LAYERS);
-    assert_refused(&kitchen, MODELS, ERR_CONFLICT,
+    kitchen_close(&kitchen);
+    kitchen_open(&kitchen, kitchen_floats);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
+    kitchen.recipe.n_layers++;
+    assert_refused(&kitchen, KITCHEN_MODELS, ERR_CONFLICT, "it has 2 layers, the recipe is for 3");
+    kitchen_close(&kitchen);
+    kitchen_open(&kitchen, wide);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
+    assert_refused(&kitchen, KITCHEN_MODELS, ERR_CONFLICT,
                    "model.layers.0.mlp.down_proj.weight: its shape");
-    close_kitchen(&kitchen);
+    kitchen_close(&kitchen);
+}
+
+static void refuses_a_source_that_changed_on_disk(void **state)
+{
+    struct kitchen kitchen;
+
+    (void)state;
+    kitchen_open(&kitchen, kitchen_floats);
+    kitchen_recipe(&kitchen, "ties", RECIPE_BFLOAT16);
+    free(tiny_model_write(kitchen.folder, "c", &kitchen_floats[1]));
+    char *from = mem_printf("%s/c/model.safetensors", kitchen.folder);
+    char *to = mem_printf("%s/b/model.safetensors", kitchen.folder);
+    assert_int_equal(rename(from, to), 0);
+    assert_refused(&kitchen, KITCHEN_MODELS, ERR_CONFLICT, "b/model.safetensors: changed since");
+    free(from);
+    free(to);
+    kitchen_close(&kitchen);
 }
 
 int main(void)
@@ -176,6 +162,7 @@ int main(void)
         cmocka_unit_test(lets_the_embedding_stand_in_for_a_tied_head),
         cmocka_unit_test(writes_no_head_when_all_are_tied),
         cmocka_unit_test(refuses_what_it_cannot_merge),
+        cmocka_unit_test(refuses_a_source_that_changed_on_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
