@@ -92,7 +92,7 @@ static void set(struct hand *hand, size_t source, const char *name, double value
 static void slow_trim(const float *d, size_t k, unsigned char *keep)
 {
     memset(keep, 0, N);
-    for (int step = 4096; k > 0 && step >= 0; step--) { /* all magnitudes are multiples of 2^-12 */
+    for (int step = 64; k > 0 && step >= 0; step--) { /* magnitudes are multiples of 2^-12 */
         for (size_t i = 0; k > 0 && i < N; i++) {
             if (fabsf(d[i]) == (float)step / 4096.0F) {
                 keep[i] = 1;
