@@ -6,7 +6,7 @@
  *   results.c       take in (T3), close a candidate
  *   endings.c       leases that end without a result (T5)
  *   stages.c        ask (T1) and tell (T4)
- *   plan.c          what is asked next
+ *   sequel.c        what is asked next
  *   verdict.c       the winner and the final table
  *   trajectory.c    the hash
  *
@@ -154,26 +154,26 @@ int stages_resume(struct coordinator *coordinator, struct err *err);
  * transaction of its own. */
 int stages_advance(struct coordinator *coordinator, struct err *err);
 
-/* ---- plan.c ---- */
+/* ---- sequel.c ---- */
 
 /* All that telling a generation changes. */
-struct plan {
+struct sequel {
     struct cmaes *cmaes;      /* as it will be */
     struct generation next;   /* n = 0: there is none */
     struct store_study study; /* the row as it will be */
     size_t room;
 };
-void plan_release(struct plan *plan);
+void sequel_release(struct sequel *sequel);
 
 /* The first generation: the baselines; or, when there are none, a generation of the search. */
-int plan_baseline(struct coordinator *coordinator, struct plan *plan, struct err *err);
-void plan_search(struct coordinator *coordinator, struct plan *plan, uint64_t number,
-                 uint64_t generation);
-/* What follows the open generation, in the transaction that tells it: plan->cmaes and the row's
- * trajectory are as after it. plan->next.n is 0 when the study ends. */
-int plan_next(struct coordinator *coordinator, struct plan *plan, struct err *err);
+int sequel_baseline(struct coordinator *coordinator, struct sequel *sequel, struct err *err);
+void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint64_t number,
+                   uint64_t generation);
+/* What follows the open generation, in the transaction that tells it: sequel->cmaes and the row's
+ * trajectory are as after it. sequel->next.n is 0 when the study ends. */
+int sequel_next(struct coordinator *coordinator, struct sequel *sequel, struct err *err);
 /* The canonical recipe of a point; free() it. */
-char *plan_recipe(const struct space *space, const double *point);
+char *sequel_recipe(const struct space *space, const double *point);
 
 /* ---- verdict.c ---- */
 

@@ -3,9 +3,9 @@
  * (T4 and T1).
  *
  *     all closed --> learn: the optimiser, restored from its stored bytes, is told
- *                --> plan what comes next (plan.c)
+ *                --> make what comes next (sequel.c)
  *                --> one commit: told, trajectory, the study's row, the next generation
- *                --> memory takes the plan's place
+ *                --> memory takes the sequel's place
  *
  * Between any two commits a restart finds either the open generation or the next one, never
  * something in between.
@@ -78,9 +78,9 @@ static int find_repeat(struct coordinator *coordinator, struct store_candidate *
 
 /* In a transaction: the generation and its candidates, with the optimiser's bytes as it was asked.
  */
-static int store_asked(struct coordinator *coordinator, struct plan *plan, struct err *err)
+static int store_asked(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
 {
-    struct generation *next = &plan->next;
+    struct generation *next = &sequel->next;
     uint64_t first = coordinator->tally.candidates + 1;
     char digest[DIGEST_HEX];
 
@@ -106,8 +106,8 @@ static int store_asked(struct coordinator *coordinator, struct plan *plan, struc
                            next->row.stage, (unsigned long long)next->row.generation, next->n);
 }
 
-/* After the commit: memory takes the plan's place. */
-static void adopt(struct coordinator *coordinator, struct plan *plan)
+/* After the commit: memory takes the sequel's place. */
+static void adopt(struct coordinator *coordinator, struct sequel *sequel)
 {
     struct generation *open = &coordinator->open;
 
@@ -115,7 +115,7 @@ static void adopt(struct coordinator *coordinator, struct plan *plan)
         store_candidate_release(&coordinator->before[i]);
     }
     coordinator->n_before = 0;
-    if (plan->next.n > 0) {
+    if (sequel->next.n > 0) {
         size_t n = open->n < COORDINATOR_IN_A_ROW - 1 ? open->n : COORDINATOR_IN_A_ROW - 1;
 
         for (size_t i = open->n - n; i < open->n; i++) {
@@ -123,8 +123,8 @@ static void adopt(struct coordinator *coordinator, struct plan *plan)
             open->places[i].row = (struct store_candidate){0}; /* handed over */
         }
         generation_release(open);
-        *open = plan->next;
-        plan->next = (struct generation){0};
+        *open = sequel->next;
+        sequel->next = (struct generation){0};
         coordinator->n_leases = 0;
         coordinator->tally.candidates += open->n;
         for (size_t i = 0; i < open->n; i++) {
@@ -134,11 +134,11 @@ static void adopt(struct coordinator *coordinator, struct plan *plan)
         }
     }
     struct cmaes *old = coordinator->cmaes;
-    coordinator->cmaes = plan->cmaes;
-    plan->cmaes = old;
+    coordinator->cmaes = sequel->cmaes;
+    sequel->cmaes = old;
     struct store_study row = coordinator->study;
-    coordinator->study = plan->study;
-    plan->study = row;
+    coordinator->study = sequel->study;
+    sequel->study = row;
     coordinator->wake++;
 }
 
@@ -160,28 +160,28 @@ static int new_optimiser(const struct coordinator *coordinator, struct cmaes **o
 
 int stages_begin(struct coordinator *coordinator, struct err *err)
 {
-    struct plan plan = {.study = study_copy(&coordinator->study)};
+    struct sequel sequel = {.study = study_copy(&coordinator->study)};
 
-    int rc = new_optimiser(coordinator, &plan.cmaes, err);
+    int rc = new_optimiser(coordinator, &sequel.cmaes, err);
     if (rc == 0 && coordinator->options.n_baselines > 0) {
-        rc = plan_baseline(coordinator, &plan, err);
+        rc = sequel_baseline(coordinator, &sequel, err);
     } else if (rc == 0) {
-        plan_search(coordinator, &plan, 0, 0);
+        sequel_search(coordinator, &sequel, 0, 0);
     }
     if (rc == 0) {
-        cmaes_save(plan.cmaes, &plan.next.row.optimiser, &plan.next.row.n_optimiser);
-        rc = store_add_study(coordinator->store, &plan.study, err);
+        cmaes_save(sequel.cmaes, &sequel.next.row.optimiser, &sequel.next.row.n_optimiser);
+        rc = store_add_study(coordinator->store, &sequel.study, err);
     }
     if (rc == 0) {
-        rc = store_asked(coordinator, &plan, err);
+        rc = store_asked(coordinator, &sequel, err);
     }
     if (rc == 0) {
         rc = store_commit(coordinator->store, err);
     }
     if (rc == 0) {
-        adopt(coordinator, &plan);
+        adopt(coordinator, &sequel);
     }
-    plan_release(&plan);
+    sequel_release(&sequel);
     return rc;
 }
 
@@ -228,16 +228,16 @@ static int learn(const struct coordinator *coordinator, struct cmaes **out, stru
 }
 
 /* In a transaction: the generation is told, and what follows from it. */
-static int store_told(struct coordinator *coordinator, struct plan *plan, struct err *err)
+static int store_told(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
 {
     const struct store_generation *open = &coordinator->open.row;
-    const struct store_event told = {.kind = "tell", .digest = plan->study.trajectory};
+    const struct store_event told = {.kind = "tell", .digest = sequel->study.trajectory};
     char best[48] = "";
 
     if (coordinator->open.stage == STAGE_SEARCH && !isnan(coordinator->tally.best)) {
         snprintf(best, sizeof(best), ", best so far %.6g", coordinator->tally.best);
     }
-    int rc = store_set_told(coordinator->store, open->number, plan->study.trajectory, err);
+    int rc = store_set_told(coordinator->store, open->number, sequel->study.trajectory, err);
     if (rc == 0) {
         rc = store_add_event(coordinator->store, &told, err, "%s %llu: told%s", open->stage,
                              (unsigned long long)open->generation, best);
@@ -247,51 +247,51 @@ static int store_told(struct coordinator *coordinator, struct plan *plan, struct
         rc = rc != 0 ? rc : store_begin(coordinator->store, STORE_DURABLE, err);
     }
     if (rc == 0) {
-        rc = plan_next(coordinator, plan, err);
+        rc = sequel_next(coordinator, sequel, err);
     }
     if (rc == 0) {
-        rc = store_set_study(coordinator->store, &plan->study, err);
+        rc = store_set_study(coordinator->store, &sequel->study, err);
     }
     if (rc != 0) {
         return rc;
     }
-    if (plan->next.n == 0) {
+    if (sequel->next.n == 0) {
         const struct store_event end = {.kind = "end"};
 
-        return store_add_event(coordinator->store, &end, err, "%s: %s", plan->study.state,
-                               plan->study.reason);
+        return store_add_event(coordinator->store, &end, err, "%s: %s", sequel->study.state,
+                               sequel->study.reason);
     }
-    cmaes_save(plan->cmaes, &plan->next.row.optimiser, &plan->next.row.n_optimiser);
-    return store_asked(coordinator, plan, err);
+    cmaes_save(sequel->cmaes, &sequel->next.row.optimiser, &sequel->next.row.n_optimiser);
+    return store_asked(coordinator, sequel, err);
 }
 
 static int tell(struct coordinator *coordinator, struct err *err)
 {
-    struct plan plan = {.study = study_copy(&coordinator->study)};
+    struct sequel sequel = {.study = study_copy(&coordinator->study)};
     unsigned char *bytes = NULL;
     size_t n = 0;
 
-    int rc = learn(coordinator, &plan.cmaes, err);
+    int rc = learn(coordinator, &sequel.cmaes, err);
     if (rc == 0) {
-        cmaes_save(plan.cmaes, &bytes, &n);
-        rc = trajectory_extend(coordinator, bytes, n, plan.study.trajectory, err);
+        cmaes_save(sequel.cmaes, &bytes, &n);
+        rc = trajectory_extend(coordinator, bytes, n, sequel.study.trajectory, err);
     }
     if (rc == 0) {
         rc = store_begin(coordinator->store, STORE_DURABLE, err);
     }
     if (rc == 0) {
-        rc = store_told(coordinator, &plan, err);
+        rc = store_told(coordinator, &sequel, err);
     }
     if (rc == 0) {
         rc = store_commit(coordinator->store, err);
     }
     if (rc == 0) {
-        adopt(coordinator, &plan);
+        adopt(coordinator, &sequel);
     } else {
         store_rollback(coordinator->store);
     }
     free(bytes);
-    plan_release(&plan);
+    sequel_release(&sequel);
     return rc;
 }
 
@@ -472,7 +472,7 @@ static int compare_asked(const struct coordinator *coordinator, struct err *err)
     cmaes_ask(coordinator->cmaes, points);
     for (size_t k = 0; k < lambda && rc == 0; k++) {
         const struct store_candidate *row = &open->places[k].row;
-        char *recipe = plan_recipe(coordinator->space, points + k * n);
+        char *recipe = sequel_recipe(coordinator->space, points + k * n);
 
         if (row->n_point != n || memcmp(row->point, points + k * n, n * sizeof(double)) != 0 ||
             strcmp(row->recipe, recipe) != 0) {

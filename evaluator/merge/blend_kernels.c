@@ -90,18 +90,55 @@ INLINED lane_bits magnitudes_of(lanes value)
     return (lane_bits)value & ~SIGN;
 }
 
+/* One answer a lane. */
+#if defined(__AVX512F__)
+typedef __mmask16 lane_mask;
+#else
+typedef lane_bits lane_mask; /* all ones, or 0 */
+#endif
+
+INLINED lanes where(lane_mask mask, lanes value)
+{
+#if defined(__AVX512F__)
+    return (lanes)_mm512_maskz_mov_ps(mask, (__m512)value);
+#else
+    return (lanes)((lane_bits)value & mask);
+#endif
+}
+
+INLINED lanes add_where(lanes sum, lane_mask mask, lanes value)
+{
+#if defined(__AVX512F__)
+    return (lanes)_mm512_mask_add_ps((__m512)sum, mask, (__m512)sum, (__m512)value);
+#else
+    return sum + where(mask, value);
+#endif
+}
+
 /* w * d where the magnitude of d has bits of at least limit, else 0. */
 INLINED lanes weighed(lanes d, lanes w, uint32_t limit)
 {
 #if defined(__AVX512F__)
     __m512i magnitude = (__m512i)magnitudes_of(d);
-    __mmask16 keep = _mm512_cmpge_epu32_mask(magnitude, _mm512_set1_epi32((int)limit));
+    lane_mask keep = _mm512_cmpge_epu32_mask(magnitude, _mm512_set1_epi32((int)limit));
 
     return (lanes)_mm512_maskz_mul_ps(keep, (__m512)w, (__m512)d);
 #else
-    lane_bits drop = (lane_bits)((lane_signs)magnitudes_of(d) < (int32_t)limit);
+    lane_mask drop = (lane_mask)((lane_signs)magnitudes_of(d) < (int32_t)limit);
 
-    return (lanes)((lane_bits)(w * d) & ~drop);
+    return where(~drop, w * d);
+#endif
+}
+
+/* Where e has the sign in `signs` and is not zero, or is NaN. */
+INLINED lane_mask agrees(lanes e, lane_bits signs)
+{
+    lanes turned = (lanes)((lane_bits)e ^ signs);
+
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)turned, _mm512_setzero_ps(), _CMP_NLE_UQ);
+#else
+    return ~(lane_mask)(turned <= 0.0F);
 #endif
 }
 
@@ -109,23 +146,6 @@ INLINED lanes weighed(lanes d, lanes w, uint32_t limit)
 INLINED lane_bits count_equal(lane_bits count, lanes d, uint32_t bits)
 {
     return count - (lane_bits)(magnitudes_of(d) == bits);
-}
-
-/* Where e has the sign in `signs` and is not zero, or is NaN: mix += e, share += w. */
-INLINED void join(lanes *mix, lanes *share, lanes e, lanes w, lane_bits signs)
-{
-    lanes turned = (lanes)((lane_bits)e ^ signs);
-#if defined(__AVX512F__)
-    __mmask16 agrees = _mm512_cmp_ps_mask((__m512)turned, _mm512_setzero_ps(), _CMP_NLE_UQ);
-
-    *mix = (lanes)_mm512_mask_add_ps((__m512)*mix, agrees, (__m512)*mix, (__m512)e);
-    *share = (lanes)_mm512_mask_add_ps((__m512)*share, agrees, (__m512)*share, (__m512)w);
-#else
-    lane_bits disagrees = (lane_bits)(turned <= 0.0F);
-
-    *mix += (lanes)((lane_bits)e & ~disagrees);
-    *share += (lanes)((lane_bits)w & ~disagrees);
-#endif
 }
 
 /* a / b, or a where b is zero. */
@@ -187,7 +207,10 @@ INLINED lanes elect_lanes(struct mix mix, const struct constants *c, size_t k, c
     }
     lane_bits signs = (lane_bits)total & SIGN;
     for (size_t s = 0; s < k; s++) {
-        join(&agreed, &share, e[s], c->weights[s], signs);
+        lane_mask mask = agrees(e[s], signs);
+
+        agreed = s > 0 ? add_where(agreed, mask, e[s]) : where(mask, e[s]);
+        share = s > 0 ? add_where(share, mask, c->weights[s]) : where(mask, c->weights[s]);
     }
     return mix.divides ? divided(agreed, share) : agreed;
 }
@@ -226,7 +249,14 @@ INLINED lane_bits rounded(lanes value)
 {
     lane_bits bits = (lane_bits)value;
 
+#if defined(__AVX512F__)
+    __m512i up = (__m512i)(bits + 0x7fffU);
+    lane_mask odd = _mm512_test_epi32_mask((__m512i)bits, _mm512_set1_epi32(0x10000));
+
+    return (lane_bits)_mm512_mask_add_epi32(up, odd, up, _mm512_set1_epi32(1));
+#else
     return bits + 0x7fffU + ((bits >> 16) & 1U);
+#endif
 }
 
 /* One register of each input, `at` bytes into it. */

@@ -1,12 +1,12 @@
 /*
- * plan.c - what comes after a generation.
+ * sequel.c - what comes after a generation.
  *
  *     baseline --> search 0 --> search 1 --> ... --> select --> report --> finished
  *                     |            |
  *                     +------------+--- until the budget is used, nothing improves, the
  *                                       optimiser sees no point in going on, or someone says so
  *
- * A plan is made from the store, the open generation and the optimiser as it will be; it decides
+ * A sequel is made from the store, the open generation and the optimiser as it will be; it decides
  * nothing by time or order of arrival, so a restart makes the same one.
  */
 #include <math.h>
@@ -22,22 +22,22 @@
 
 /* ---- making one ---- */
 
-void plan_release(struct plan *plan)
+void sequel_release(struct sequel *sequel)
 {
-    cmaes_free(plan->cmaes);
-    generation_release(&plan->next);
-    store_study_release(&plan->study);
+    cmaes_free(sequel->cmaes);
+    generation_release(&sequel->next);
+    store_study_release(&sequel->study);
 }
 
 /* A candidate, its recipe's text handed over. */
-static struct store_candidate *plan_add(struct plan *plan, char *recipe, enum split split,
-                                        const char *label)
+static struct store_candidate *sequel_add(struct sequel *sequel, char *recipe, enum split split,
+                                          const char *label)
 {
-    struct generation *next = &plan->next;
+    struct generation *next = &sequel->next;
 
-    if (next->n == plan->room) {
-        plan->room = plan->room == 0 ? 16 : 2 * plan->room;
-        next->places = mem_resize(next->places, plan->room, sizeof(*next->places));
+    if (next->n == sequel->room) {
+        sequel->room = sequel->room == 0 ? 16 : 2 * sequel->room;
+        next->places = mem_resize(next->places, sequel->room, sizeof(*next->places));
     }
     struct place *place = &next->places[next->n];
     *place = (struct place){.row = {.generation = next->row.number,
@@ -51,21 +51,22 @@ static struct store_candidate *plan_add(struct plan *plan, char *recipe, enum sp
     return &place->row;
 }
 
-static void plan_stage(struct plan *plan, enum stage stage, uint64_t number, uint64_t generation)
+static void sequel_stage(struct sequel *sequel, enum stage stage, uint64_t number,
+                         uint64_t generation)
 {
-    plan->next.stage = stage;
-    plan->next.row.number = number;
-    plan->next.row.stage = mem_text(stage_name(stage));
-    plan->next.row.generation = generation;
-    plan->next.row.sigma = (double)NAN;
-    study_put(&plan->study.stage, stage_name(stage));
+    sequel->next.stage = stage;
+    sequel->next.row.number = number;
+    sequel->next.row.stage = mem_text(stage_name(stage));
+    sequel->next.row.generation = generation;
+    sequel->next.row.sigma = (double)NAN;
+    study_put(&sequel->study.stage, stage_name(stage));
 }
 
-static void plan_end(struct plan *plan, const char *state, const char *reason)
+static void sequel_end(struct sequel *sequel, const char *state, const char *reason)
 {
-    study_put(&plan->study.stage, stage_name(STAGE_FINISHED));
-    study_put(&plan->study.state, state);
-    study_put(&plan->study.reason, reason);
+    study_put(&sequel->study.stage, stage_name(STAGE_FINISHED));
+    study_put(&sequel->study.state, state);
+    study_put(&sequel->study.reason, reason);
 }
 
 static double *copy_point(const double *point, size_t n)
@@ -76,7 +77,7 @@ static double *copy_point(const double *point, size_t n)
     return copy;
 }
 
-char *plan_recipe(const struct space *space, const double *point)
+char *sequel_recipe(const struct space *space, const double *point)
 {
     struct recipe recipe = {0};
     struct text text = {0};
@@ -89,9 +90,9 @@ char *plan_recipe(const struct space *space, const double *point)
 
 /* ---- planning each stage ---- */
 
-int plan_baseline(struct coordinator *coordinator, struct plan *plan, struct err *err)
+int sequel_baseline(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
 {
-    plan_stage(plan, STAGE_BASELINE, 0, 0);
+    sequel_stage(sequel, STAGE_BASELINE, 0, 0);
     for (size_t i = 0; i < coordinator->options.n_baselines; i++) {
         const struct coordinator_baseline *baseline = &coordinator->options.baselines[i];
         struct recipe recipe = {0};
@@ -103,29 +104,30 @@ int plan_baseline(struct coordinator *coordinator, struct plan *plan, struct err
         }
         recipe_print(&text, &recipe);
         recipe_release(&recipe);
-        plan_add(plan, text_take(&text), SPLIT_SEARCH, baseline->label)->parent = baseline->parent;
+        sequel_add(sequel, text_take(&text), SPLIT_SEARCH, baseline->label)->parent =
+            baseline->parent;
     }
     return 0;
 }
 
-void plan_search(struct coordinator *coordinator, struct plan *plan, uint64_t number,
-                 uint64_t generation)
+void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint64_t number,
+                   uint64_t generation)
 {
-    size_t n = cmaes_n(plan->cmaes), lambda = cmaes_lambda(plan->cmaes);
+    size_t n = cmaes_n(sequel->cmaes), lambda = cmaes_lambda(sequel->cmaes);
     double *points = mem_array(n * lambda, sizeof(*points));
-    struct store_generation *row = &plan->next.row;
+    struct store_generation *row = &sequel->next.row;
 
-    plan_stage(plan, STAGE_SEARCH, number, generation);
-    plan->study.generation = generation;
-    row->sigma = cmaes_sigma(plan->cmaes);
+    sequel_stage(sequel, STAGE_SEARCH, number, generation);
+    sequel->study.generation = generation;
+    row->sigma = cmaes_sigma(sequel->cmaes);
     row->n_mean = n;
     row->mean = mem_array(n, sizeof(*row->mean));
-    cmaes_mean(plan->cmaes, row->mean);
-    cmaes_ask(plan->cmaes, points);
+    cmaes_mean(sequel->cmaes, row->mean);
+    cmaes_ask(sequel->cmaes, points);
     for (size_t k = 0; k < lambda; k++) {
         const double *point = points + k * n;
         struct store_candidate *candidate =
-            plan_add(plan, plan_recipe(coordinator->space, point), SPLIT_SEARCH, "");
+            sequel_add(sequel, sequel_recipe(coordinator->space, point), SPLIT_SEARCH, "");
 
         candidate->point = copy_point(point, n);
         candidate->n_point = n;
@@ -144,27 +146,28 @@ static bool has_recipe(const struct generation *generation, const char *digest)
 }
 
 /* The distribution's mean: on noisy objectives often better than the best sample. */
-static void plan_mean(struct coordinator *coordinator, struct plan *plan)
+static void sequel_mean(struct coordinator *coordinator, struct sequel *sequel)
 {
-    size_t n = cmaes_n(plan->cmaes);
+    size_t n = cmaes_n(sequel->cmaes);
     double *mean = mem_array(n, sizeof(*mean));
     char digest[DIGEST_HEX];
 
-    cmaes_mean(plan->cmaes, mean);
-    char *recipe = plan_recipe(coordinator->space, mean);
+    cmaes_mean(sequel->cmaes, mean);
+    char *recipe = sequel_recipe(coordinator->space, mean);
     digest_hex_of(recipe, strlen(recipe), digest);
-    if (has_recipe(&plan->next, digest)) {
+    if (has_recipe(&sequel->next, digest)) {
         free(recipe);
         free(mean);
         return;
     }
-    struct store_candidate *candidate = plan_add(plan, recipe, SPLIT_SELECT, "mean of the search");
+    struct store_candidate *candidate =
+        sequel_add(sequel, recipe, SPLIT_SELECT, "mean of the search");
     candidate->point = mean;
     candidate->n_point = n;
 }
 
-static int plan_select(struct coordinator *coordinator, struct plan *plan, uint64_t number,
-                       struct err *err)
+static int sequel_select(struct coordinator *coordinator, struct sequel *sequel, uint64_t number,
+                         struct err *err)
 {
     struct store_candidate *best = NULL;
     size_t n = 0;
@@ -175,28 +178,28 @@ static int plan_select(struct coordinator *coordinator, struct plan *plan, uint6
         return rc;
     }
     if (n == 0) {
-        plan_end(plan, "failed",
-                 "every candidate of the search failed: there is nothing to choose from");
+        sequel_end(sequel, "failed",
+                   "every candidate of the search failed: there is nothing to choose from");
         return 0;
     }
-    plan_stage(plan, STAGE_SELECT, number, 0);
+    sequel_stage(sequel, STAGE_SELECT, number, 0);
     for (size_t i = 0; i < n; i++) {
         char label[64];
 
         snprintf(label, sizeof(label), "finalist %zu, candidate %llu", i + 1,
                  (unsigned long long)best[i].candidate);
         struct store_candidate *candidate =
-            plan_add(plan, mem_text(best[i].recipe), SPLIT_SELECT, label);
+            sequel_add(sequel, mem_text(best[i].recipe), SPLIT_SELECT, label);
         candidate->point = copy_point(best[i].point, best[i].n_point);
         candidate->n_point = best[i].n_point;
     }
-    plan_mean(coordinator, plan);
+    sequel_mean(coordinator, sequel);
     store_candidates_free(best, n);
     return 0;
 }
 
-static int plan_report(struct coordinator *coordinator, struct plan *plan, uint64_t number,
-                       struct err *err)
+static int sequel_report(struct coordinator *coordinator, struct sequel *sequel, uint64_t number,
+                         struct err *err)
 {
     struct store_candidate *baselines = NULL;
     size_t winner = SIZE_MAX, n = 0;
@@ -206,19 +209,19 @@ static int plan_report(struct coordinator *coordinator, struct plan *plan, uint6
         return rc;
     }
     if (winner == SIZE_MAX) {
-        plan_end(plan, "failed", "every finalist failed on the select documents");
+        sequel_end(sequel, "failed", "every finalist failed on the select documents");
         return 0;
     }
     const struct store_candidate *row = &coordinator->open.places[winner].row;
-    plan->study.winner = row->candidate;
-    plan_stage(plan, STAGE_REPORT, number, 0);
-    plan_add(plan, mem_text(row->recipe), SPLIT_REPORT, "winner");
+    sequel->study.winner = row->candidate;
+    sequel_stage(sequel, STAGE_REPORT, number, 0);
+    sequel_add(sequel, mem_text(row->recipe), SPLIT_REPORT, "winner");
     if (coordinator->options.n_baselines > 0) {
         rc = store_candidates(coordinator->store, 0, &baselines, &n, err);
     }
     for (size_t i = 0; i < n && rc == 0; i++) {
-        plan_add(plan, mem_text(baselines[i].recipe), SPLIT_REPORT, baselines[i].label)->parent =
-            baselines[i].parent;
+        sequel_add(sequel, mem_text(baselines[i].recipe), SPLIT_REPORT, baselines[i].label)
+            ->parent = baselines[i].parent;
     }
     store_candidates_free(baselines, n);
     return rc;
@@ -238,27 +241,27 @@ static void say_stop(char *out, const struct cmaes *cmaes)
 
 /* Why no further generation is asked, in words; "" when one is. */
 static void why_over(char out[REASON_MAX], const struct coordinator *coordinator,
-                     const struct plan *plan)
+                     const struct sequel *sequel)
 {
     const struct study_budget *budget = &coordinator->options.study->budget;
     uint64_t generation = coordinator->open.row.generation;
-    size_t lambda = cmaes_lambda(plan->cmaes);
+    size_t lambda = cmaes_lambda(sequel->cmaes);
 
     out[0] = '\0';
-    if (plan->study.ending[0] != '\0') {
-        snprintf(out, REASON_MAX, "%s", plan->study.ending);
+    if (sequel->study.ending[0] != '\0') {
+        snprintf(out, REASON_MAX, "%s", sequel->study.ending);
     } else if (coordinator->tally.searched + lambda > budget->evaluations) {
         snprintf(out, REASON_MAX, "the budget of %llu evaluations is used",
                  (unsigned long long)budget->evaluations);
-    } else if (cmaes_stop(plan->cmaes) != NULL) {
-        say_stop(out, plan->cmaes);
+    } else if (cmaes_stop(sequel->cmaes) != NULL) {
+        say_stop(out, sequel->cmaes);
     } else if (budget->stagnation > 0 && !isnan(coordinator->tally.best) &&
                generation - coordinator->tally.best_generation >= budget->stagnation) {
         snprintf(out, REASON_MAX, "no better candidate for %u generations", budget->stagnation);
     }
 }
 
-int plan_next(struct coordinator *coordinator, struct plan *plan, struct err *err)
+int sequel_next(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
 {
     uint64_t number = coordinator->open.row.number + 1;
     char reason[REASON_MAX];
@@ -266,23 +269,23 @@ int plan_next(struct coordinator *coordinator, struct plan *plan, struct err *er
 
     switch (coordinator->open.stage) {
     case STAGE_BASELINE:
-        plan_search(coordinator, plan, number, 0);
+        sequel_search(coordinator, sequel, number, 0);
         return 0;
     case STAGE_SEARCH:
-        why_over(reason, coordinator, plan);
+        why_over(reason, coordinator, sequel);
         if (reason[0] == '\0') {
-            plan_search(coordinator, plan, number, coordinator->open.row.generation + 1);
+            sequel_search(coordinator, sequel, number, coordinator->open.row.generation + 1);
             return 0;
         }
-        study_put(&plan->study.ending, reason);
-        return plan_select(coordinator, plan, number, err);
+        study_put(&sequel->study.ending, reason);
+        return sequel_select(coordinator, sequel, number, err);
     case STAGE_SELECT:
-        return plan_report(coordinator, plan, number, err);
+        return sequel_report(coordinator, sequel, number, err);
     default: {
         int rc = verdict_store(coordinator, &sentences, err);
         if (rc == 0) {
-            study_put(&plan->study.verdict, sentences);
-            plan_end(plan, "finished", plan->study.ending);
+            study_put(&sequel->study.verdict, sentences);
+            sequel_end(sequel, "finished", sequel->study.ending);
         }
         free(sentences);
         return rc;
