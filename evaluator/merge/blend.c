@@ -38,16 +38,16 @@ void blend_free(struct blend *blend)
     }
 }
 
-int blend_tensor(struct blend *blend, const struct method *method, const struct plan_tensor *tensor,
-                 size_t n_sources, bool strict, float *out, struct err *err)
+int blend_tensor(struct blend *blend, const struct plan *plan, const struct plan_tensor *tensor,
+                 float *out, struct err *err)
 {
     static const char by_hand[DIGEST_HEX] = "by hand";
     struct mix mix;
     bool bad = false;
 
     mix_memory_release(&blend->memory);
-    mix_memory_fit(&blend->memory, tensor->index + 1, n_sources, by_hand);
-    int rc = mix_start(&mix, &blend->memory, method, tensor, n_sources, false, strict, err);
+    mix_memory_fit(&blend->memory, tensor->index + 1, tensor->n_sources, by_hand);
+    int rc = mix_start(&mix, &blend->memory, plan, tensor, false, err);
     while (rc == 0 && mix.at < tensor->n) {
         mix_next(&mix, out + mix.at, false, &bad);
         if (bad) {
@@ -117,8 +117,8 @@ static int hand_on(const struct target *target, const struct plan_tensor *tensor
 static int blame(const struct plan *plan, const struct plan_tensor *tensor, size_t at, size_t n,
                  struct err *err)
 {
-    for (size_t s = 0; s <= plan->recipe->n_sources; s++) {
-        bool is_base = s == plan->recipe->n_sources;
+    for (size_t s = 0; s <= tensor->n_sources; s++) {
+        bool is_base = s == tensor->n_sources;
         const struct checkpoint_tensor *from = is_base ? tensor->base : tensor->sources[s];
         const struct checkpoint *model = is_base ? plan->base : plan->sources[s];
 
@@ -162,7 +162,7 @@ static bool is_brain(const struct plan *plan, const struct plan_tensor *tensor)
     bool all =
         plan->dtype == DTYPE_BF16 && (tensor->base == NULL || tensor->base->dtype == DTYPE_BF16);
 
-    for (size_t s = 0; s < plan->recipe->n_sources; s++) {
+    for (size_t s = 0; s < tensor->n_sources; s++) {
         all = all && tensor->sources[s]->dtype == DTYPE_BF16;
     }
     return all;
@@ -191,14 +191,12 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
               unsigned char *content, struct err *err)
 {
     const struct plan_tensor *tensor = &plan->tensors[i];
-    const struct recipe *recipe = plan->recipe;
     unsigned char unused[DIGEST_SIZE];
     struct target target;
     struct mix mix;
 
-    mix_memory_fit(&blend->memory, plan->n_tensors, recipe->n_sources, plan->sources_digest);
-    int rc = mix_start(&mix, &blend->memory, recipe->method, tensor, recipe->n_sources,
-                       is_brain(plan, tensor), false, err);
+    mix_memory_fit(&blend->memory, plan->n_tensors, plan->n_sources, plan->sources_digest);
+    int rc = mix_start(&mix, &blend->memory, plan, tensor, is_brain(plan, tensor), err);
     if (rc == 0) {
         rc = open_target(&target, sink, tensor, err);
     }

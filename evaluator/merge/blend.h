@@ -49,11 +49,10 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
               unsigned char *content, struct err *err);
 
 /*
- * One tensor on plain memory, not rounded: the inputs of a plan_tensor made by hand. Forgets what
- * blend knew of other sources. strict refuses a density that keeps nothing, as a recipe written by
- * hand is refused; else one element is kept.
+ * One tensor on plain memory, not rounded: the inputs of a plan_tensor made by hand, out [n]. Of
+ * plan the method, rules and seed are read. Forgets what blend knew of other sources.
  */
-int blend_tensor(struct blend *blend, const struct method *method, const struct plan_tensor *tensor,
-                 size_t n_sources, bool strict, float *out, struct err *err);
+int blend_tensor(struct blend *blend, const struct plan *plan, const struct plan_tensor *tensor,
+                 float *out, struct err *err);
 
 #endif

@@ -54,7 +54,7 @@ static int write_config(const struct plan *plan, const char *folder, struct err 
     json_t *donor = NULL;
     json_t *edited = NULL;
     struct text text = {0};
-    const struct config_edit edit = {.n_layers = plan->recipe->n_layers,
+    const struct config_edit edit = {.n_layers = plan->n_layers,
                                      .dtype = dtype_config_name(plan->dtype),
                                      .untie = checkpoint_config(plan->donor)->tied &&
                                               !plan->config.tied};

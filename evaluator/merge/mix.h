@@ -1,10 +1,8 @@
 /*
  * mix.h - one tensor of a plan, mixed block by block.
  *
- * Between a plan and its results (blend.h): the parameters of the tensor's group made into what the
- * kernels take, thresholds of trimmed task vectors found, inputs read where they lie or as floats.
- * Methods that differ only in how task vectors are trimmed and put together are rows of one table
- * in mix.c.
+ * Between a plan and its results (blend.h): inputs read where they lie or as floats, handed block
+ * by block to the family of methods that the plan's method belongs to (family.h).
  */
 #ifndef MERGE_MIX_H
 #define MERGE_MIX_H
@@ -36,10 +34,15 @@ void mix_memory_release(struct mix_memory *memory);
 void mix_memory_fit(struct mix_memory *memory, size_t n_tensors, size_t n_sources,
                     const char *sources);
 
+/* What is known of one source's task vector in one tensor. */
+struct trim_counts *mix_counts(struct mix_memory *memory, size_t tensor, size_t source);
+
 struct mix {
     const struct blend_kernels *kernels;
+    const struct family *family;
+    const struct plan *plan; /* method, rules, seed */
     const struct plan_tensor *tensor;
-    bool has_base, elects;
+    struct mix_memory *memory;
     bool brain; /* inputs and results are bfloat16; else both are floats */
     size_t at;  /* elements done */
     struct blend_block block;
@@ -49,18 +52,32 @@ struct mix {
 };
 
 /*
- * Make a tensor ready. brain: work on bfloat16 in place, which all its inputs must be. strict: a
- * density that keeps no element is refused; else it keeps one. memory is kept until the last block.
- * ERR_NUMERIC: weights that sum to zero where they divide; ERR_LIMIT: too large to trim;
- * ERR_MISSING: a method that this version cannot carry out.
+ * Make a tensor of the plan ready. brain: work on bfloat16 in place, which all its inputs must be.
+ * memory is kept until the last block. ERR_NUMERIC: parameters that have no finite result, or leave
+ * nothing where the plan's rules are strict; ERR_LIMIT: too large to trim; ERR_MISSING: a method
+ * that this version cannot carry out.
  */
-int mix_start(struct mix *out, struct mix_memory *memory, const struct method *method,
-              const struct plan_tensor *tensor, size_t n_sources, bool brain, bool strict,
-              struct err *err);
+int mix_start(struct mix *out, struct mix_memory *memory, const struct plan *plan,
+              const struct plan_tensor *tensor, bool brain, struct err *err);
 
 /* Mix the next elements into out, at most as many as a block has left; returns how many, 0 at the
  * end. stream: past the caches, out starts at a multiple of 64. *bad is set when a result is not
  * finite. */
 size_t mix_next(struct mix *mix, void *out, bool stream, bool *bad);
+
+/* ---- for families (family.h) ---- */
+
+#define MIX_BASE SIZE_MAX
+
+/* n elements of a source, or of the base, as floats. */
+void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *out);
+
+/* Parameters of the tensor; the fallback when the method has none of that name. */
+double mix_source_value(const struct mix *mix, size_t source, const char *name, double fallback);
+double mix_whole_value(const struct mix *mix, const char *name, double fallback);
+
+/* Block by block with the sum kernels (blend_kernels.h): the weights of the tensor's sources,
+ * lambda and divisor set from its parameters. */
+int mix_set_weights(struct mix *mix, struct err *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/merge/trim.h"
 
 static int find_model(const struct plan_model *models, size_t n, const char *digest,
                       const struct checkpoint **out, struct err *err)
@@ -22,10 +23,9 @@ static int find_model(const struct plan_model *models, size_t n, const char *dig
 }
 
 /* The recipe's base, if any, and its sources. */
-static int find_models(struct plan *plan, const struct plan_model *models, size_t n,
-                       struct err *err)
+static int find_models(struct plan *plan, const struct recipe *recipe,
+                       const struct plan_model *models, size_t n, struct err *err)
 {
-    const struct recipe *recipe = plan->recipe;
     int rc = 0;
 
     plan->sources = mem_array(recipe->n_sources, sizeof(const struct checkpoint *));
@@ -41,15 +41,14 @@ static int find_models(struct plan *plan, const struct plan_model *models, size_
 
 static int check_models(const struct plan *plan, struct err *err)
 {
-    const struct recipe *recipe = plan->recipe;
     uint32_t n_layers = checkpoint_config(plan->donor)->n_layers;
 
-    if (n_layers != recipe->n_layers) {
+    if (n_layers != plan->n_layers) {
         return err_set(err, ERR_CONFLICT, "%s: it has %u layers, the recipe is for %u",
-                       checkpoint_folder(plan->donor), n_layers, recipe->n_layers);
+                       checkpoint_folder(plan->donor), n_layers, plan->n_layers);
     }
     int rc = plan->base != NULL ? checkpoint_unchanged(plan->base, err) : 0;
-    for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
+    for (size_t s = 0; s < plan->n_sources && rc == 0; s++) {
         rc = checkpoint_unchanged(plan->sources[s], err);
         if (rc == 0) {
             rc = checkpoint_compare(plan->donor, plan->sources[s], err);
@@ -79,9 +78,9 @@ static int input_of(const struct checkpoint *model, const char *name, enum tenso
     return 0;
 }
 
-static int plan_tensor(struct plan *plan, const struct checkpoint_tensor *like, struct err *err)
+static int plan_tensor(struct plan *plan, const struct recipe *recipe,
+                       const struct checkpoint_tensor *like, struct err *err)
 {
-    const struct recipe *recipe = plan->recipe;
     struct plan_tensor *tensor = &plan->tensors[plan->n_tensors];
     int rc = 0;
 
@@ -90,20 +89,24 @@ static int plan_tensor(struct plan *plan, const struct checkpoint_tensor *like, 
                                    .layer = like->depth,
                                    .n_dims = like->n_dims,
                                    .n = like->n_elements,
+                                   .n_sources = plan->n_sources,
                                    .index = plan->n_tensors};
     memcpy(tensor->dims, like->dims, sizeof(tensor->dims));
-    tensor->sources = mem_array(recipe->n_sources, sizeof(const struct checkpoint_tensor *));
+    tensor->sources = mem_array(plan->n_sources, sizeof(const struct checkpoint_tensor *));
     plan->n_tensors++;
     plan->n_elements += like->n_elements;
     if (plan->base != NULL) {
         rc = input_of(plan->base, like->name, like->role, &tensor->base, err);
     }
-    for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
+    for (size_t s = 0; s < plan->n_sources && rc == 0; s++) {
         rc = input_of(plan->sources[s], like->name, like->role, &tensor->sources[s], err);
     }
-    tensor->group =
+    const struct recipe_group *group =
         recipe_group_of(recipe, like->name, (enum recipe_component)like->part, like->depth);
-    if (rc == 0 && tensor->group == NULL) {
+    if (group != NULL) {
+        tensor->source_values = group->source_values;
+        tensor->whole_values = group->whole_values;
+    } else if (rc == 0) {
         rc = err_set(err, ERR_FORMAT, "%s: no group of the recipe takes this tensor", like->name);
     }
     return rc;
@@ -115,7 +118,7 @@ static const struct checkpoint *widest(const struct plan *plan)
 {
     const struct checkpoint *best = plan->donor;
 
-    for (size_t s = 0; s < plan->recipe->n_sources; s++) {
+    for (size_t s = 0; s < plan->n_sources; s++) {
         if (checkpoint_count(plan->sources[s]) > checkpoint_count(best)) {
             best = plan->sources[s];
         }
@@ -123,14 +126,14 @@ static const struct checkpoint *widest(const struct plan *plan)
     return best;
 }
 
-static int plan_tensors(struct plan *plan, struct err *err)
+static int plan_tensors(struct plan *plan, const struct recipe *recipe, struct err *err)
 {
     const struct checkpoint *like = widest(plan);
     int rc = 0;
 
     plan->tensors = mem_array(checkpoint_count(like), sizeof(struct plan_tensor));
     for (size_t i = 0; i < checkpoint_count(like) && rc == 0; i++) {
-        rc = plan_tensor(plan, checkpoint_at(like, i), err);
+        rc = plan_tensor(plan, recipe, checkpoint_at(like, i), err);
     }
     plan->config = *checkpoint_config(plan->donor);
     plan->config.tied = plan->config.tied && checkpoint_config(like)->tied;
@@ -153,14 +156,18 @@ int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_m
 {
     static const enum dtype dtypes[] = {
         [RECIPE_FLOAT32] = DTYPE_F32, [RECIPE_FLOAT16] = DTYPE_F16, [RECIPE_BFLOAT16] = DTYPE_BF16};
-    struct plan made = {.recipe = recipe, .dtype = dtypes[recipe->dtype]};
+    struct plan made = {.method = recipe->method,
+                        .seed = recipe->seed,
+                        .n_layers = recipe->n_layers,
+                        .n_sources = recipe->n_sources,
+                        .dtype = dtypes[recipe->dtype]};
 
-    int rc = find_models(&made, models, n_models, err);
+    int rc = find_models(&made, recipe, models, n_models, err);
     if (rc == 0) {
         rc = check_models(&made, err);
     }
     if (rc == 0) {
-        rc = plan_tensors(&made, err);
+        rc = plan_tensors(&made, recipe, err);
     }
     if (rc != 0) {
         plan_release(&made);
@@ -185,10 +192,10 @@ void plan_release(struct plan *plan)
 size_t plan_memory(const struct plan *plan)
 {
     const size_t block_bytes = 65536;
-    size_t n_sources = plan->recipe->n_sources;
+    size_t n_sources = plan->n_sources;
     size_t total = (n_sources + 3) * block_bytes;
 
-    if (method_index(plan->recipe->method, METHOD_SOURCE, "density") == SIZE_MAX) {
+    if (method_index(plan->method, METHOD_SOURCE, "density") == SIZE_MAX) {
         return total;
     }
     for (size_t i = 0; i < plan->n_tensors; i++) {

@@ -7,11 +7,11 @@
 #ifndef MERGE_PLAN_H
 #define MERGE_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
-#include "evaluator/merge/trim.h"
 #include "evaluator/model/checkpoint.h"
 #include "study/recipe.h"
 
@@ -22,17 +22,30 @@ struct plan_tensor {
     uint32_t layer;
     size_t n_dims;
     size_t dims[TENSORS_DIMS_MAX];
-    size_t n;                                 /* elements */
-    const struct checkpoint_tensor *base;     /* NULL when the recipe has none */
-    const struct checkpoint_tensor **sources; /* [recipe's sources] */
-    const struct recipe_group *group;         /* parameters; points into the recipe */
-    size_t index;                             /* place in the list of all tensors, for caches */
+    size_t n;                             /* elements */
+    const struct checkpoint_tensor *base; /* NULL when there is none */
+    size_t n_sources;
+    const struct checkpoint_tensor **sources; /* [n_sources] */
+    const double *source_values; /* [n_sources, method_count(METHOD_SOURCE)], in table order */
+    const double *whole_values;  /* [method_count(METHOD_WHOLE)] */
+    size_t index;                /* place in the list of all tensors, for caches */
+};
+
+/* How to take what is no plain case. */
+struct plan_rules {
+    bool strict; /* parameters that leave nothing of a source are refused, as in a recipe written by
+                    hand; else the least is kept, so that a search can pass there */
+    bool exact_mergekit; /* slips of mergekit 0.1.4 are reproduced */
 };
 
 struct plan {
-    const struct recipe *recipe;       /* kept until plan_release, like the checkpoints */
-    const struct checkpoint *base;     /* NULL when the recipe has none */
-    const struct checkpoint **sources; /* [recipe's sources] */
+    const struct method *method;
+    struct plan_rules rules;
+    uint64_t seed;                     /* of random masks */
+    uint32_t n_layers;                 /* of the merged model */
+    const struct checkpoint *base;     /* NULL when there is none; kept until plan_release */
+    size_t n_sources;                  /* the most that a tensor has */
+    const struct checkpoint **sources; /* [n_sources] */
     const struct checkpoint *donor; /* of config and tokenizer: the base, else the first source */
     struct config config; /* of the merged model: the donor's, its head untied when one is made */
     enum dtype dtype;     /* what weights are rounded to */
@@ -52,7 +65,8 @@ struct plan_model {
 /*
  * ERR_MISSING: a source's digest is not among models [n_models]. ERR_CONFLICT: sources that differ
  * in a tensor or shape, a layer count that is not the recipe's, a file that changed on disk.
- * ERR_FORMAT: a tensor whose type is no number.
+ * ERR_FORMAT: a tensor whose type is no number. Parameters point into the recipe, which outlives
+ * the plan.
  */
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err);

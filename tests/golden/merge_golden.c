@@ -182,9 +182,15 @@ static int blend_case(struct test_case *c, const struct method *method, struct e
     double whole_values[METHOD_PARAMETERS_MAX];
     struct checkpoint_tensor inputs[INPUTS_MAX + 1];
     const struct checkpoint_tensor *sources[INPUTS_MAX];
-    struct recipe_group group = {
-        .component = (char[]){"all"}, .source_values = source_values, .whole_values = whole_values};
-    struct plan_tensor tensor = {.name = c->id, .n = c->n, .sources = sources, .group = &group};
+    const struct plan plan = {.method = &wider, .rules = {.strict = true}};
+    struct plan_tensor tensor = {.name = c->id,
+                                 .n_dims = 2,
+                                 .dims = {c->rows, c->columns},
+                                 .n = c->n,
+                                 .n_sources = c->k,
+                                 .sources = sources,
+                                 .source_values = source_values,
+                                 .whole_values = whole_values};
 
     if (c->k < wider.sources_min || c->k > wider.sources_max) {
         return err_set(err, ERR_FORMAT, "%zu sources", c->k);
@@ -209,7 +215,7 @@ static int blend_case(struct test_case *c, const struct method *method, struct e
         tensor.base = &inputs[INPUTS_MAX];
     }
     struct blend *blend = blend_new();
-    int rc = blend_tensor(blend, &wider, &tensor, c->k, true, c->out, err);
+    int rc = blend_tensor(blend, &plan, &tensor, c->out, err);
     blend_free(blend);
     return rc;
 }

@@ -25,9 +25,7 @@ struct hand {
     struct checkpoint_tensor tensors[K + 1];
     const struct checkpoint_tensor *sources[K];
     double source_values[K * METHOD_PARAMETERS_MAX], whole_values[METHOD_PARAMETERS_MAX];
-    struct recipe_group group;
     struct plan_tensor tensor;
-    struct recipe recipe;
     struct plan plan;
 };
 
@@ -60,32 +58,27 @@ static struct hand *make_hand(const char *method, enum dtype dtype)
         store(&hand->tensors[s], hand->stored_x[s], hand->x[s], dtype);
         hand->sources[s] = &hand->tensors[s];
     }
-    assert_int_equal(method_find(&hand->recipe.method, method, NULL), 0);
-    hand->group = (struct recipe_group){.source_values = hand->source_values,
-                                        .whole_values = hand->whole_values};
     hand->tensor = (struct plan_tensor){.name = "t",
                                         .n = N,
                                         .base = &hand->tensors[K],
+                                        .n_sources = K,
                                         .sources = hand->sources,
-                                        .group = &hand->group};
-    hand->recipe.n_sources = K;
-    hand->plan = (struct plan){.recipe = &hand->recipe,
-                               .dtype = dtype,
-                               .n_tensors = 1,
-                               .tensors = &hand->tensor,
-                               .n_elements = N};
-    for (size_t p = 0; p < method_count(hand->recipe.method, METHOD_WHOLE); p++) {
-        hand->whole_values[p] = method_at(hand->recipe.method, METHOD_WHOLE, p)->fallback;
+                                        .source_values = hand->source_values,
+                                        .whole_values = hand->whole_values};
+    hand->plan = (struct plan){
+        .n_sources = K, .dtype = dtype, .n_tensors = 1, .tensors = &hand->tensor, .n_elements = N};
+    assert_int_equal(method_find(&hand->plan.method, method, NULL), 0);
+    for (size_t p = 0; p < method_count(hand->plan.method, METHOD_WHOLE); p++) {
+        hand->whole_values[p] = method_at(hand->plan.method, METHOD_WHOLE, p)->fallback;
     }
     return hand;
 }
 
 static void set(struct hand *hand, size_t source, const char *name, double value)
 {
-    size_t n = method_count(hand->recipe.method, METHOD_SOURCE);
+    size_t n = method_count(hand->plan.method, METHOD_SOURCE);
 
-    hand->source_values[source * n + method_index(hand->recipe.method, METHOD_SOURCE, name)] =
-        value;
+    hand->source_values[source * n + method_index(hand->plan.method, METHOD_SOURCE, name)] = value;
 }
 
 /* What a trim keeps, by the definition: the k largest, ties to the lower index. */
@@ -201,8 +194,7 @@ static void gives_the_same_through_floats_and_in_place(void **state)
         }
         assert_int_equal(blend_run(blend, &hand->plan, &slot, NULL, NULL), 0);
         assert_int_equal(blend_run(blend, &hand->plan, &store_sink, NULL, NULL), 0);
-        assert_int_equal(
-            blend_tensor(blend, hand->recipe.method, &hand->tensor, K, false, through, NULL), 0);
+        assert_int_equal(blend_tensor(blend, &hand->plan, &hand->tensor, through, NULL), 0);
         dtype_round(through, DTYPE_BF16, N);
         assert_memory_equal(direct, through, sizeof through);
         dtype_to_f32(through, memory, DTYPE_BF16, N);
@@ -210,6 +202,15 @@ static void gives_the_same_through_floats_and_in_place(void **state)
         blend_free(blend);
         free(hand);
     }
+}
+
+/* As a recipe written by hand. */
+static int blend_strictly(struct blend *blend, struct hand *hand, float *out, struct err *err)
+{
+    hand->plan.rules.strict = true;
+    int rc = blend_tensor(blend, &hand->plan, &hand->tensor, out, err);
+    hand->plan.rules.strict = false;
+    return rc;
 }
 
 static void keeps_one_element_unless_it_is_strict(void **state)
@@ -224,11 +225,9 @@ static void keeps_one_element_unless_it_is_strict(void **state)
     for (size_t s = 0; s < K; s++) {
         set(hand, s, "weight", 1.0);
     }
-    assert_int_equal(blend_tensor(blend, hand->recipe.method, &hand->tensor, K, true, out, &err),
-                     ERR_NUMERIC);
+    assert_int_equal(blend_strictly(blend, hand, out, &err), ERR_NUMERIC);
     assert_non_null(strstr(err.text, "t: density 0 keeps no element"));
-    assert_int_equal(blend_tensor(blend, hand->recipe.method, &hand->tensor, K, false, out, &err),
-                     0);
+    assert_int_equal(blend_tensor(blend, &hand->plan, &hand->tensor, out, &err), 0);
     for (size_t i = 0; i < N; i++) {
         changed += out[i] != hand->base[i];
     }
@@ -247,8 +246,7 @@ static void refuses_weights_that_sum_to_zero(void **state)
     (void)state;
     set(hand, 0, "weight", 1.0);
     set(hand, 1, "weight", -1.0);
-    assert_int_equal(blend_tensor(blend, hand->recipe.method, &hand->tensor, K, true, out, &err),
-                     ERR_NUMERIC);
+    assert_int_equal(blend_strictly(blend, hand, out, &err), ERR_NUMERIC);
     assert_non_null(strstr(err.text, "sum to zero"));
     blend_free(blend);
     free(hand);

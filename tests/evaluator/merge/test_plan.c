@@ -44,7 +44,7 @@ static void lists_every_tensor_by_name_with_its_inputs(void **state)
         assert_true(i == 0 || strcmp(plan.tensors[i - 1].name, tensor->name) < 0);
         assert_ptr_equal(tensor->base, checkpoint_find(kitchen.models[0], tensor->name));
         assert_ptr_equal(tensor->sources[1], checkpoint_find(kitchen.models[2], tensor->name));
-        assert_ptr_equal(tensor->group, &kitchen.recipe.groups[0]);
+        assert_ptr_equal(tensor->source_values, kitchen.recipe.groups[0].source_values);
         n_elements += tensor->n;
     }
     assert_int_equal(plan.n_elements, n_elements);
@@ -72,7 +72,7 @@ static void gives_each_tensor_the_group_of_its_layer_and_component(void **state)
                        tensor->role == TENSOR_FINAL_NORM;
         size_t want = is_late ? 2 : strstr(tensor->name, "self_attn") != NULL ? 0 : 1;
 
-        assert_ptr_equal(tensor->group, &kitchen.recipe.groups[want]);
+        assert_ptr_equal(tensor->source_values, kitchen.recipe.groups[want].source_values);
     }
     plan_release(&plan);
     kitchen_close(&kitchen);
