@@ -198,6 +198,21 @@ void file_unmap(struct file_map *map)
     *map = (struct file_map){0};
 }
 
+int file_unchanged(const struct file_map *map, const char *path, struct err *err)
+{
+    struct stat now;
+
+    if (stat(path, &now) != 0) {
+        return err_set(err, ERR_CONFLICT, "%s: gone since it was opened", path);
+    }
+    int64_t mtime_ns = (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec;
+    if ((size_t)now.st_size != map->size || mtime_ns != map->mtime_ns ||
+        (uint64_t)now.st_ino != map->inode || (uint64_t)now.st_dev != map->device) {
+        return err_set(err, ERR_CONFLICT, "%s: changed since it was opened", path);
+    }
+    return 0;
+}
+
 /* A new file beside path: its descriptor, and *temp its name; -1 and errno when there is none. */
 static int open_temp(char **temp, const char *path, unsigned mode)
 {

@@ -31,6 +31,9 @@ struct file_map {
 int file_map(struct file_map *out, const char *path, struct err *err);
 void file_unmap(struct file_map *map);
 
+/* 0 when the file at path still has the size, time and inode of the map; else ERR_CONFLICT. */
+int file_unchanged(const struct file_map *map, const char *path, struct err *err);
+
 /* Write bytes to path: a temporary name beside it, fsync, rename, fsync of the folder. mode as in
  * open(2). On failure the old file stands and no temporary stays. */
 int file_write(const char *path, const void *bytes, size_t size, unsigned mode, struct err *err);

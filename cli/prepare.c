@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/layered.h"
 #include "base/mem.h"
 #include "cli/command.h"
 #include "evaluator/model/tokenizer.h"
@@ -176,7 +177,7 @@ static int print_bundle(struct prepared *prepared, struct err *err)
 
         model->name = mem_text(study->models[i].name);
         memcpy(model->digest, prepared->digests[i], DIGEST_HEX);
-        rc = file_absolute(&model->path, path, err);
+        rc = layered_absolute(&model->path, path, err);
         bundle->n_models = i + 1;
         free(path);
     }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/layered.h"
 #include "base/mem.h"
 #include "study/place.h"
 #include "study/quantity.h"
@@ -486,7 +487,7 @@ void study_release(struct study *study)
 char *study_model_path(const struct study *study, size_t model)
 {
     assert(model < study->n_models);
-    return file_resolve(study->folder, study->models[model].path);
+    return layered_resolve(study->folder, study->models[model].path);
 }
 
 json_t *study_print(const struct study *study)
