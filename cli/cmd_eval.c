@@ -207,14 +207,16 @@ int cmd_eval(int argc, char **argv)
         {"dtype", KEY_DTYPE, "TYPE", 0,
          "round weights to float32, float16 or bfloat16 (default: as stored)", 0},
         {0}};
-    static const struct argp argp = {options,
-                                     parse_option,
-                                     "MODEL TASK.yaml...",
-                                     "Score a model on tasks, all documents of them.\v"
-                                     "Example: braid eval best/ tasks/addition.yaml --json",
-                                     NULL,
-                                     NULL,
-                                     NULL};
+    static const struct argp argp = {
+        options,
+        parse_option,
+        "MODEL TASK.yaml...",
+        "Score a model on tasks, all documents of them. MODEL is a Hugging "
+        "Face folder, or folder+adapter for a LoRA on it.\v"
+        "Example: braid eval best/ tasks/addition.yaml --json",
+        NULL,
+        NULL,
+        NULL};
     struct arguments arguments = {0};
     struct bundle bundle = {0};
     struct score score = {0};

@@ -95,7 +95,7 @@ static void print_people(const struct checkpoint *model, const char *digest, boo
     struct totals totals = sum_up(model);
     struct err err = {0};
 
-    printf("%s\n", checkpoint_folder(model));
+    printf("%s\n", checkpoint_name(model));
     printf("  architecture  %s (%s)\n", config->architecture, config->model_type);
     printf("  layers        %" PRIu32 ", width %" PRIu32 ", MLP %" PRIu32 ", heads %" PRIu32
            "/%" PRIu32 " of %" PRIu32 "\n",
@@ -119,7 +119,7 @@ static void print_json(const struct checkpoint *model, const char *digest, const
     struct totals totals = sum_up(model);
     struct text text = {0};
     json_t *doc = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "model", checkpoint_folder(model),
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "model", checkpoint_name(model),
         "architecture", config->architecture, "model_type", config->model_type, "layers",
         (json_int_t)config->n_layers, "width", (json_int_t)config->width, "vocabulary",
         (json_int_t)config->vocab, "parameters", (json_int_t)totals.parameters, "bytes",

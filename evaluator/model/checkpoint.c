@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/doc.h"
 #include "base/file.h"
+#include "base/layered.h"
 #include "base/mem.h"
+#include "evaluator/model/adapter.h"
 #include "evaluator/model/safetensors.h"
 
 #define INDEX_SIZE_MAX ((size_t)100 << 20)
@@ -25,12 +26,14 @@ struct shard {
 };
 
 struct checkpoint {
+    char *name; /* as asked for */
     char *folder;
     struct config config;
     size_t n_shards;
     struct shard *shards;
     size_t n_tensors;
     struct checkpoint_tensor *tensors; /* by name */
+    struct adapter *adapter;           /* NULL when the model is a folder alone */
 };
 
 /* ---- shards ---- */
@@ -193,7 +196,7 @@ static void drop_ignored(struct checkpoint *checkpoint)
     checkpoint->n_tensors = kept;
 }
 
-static void shape_words(char *out, size_t size, const size_t *dims, size_t n)
+void checkpoint_shape_words(char *out, size_t size, const size_t *dims, size_t n)
 {
     size_t at = (size_t)snprintf(out, size, "[");
 
@@ -224,8 +227,8 @@ static int place_tensor(const struct checkpoint *checkpoint, struct checkpoint_t
                        checkpoint->folder, tensor->file, tensor->name,
                        checkpoint->config.model_type);
     } else if (!same_shape(tensor->dims, tensor->n_dims, place.dims, place.n_dims)) {
-        shape_words(have, sizeof(have), tensor->dims, tensor->n_dims);
-        shape_words(want, sizeof(want), place.dims, place.n_dims);
+        checkpoint_shape_words(have, sizeof(have), tensor->dims, tensor->n_dims);
+        checkpoint_shape_words(want, sizeof(want), place.dims, place.n_dims);
         return err_set(err, ERR_FORMAT, "%s/%s: %s: its shape is %s, config.json says %s",
                        checkpoint->folder, tensor->file, tensor->name, have, want);
     }
@@ -280,17 +283,15 @@ static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 
 /* ---- the door ---- */
 
-int checkpoint_open(struct checkpoint **out, const char *folder, struct err *err)
+static int open_folder(struct checkpoint *made, struct err *err)
 {
-    struct checkpoint *made = mem_array(1, sizeof(*made));
-    char *index_path = file_join(folder, "model.safetensors.index.json");
+    char *index_path = file_join(made->folder, "model.safetensors.index.json");
     int rc;
 
-    made->folder = mem_text(folder);
-    if (!file_is_dir(folder)) {
-        rc = err_set(err, ERR_MISSING, "%s: no such model folder", folder);
+    if (!file_is_dir(made->folder)) {
+        rc = err_set(err, ERR_MISSING, "%s: no such model folder", made->folder);
     } else {
-        rc = config_load(&made->config, folder, err);
+        rc = config_load(&made->config, made->folder, err);
     }
     if (rc == 0) {
         rc = file_exists(index_path) ? open_sharded(made, index_path, err) : open_single(made, err);
@@ -299,6 +300,20 @@ int checkpoint_open(struct checkpoint **out, const char *folder, struct err *err
         rc = check_tensors(made, err);
     }
     free(index_path);
+    return rc;
+}
+
+int checkpoint_open(struct checkpoint **out, const char *name, struct err *err)
+{
+    struct checkpoint *made = mem_array(1, sizeof(*made));
+    const char *plus = layered_plus(name);
+
+    made->name = mem_text(name);
+    made->folder = plus != NULL ? mem_text_n(name, (size_t)(plus - name)) : mem_text(name);
+    int rc = open_folder(made, err);
+    if (rc == 0 && plus != NULL) {
+        rc = adapter_fold(&made->adapter, plus + 1, made->tensors, made->n_tensors, err);
+    }
     if (rc != 0) {
         checkpoint_close(made);
         return rc;
@@ -319,13 +334,20 @@ void checkpoint_close(struct checkpoint *checkpoint)
     }
     free(checkpoint->shards);
     free(checkpoint->tensors);
+    adapter_close(checkpoint->adapter);
     free(checkpoint->folder);
+    free(checkpoint->name);
     free(checkpoint);
 }
 
 const struct config *checkpoint_config(const struct checkpoint *checkpoint)
 {
     return &checkpoint->config;
+}
+
+const char *checkpoint_name(const struct checkpoint *checkpoint)
+{
+    return checkpoint->name;
 }
 
 const char *checkpoint_folder(const struct checkpoint *checkpoint)
@@ -369,19 +391,13 @@ int checkpoint_unchanged(const struct checkpoint *checkpoint, struct err *err)
 {
     for (size_t s = 0; s < checkpoint->n_shards; s++) {
         const struct shard *shard = &checkpoint->shards[s];
-        const struct file_map *map = &shard->file.map;
-        struct stat now;
+        int rc = file_unchanged(&shard->file.map, shard->path, err);
 
-        if (stat(shard->path, &now) != 0) {
-            return err_set(err, ERR_CONFLICT, "%s: gone since it was opened", shard->path);
-        }
-        int64_t mtime_ns = (int64_t)now.st_mtim.tv_sec * 1000000000 + now.st_mtim.tv_nsec;
-        if ((size_t)now.st_size != map->size || mtime_ns != map->mtime_ns ||
-            (uint64_t)now.st_ino != map->inode) {
-            return err_set(err, ERR_CONFLICT, "%s: changed since it was opened", shard->path);
+        if (rc != 0) {
+            return rc;
         }
     }
-    return 0;
+    return checkpoint->adapter != NULL ? adapter_unchanged(checkpoint->adapter, err) : 0;
 }
 
 void checkpoint_digest_tensor(struct digest *digest, const char *name, enum dtype dtype,
@@ -471,8 +487,8 @@ static int compare_one_way(const struct checkpoint *a, const struct checkpoint *
                            ours->name, b->folder);
         }
         if (!same_shape(ours->dims, ours->n_dims, theirs->dims, theirs->n_dims)) {
-            shape_words(have, sizeof(have), ours->dims, ours->n_dims);
-            shape_words(want, sizeof(want), theirs->dims, theirs->n_dims);
+            checkpoint_shape_words(have, sizeof(have), ours->dims, ours->n_dims);
+            checkpoint_shape_words(want, sizeof(want), theirs->dims, theirs->n_dims);
             return err_set(err, ERR_CONFLICT, "%s: %s: its shape is %s, in %s it is %s", a->folder,
                            ours->name, have, b->folder, want);
         }

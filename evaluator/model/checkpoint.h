@@ -43,15 +43,19 @@ struct checkpoint_tensor {
 struct checkpoint;
 
 /*
- * Open a Hugging Face folder. When the family is known, its tensors must be exactly those of the
- * table, in shape too: missing, extra and misshapen ones are named. Tensors nobody reads
- * (tensors_ignored) are left out. Errors: ERR_MISSING, ERR_FORMAT, ERR_LIMIT, ERR_IO.
+ * Open a Hugging Face folder, or a folder with a LoRA adapter folded into it: "base+adapter"
+ * (base/layered.h, adapter.h); then everything below shows the sum, as if it had been saved. When
+ * the family is known, its tensors must be exactly those of the table, in shape too: missing, extra
+ * and misshapen ones are named. Tensors nobody reads (tensors_ignored) are left out. Errors:
+ * ERR_MISSING, ERR_FORMAT, ERR_LIMIT, ERR_IO.
  */
-int checkpoint_open(struct checkpoint **out, const char *folder, struct err *err);
+int checkpoint_open(struct checkpoint **out, const char *name, struct err *err);
 void checkpoint_close(struct checkpoint *checkpoint); /* NULL is fine */
 
-/* Lent, valid while the checkpoint is open. The folder is as given to checkpoint_open. */
+/* Lent, valid while the checkpoint is open. The name is as given to checkpoint_open; the folder,
+ * where config.json and tokenizer lie, is the same without the adapter. */
 const struct config *checkpoint_config(const struct checkpoint *checkpoint);
+const char *checkpoint_name(const struct checkpoint *checkpoint);
 const char *checkpoint_folder(const struct checkpoint *checkpoint);
 
 /* Tensors, sorted by name in byte order. */
@@ -83,6 +87,9 @@ void checkpoint_digest_tensor(struct digest *digest, const char *name, enum dtyp
 /* 0 when every mapped file still has the size, time and inode it had; ERR_CONFLICT names the one
  * that changed. */
 int checkpoint_unchanged(const struct checkpoint *checkpoint, struct err *err);
+
+/* "[48, 32]", for messages. */
+void checkpoint_shape_words(char *out, size_t size, const size_t *dims, size_t n);
 
 /*
  * 0 when both have the same tensors by name and shape; else ERR_CONFLICT names the first difference
