@@ -16,6 +16,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "evaluator/model/lanes.h"
 
@@ -41,8 +42,22 @@ struct head {
     size_t K, value_width;
     float *scores; /* [QUERIES, score_stride] */
     size_t score_stride;
-    float scale;
+    float scale, cap;
+    size_t window; /* SIZE_MAX: none */
 };
+
+/* Entries [from, to) of the stack, and the blocks that hold them. */
+struct span {
+    size_t from, to, block, blocks_end;
+};
+
+/* What a query at this depth sees. */
+static ALWAYS_INLINE struct span span_of(const struct head *head, size_t depth)
+{
+    size_t from = depth + 1 > head->window ? depth + 1 - head->window : 0;
+
+    return (struct span){from, depth + 1, from / LANES, (depth + LANES) / LANES};
+}
 
 /* Scores of Q queries with the keys of B blocks from `block` on. */
 static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, size_t q_stride,
@@ -71,14 +86,14 @@ static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, 
 }
 
 static ALWAYS_INLINE void score_path(const struct head *head, const float *q, size_t q_stride,
-                                     size_t n_blocks, const size_t Q)
+                                     struct span span, const size_t Q)
 {
-    size_t block = 0;
+    size_t block = span.block;
 
-    for (; block + BLOCKS <= n_blocks; block += BLOCKS) {
+    for (; block + BLOCKS <= span.blocks_end; block += BLOCKS) {
         score_blocks(head, q, q_stride, block, Q, BLOCKS);
     }
-    for (; block < n_blocks; block++) {
+    for (; block < span.blocks_end; block++) {
         score_blocks(head, q, q_stride, block, Q, 1);
     }
 }
@@ -102,20 +117,39 @@ static ALWAYS_INLINE float largest_score(const float *scores, size_t n_blocks)
     return lanes_largest(lane);
 }
 
-/* Scores [n_blocks, 16], of which the first n count, become exp(scale * (score - largest)), the
- * others zero. Returns the sum. */
-static ALWAYS_INLINE float exponentials(float *scores, size_t n, size_t n_blocks, float scale)
+/* Scores [n_blocks, 16], scaled, pressed into (-cap, cap). */
+static void cap_scores(float *scores, size_t n_blocks, float scale, float cap)
 {
+    for (size_t i = 0; i < n_blocks * LANES; i += WIDTH) {
+        vector_store(scores + i, vector_tanh(vector_load(scores + i) * (scale / cap)) * cap);
+    }
+}
+
+/* Scores of the blocks of `all`, of which those of `own` count, become exp(scale * (score -
+ * largest)), the others zero. Returns the sum. */
+static ALWAYS_INLINE float exponentials(float *scores, const struct head *head, struct span all,
+                                        struct span own)
+{
+    float *first = scores + all.block * LANES;
+    size_t n_blocks = all.blocks_end - all.block;
+    float scale = head->scale;
     vector sum[PARTS] = {0};
     float lane[LANES];
 
-    for (size_t j = n; j < n_blocks * LANES; j++) {
+    if (head->cap > 0.0F) {
+        cap_scores(first, n_blocks, scale, head->cap);
+        scale = 1.0F;
+    }
+    for (size_t j = all.block * LANES; j < own.from; j++) {
         scores[j] = -INFINITY;
     }
-    float largest = largest_score(scores, n_blocks);
+    for (size_t j = own.to; j < all.blocks_end * LANES; j++) {
+        scores[j] = -INFINITY;
+    }
+    float largest = largest_score(first, n_blocks);
     for (size_t b = 0; b < n_blocks; b++) {
         for (size_t p = 0; p < PARTS; p++) {
-            float *at = scores + b * LANES + p * WIDTH;
+            float *at = first + b * LANES + p * WIDTH;
             vector e = vector_exp((vector_load(at) - largest) * scale);
 
             vector_store(at, e);
@@ -128,15 +162,15 @@ static ALWAYS_INLINE float exponentials(float *scores, size_t n, size_t n_blocks
     return lanes_sum(lane);
 }
 
-/* out = (sum over n nodes of weight * value) / divisor, for Q queries and B * 16 elements of the
- * values from `at` on; only the first K elements are written. */
+/* out = (sum over a span's entries of weight * value) / divisor, for Q queries and B * 16 elements
+ * of the values from `at` on; only the first K elements are written. */
 static ALWAYS_INLINE void mix_blocks(float *out, size_t out_stride, const struct head *head,
-                                     const float *divisors, size_t n, size_t at, const size_t Q,
-                                     const size_t B)
+                                     const float *divisors, struct span span, size_t at,
+                                     const size_t Q, const size_t B)
 {
     vector sum[QUERIES][BLOCKS * PARTS] = {0};
 
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = span.from; j < span.to; j++) {
         for (size_t p = 0; p < B * PARTS; p++) {
             vector value = vector_load(head->values + j * head->value_width + at + p * WIDTH);
 
@@ -157,34 +191,36 @@ static ALWAYS_INLINE void mix_blocks(float *out, size_t out_stride, const struct
 }
 
 static ALWAYS_INLINE void mix_values(float *out, size_t out_stride, const struct head *head,
-                                     const float *divisors, size_t n, const size_t Q)
+                                     const float *divisors, struct span span, const size_t Q)
 {
     size_t at = 0;
 
     for (; at + BLOCKS * LANES <= head->value_width; at += BLOCKS * LANES) {
-        mix_blocks(out, out_stride, head, divisors, n, at, Q, BLOCKS);
+        mix_blocks(out, out_stride, head, divisors, span, at, Q, BLOCKS);
     }
     for (; at < head->value_width; at += LANES) {
-        mix_blocks(out, out_stride, head, divisors, n, at, Q, 1);
+        mix_blocks(out, out_stride, head, divisors, span, at, Q, 1);
     }
 }
 
-/* Q queries at depths depth, depth + 1, ... of one path. Those before the last also meet keys below
- * themselves; their weights there are zero, and adding zero changes no sum. */
+/* Q queries at depths depth, depth + 1, ... of one path. They share every load, so each also meets
+ * keys below itself and above its window; its weights there are zero, and adding zero changes no
+ * sum. */
 static ALWAYS_INLINE void attend_queries(float *out, size_t out_stride, const float *q,
                                          size_t q_stride, const struct head *head, size_t depth,
                                          const size_t Q)
 {
-    size_t n = depth + Q;
-    size_t n_blocks = (n + LANES - 1) / LANES;
+    struct span first = span_of(head, depth);
+    struct span last = span_of(head, depth + Q - 1);
+    struct span all = {first.from, last.to, first.block, last.blocks_end};
     float divisors[QUERIES];
 
-    score_path(head, q, q_stride, n_blocks, Q);
+    score_path(head, q, q_stride, all, Q);
     for (size_t i = 0; i < Q; i++) {
-        divisors[i] = exponentials(head->scores + i * head->score_stride, depth + i + 1, n_blocks,
-                                   head->scale);
+        divisors[i] = exponentials(head->scores + i * head->score_stride, head, all,
+                                   span_of(head, depth + i));
     }
-    mix_values(out, out_stride, head, divisors, n, Q);
+    mix_values(out, out_stride, head, divisors, all, Q);
 }
 
 /* n queries on one path, four at a time. */
@@ -253,7 +289,9 @@ static void attend(float *out, const float *qkv, const uint32_t *depths, size_t 
                                       .value_width = value_width,
                                       .scores = scratch,
                                       .score_stride = depth_room,
-                                      .scale = shape->scale};
+                                      .scale = shape->scale,
+                                      .cap = shape->cap,
+                                      .window = shape->window > 0 ? shape->window : SIZE_MAX};
             const float *key = qkv + t * stride + q_width + g * K;
 
             push(&head, key, key + kv_width, stride, depths[t], n);

@@ -3,9 +3,10 @@
  *
  * Nodes come depth first, so the ancestors of the next node are always the first `depth` entries of
  * a stack: the keys and values of the path from the root. A node writes its own key and value at
- * its depth, over what another branch left there, and attends to entries 0 .. depth. Shared
- * prefixes are thus neither copied nor looked up, and a node's result depends on its path alone,
- * not on the rest of the tree.
+ * its depth, over what another branch left there, and attends to entries 0 .. depth, or with a
+ * sliding window (Beltagy et al. 2020, arXiv:2004.05150) to the last of them. Shared prefixes are
+ * thus neither copied nor looked up, and a node's result depends on its path alone, not on the rest
+ * of the tree.
  *
  *   nodes (depth:token)  0:q 1:a 2:b 1:d      stack at node d: q d, and a stale b that nobody reads
  */
@@ -28,6 +29,9 @@ struct attention_shape {
     size_t head_width;
     size_t depth_max; /* longest path */
     float scale;      /* of scores, 1 / sqrt(K) */
+    size_t window;    /* entries that a node attends to, its own included; 0: its whole path */
+    float cap;        /* scores become cap tanh(score / cap), Bello et al. 2016 (arXiv:1611.09940)
+                         5.1; 0: they stay */
 };
 
 /* Floats of one layer's stack, and of the scratch. */

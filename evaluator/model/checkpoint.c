@@ -379,10 +379,10 @@ const struct checkpoint_tensor *checkpoint_role(const struct checkpoint *checkpo
 {
     char name[TENSORS_NAME_MAX];
 
-    if (checkpoint->config.family == CONFIG_OTHER) {
+    if (checkpoint->config.family == CONFIG_OTHER ||
+        !tensors_name(&checkpoint->config, role, layer, name)) {
         return NULL;
     }
-    tensors_name(name, role, layer);
     return checkpoint_find(checkpoint, name);
 }
 

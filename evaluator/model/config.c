@@ -2,7 +2,8 @@
  * config.c - config.json read with every default filled in.
  *
  * Rotary settings have two spellings: top-level rope_theta with rope_scaling, or one object
- * rope_parameters; the latter wins. Defaults differ by family and stand in one table.
+ * rope_parameters; the latter wins, and holds an object a kind of attention where a family has two.
+ * What a file may leave out stands in the table of families (architecture.h).
  */
 #include "evaluator/model/config.h"
 
@@ -12,37 +13,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "evaluator/model/architecture.h"
 
 #define WIDTH_MAX 1000000
 #define VOCAB_MAX 10000000
 #define DEFAULT_NORM_EPS 1e-6
-
-/* What holds where the file is silent. */
-struct family {
-    const char *architecture;
-    enum config_family family;
-    double rope_theta;
-    bool qkv_bias;    /* always, whatever the file says */
-    int32_t bos, eos; /* -1: none */
-};
-
-static const struct family families[] = {
-    {"LlamaForCausalLM", CONFIG_LLAMA, 10000, false, 1, 2},
-    {"MistralForCausalLM", CONFIG_MISTRAL, 10000, false, 1, 2},
-    {"Qwen2ForCausalLM", CONFIG_QWEN2, 10000, true, -1, -1},
-};
-
-static const struct family other = {.rope_theta = 10000, .bos = -1, .eos = -1};
-
-static const struct family *find_family(const char *architecture)
-{
-    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-        if (strcmp(families[i].architecture, architecture) == 0) {
-            return &families[i];
-        }
-    }
-    return &other;
-}
 
 /* null counts as absent. */
 static json_t *member(const json_t *doc, const char *key)
@@ -90,6 +65,13 @@ static int get_number(const json_t *doc, const char *key, double fallback, doubl
     return rc;
 }
 
+/* null says "none", which is 0. */
+static int get_number_or_none(const json_t *doc, const char *key, double fallback, double *out,
+                              struct err *err)
+{
+    return get_number(doc, key, json_is_null(json_object_get(doc, key)) ? 0.0 : fallback, out, err);
+}
+
 static int get_flag(const json_t *doc, const char *key, bool fallback, bool *out, struct err *err)
 {
     *out = fallback;
@@ -135,7 +117,8 @@ static int check_heads(const struct config *config, bool divides_width, struct e
     return 0;
 }
 
-static int read_sizes(struct config *config, const json_t *doc, struct err *err)
+static int read_sizes(struct config *config, const json_t *doc,
+                      const struct architecture *architecture, struct err *err)
 {
     const struct {
         const char *key;
@@ -154,13 +137,16 @@ static int read_sizes(struct config *config, const json_t *doc, struct err *err)
     if (rc != 0 ||
         (rc = get_size(doc, "num_key_value_heads", false, config->n_heads, WIDTH_MAX,
                        &config->n_kv_heads, err)) != 0 ||
-        (rc = get_size(doc, "head_dim", false, config->width / config->n_heads, WIDTH_MAX,
-                       &config->head_width, err)) != 0 ||
+        (rc = get_size(doc, "head_dim", false,
+                       architecture->head_width > 0 ? architecture->head_width
+                                                    : config->width / config->n_heads,
+                       WIDTH_MAX, &config->head_width, err)) != 0 ||
         (rc = get_size(doc, "max_position_embeddings", false, 0, INT32_MAX, &config->positions,
                        err)) != 0) {
         return rc;
     }
-    return check_heads(config, member(doc, "head_dim") == NULL, err);
+    return check_heads(config, architecture->head_width == 0 && member(doc, "head_dim") == NULL,
+                       err);
 }
 
 /* ---- rotary positions ---- */
@@ -170,11 +156,10 @@ static int read_rope_kind(struct config_rope *rope, const char *kind, struct err
     static const struct {
         const char *name;
         enum config_rope_kind kind;
-    } kinds[] = {{"default", CONFIG_ROPE_DEFAULT},
-                 {"linear", CONFIG_ROPE_LINEAR},
-                 {"llama3", CONFIG_ROPE_LLAMA3},
-                 {"dynamic", CONFIG_ROPE_DYNAMIC},
-                 {"yarn", CONFIG_ROPE_YARN}};
+    } kinds[] = {{"default", CONFIG_ROPE_DEFAULT}, {"linear", CONFIG_ROPE_LINEAR},
+                 {"llama3", CONFIG_ROPE_LLAMA3},   {"dynamic", CONFIG_ROPE_DYNAMIC},
+                 {"yarn", CONFIG_ROPE_YARN},       {"longrope", CONFIG_ROPE_LONGROPE},
+                 {"su", CONFIG_ROPE_LONGROPE}};
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(kinds[i].name, kind) == 0) {
@@ -185,9 +170,85 @@ static int read_rope_kind(struct config_rope *rope, const char *kind, struct err
     return err_set(err, ERR_FORMAT, "rope_type: '%s' is not known", kind);
 }
 
-static int read_rope_scaling(struct config *config, const json_t *scaling, struct err *err)
+/* Peng et al. 2023 (arXiv:2309.00071), eq. 22; mscale is a weight of the logarithm that some files
+ * give, for the numerator and for the denominator. */
+static double yarn_growth(double factor, double mscale)
 {
-    struct config_rope *rope = &config->rope;
+    return factor <= 1.0 ? 1.0 : 0.1 * mscale * log(factor) + 1.0;
+}
+
+static int read_yarn(struct config_rope *rope, const json_t *scaling, struct err *err)
+{
+    double mscale;
+    double mscale_all;
+    int rc;
+
+    if ((rc = get_number(scaling, "beta_fast", 32, &rope->beta_fast, err)) != 0 ||
+        (rc = get_number(scaling, "beta_slow", 1, &rope->beta_slow, err)) != 0 ||
+        (rc = get_flag(scaling, "truncate", true, &rope->whole_pairs, err)) != 0 ||
+        (rc = get_number(scaling, "mscale", 0, &mscale, err)) != 0 ||
+        (rc = get_number(scaling, "mscale_all_dim", 0, &mscale_all, err)) != 0) {
+        return rc;
+    }
+    if (rope->theta <= 1.0) {
+        return err_set(err, ERR_FORMAT, "rope_theta: %g is too small for yarn", rope->theta);
+    }
+    double growth = mscale > 0 && mscale_all > 0
+                        ? yarn_growth(rope->factor, mscale) / yarn_growth(rope->factor, mscale_all)
+                        : yarn_growth(rope->factor, 1.0);
+    return get_number(scaling, "attention_factor", growth, &rope->attention_factor, err);
+}
+
+/* Ding et al. 2024 (arXiv:2402.13753). How much longer contexts became is the ratio of the lengths
+ * after and before. */
+static int read_longrope(const struct config *config, struct config_rope *rope,
+                         const json_t *scaling, struct err *err)
+{
+    size_t n_pairs = config->rotary_width / 2;
+    json_t *divisors;
+    double growth = 1.0;
+
+    int rc = doc_array(scaling, "short_factor", &divisors, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (json_array_size(divisors) != n_pairs || n_pairs > CONFIG_PAIRS_MAX) {
+        return err_set(err, ERR_FORMAT, "short_factor: %zu numbers for %zu rotary pairs",
+                       json_array_size(divisors), n_pairs);
+    }
+    for (size_t j = 0; j < n_pairs; j++) {
+        rope->divisors[j] = json_number_value(json_array_get(divisors, j));
+        if (!(isfinite(rope->divisors[j]) && rope->divisors[j] > 0)) {
+            return err_set(err, ERR_FORMAT, "short_factor: entry %zu is no positive number", j);
+        }
+    }
+    double ratio =
+        config->positions > 0 ? config->positions / rope->original_positions : rope->factor;
+    if (ratio > 1.0 && rope->original_positions > 1.0) {
+        growth = sqrt(1.0 + log(ratio) / log(rope->original_positions));
+    }
+    return get_number(scaling, "attention_factor", growth, &rope->attention_factor, err);
+}
+
+static int read_llama3(struct config_rope *rope, const json_t *scaling, struct err *err)
+{
+    int rc = get_number(scaling, "low_freq_factor", 1, &rope->low_freq_factor, err);
+
+    if (rc == 0) {
+        rc = get_number(scaling, "high_freq_factor", 4, &rope->high_freq_factor, err);
+    }
+    if (rc == 0 && !(rope->low_freq_factor < rope->high_freq_factor)) {
+        rc = err_set(err, ERR_FORMAT, "low_freq_factor %g is not below high_freq_factor %g",
+                     rope->low_freq_factor, rope->high_freq_factor);
+    }
+    return rc;
+}
+
+/* doc is the whole file, in which some keep the length before scaling. */
+static int read_rope_scaling(const struct config *config, struct config_rope *rope,
+                             const json_t *doc, const json_t *scaling, struct err *err)
+{
+    const char *original = "original_max_position_embeddings";
     const char *kind;
     int rc = get_word(scaling, "rope_type", NULL, &kind, err);
 
@@ -196,68 +257,258 @@ static int read_rope_scaling(struct config *config, const json_t *scaling, struc
     }
     if (rc != 0 || (rc = read_rope_kind(rope, kind, err)) != 0 ||
         (rc = get_number(scaling, "factor", 1, &rope->factor, err)) != 0 ||
-        (rc = get_number(scaling, "low_freq_factor", 1, &rope->low_freq_factor, err)) != 0 ||
-        (rc = get_number(scaling, "high_freq_factor", 4, &rope->high_freq_factor, err)) != 0 ||
-        (rc = get_number(scaling, "original_max_position_embeddings",
+        (rc = get_number(member(scaling, original) != NULL ? scaling : doc, original,
                          config->positions > 0 ? config->positions : 2048,
                          &rope->original_positions, err)) != 0) {
         return rc;
     }
-    if (rope->kind == CONFIG_ROPE_LLAMA3 && !(rope->low_freq_factor < rope->high_freq_factor)) {
-        return err_set(err, ERR_FORMAT, "low_freq_factor %g is not below high_freq_factor %g",
-                       rope->low_freq_factor, rope->high_freq_factor);
+    switch (rope->kind) {
+    case CONFIG_ROPE_LLAMA3:
+        return read_llama3(rope, scaling, err);
+    case CONFIG_ROPE_YARN:
+        return read_yarn(rope, scaling, err);
+    case CONFIG_ROPE_LONGROPE:
+        return read_longrope(config, rope, scaling, err);
+    default:
+        return 0;
+    }
+}
+
+/* One object of settings (NULL: none) over a base. */
+static int read_rope(const struct config *config, struct config_rope *rope, const json_t *doc,
+                     const json_t *settings, double theta, struct err *err)
+{
+    *rope = (struct config_rope){.kind = CONFIG_ROPE_DEFAULT, .theta = theta, .factor = 1};
+    if (settings == NULL) {
+        return 0;
+    }
+    if (!json_is_object(settings)) {
+        return err_set(err, ERR_FORMAT, "rope_scaling: expected a mapping, got %s",
+                       doc_kind(settings));
+    }
+    int rc = get_number(settings, "rope_theta", theta, &rope->theta, err);
+    return rc != 0 ? rc : read_rope_scaling(config, rope, doc, settings, err);
+}
+
+static int read_rotary_width(struct config *config, const json_t *doc, const json_t *settings,
+                             struct err *err)
+{
+    const char *key = "partial_rotary_factor";
+    double share;
+    int rc = get_number(member(settings, key) != NULL ? settings : doc, key, 1, &share, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    config->rotary_width = (uint32_t)((double)config->head_width * fmin(share, 1.0));
+    if (config->rotary_width == 0 || config->rotary_width % 2 != 0) {
+        return err_set(err, ERR_FORMAT, "%s: %g of %u is %u; rotary positions need pairs", key,
+                       share, config->head_width, config->rotary_width);
     }
     return 0;
 }
 
-static int read_rope(struct config *config, const json_t *doc, double theta, struct err *err)
+static int read_ropes(struct config *config, const json_t *doc,
+                      const struct architecture *architecture, struct err *err)
 {
-    const json_t *parameters = member(doc, "rope_parameters");
-    const json_t *scaling = parameters != NULL ? parameters : member(doc, "rope_scaling");
+    const json_t *settings = member(doc, "rope_parameters");
+    const json_t *local = member(settings, "sliding_attention");
+    double theta;
+    double local_theta;
+    int rc;
 
-    config->rope = (struct config_rope){.kind = CONFIG_ROPE_DEFAULT, .theta = theta, .factor = 1};
-    int rc = get_number(doc, "rope_theta", theta, &config->rope.theta, err);
-    if (rc == 0 && parameters != NULL) {
-        rc = get_number(parameters, "rope_theta", config->rope.theta, &config->rope.theta, err);
+    if (json_is_object(member(settings, "full_attention"))) {
+        settings = member(settings, "full_attention");
     }
-    if (rc != 0 || scaling == NULL) {
+    if (settings == NULL) {
+        settings = member(doc, "rope_scaling");
+    }
+    if ((rc = get_number(doc, "rope_theta", architecture->rope_theta, &theta, err)) != 0 ||
+        (rc = get_number(doc, "rope_local_base_freq", architecture->local_theta, &local_theta,
+                         err)) != 0 ||
+        (rc = read_rotary_width(config, doc, settings, err)) != 0 ||
+        (rc = read_rope(config, &config->rope, doc, settings, theta, err)) != 0) {
         return rc;
     }
-    if (!json_is_object(scaling)) {
-        return err_set(err, ERR_FORMAT, "rope_scaling: expected a mapping, got %s",
-                       doc_kind(scaling));
+    if (local != NULL || architecture->local_theta > 0) {
+        rc = read_rope(config, &config->local_rope, doc, local,
+                       architecture->local_theta > 0 ? local_theta : theta, err);
     }
-    return read_rope_scaling(config, scaling, err);
+    return rc;
+}
+
+/* ---- sliding windows ---- */
+
+static void slide(struct config *config, uint32_t layer)
+{
+    config->sliding[layer / 64] |= (uint64_t)1 << layer % 64;
+}
+
+static int read_layer_types(struct config *config, const json_t *types, struct err *err)
+{
+    if (!json_is_array(types) || json_array_size(types) < config->n_layers) {
+        return err_set(err, ERR_FORMAT, "layer_types: %zu entries for %u layers",
+                       json_array_size(types), config->n_layers);
+    }
+    for (uint32_t layer = 0; layer < config->n_layers; layer++) {
+        const char *type = json_string_value(json_array_get(types, layer));
+
+        if (type != NULL && strcmp(type, "sliding_attention") == 0) {
+            slide(config, layer);
+        } else if (type == NULL || strcmp(type, "full_attention") != 0) {
+            return err_set(err, ERR_FORMAT, "layer_types: layer %u: '%s' is not known", layer,
+                           type != NULL ? type : doc_kind(json_array_get(types, layer)));
+        }
+    }
+    return 0;
+}
+
+static int slide_by_rule(struct config *config, const json_t *doc,
+                         const struct architecture *architecture, struct err *err)
+{
+    uint32_t late;
+    uint32_t pattern;
+    const char *key = member(doc, "_sliding_window_pattern") != NULL ? "_sliding_window_pattern"
+                                                                     : "sliding_window_pattern";
+    int rc = get_size(doc, key, false, 6, CONFIG_LAYERS_MAX, &pattern, err);
+
+    late = 28; /* what loaders take; 0 is allowed, unlike of a size */
+    if (rc == 0 && member(doc, "max_window_layers") != NULL) {
+        int64_t value;
+
+        rc = doc_integer(doc, "max_window_layers", 0, INT32_MAX, &value, err);
+        late = rc == 0 ? (uint32_t)value : late;
+    }
+    for (uint32_t layer = 0; layer < config->n_layers && rc == 0; layer++) {
+        if (architecture->sliding == ARCHITECTURE_SLIDES_ALWAYS ||
+            (architecture->sliding == ARCHITECTURE_SLIDES_LATE && layer >= late) ||
+            (architecture->sliding == ARCHITECTURE_SLIDES_EVEN && layer % 2 == 0) ||
+            (architecture->sliding == ARCHITECTURE_SLIDES_PATTERN && (layer + 1) % pattern != 0)) {
+            slide(config, layer);
+        }
+    }
+    return rc;
+}
+
+static int read_windows(struct config *config, const json_t *doc,
+                        const struct architecture *architecture, struct err *err)
+{
+    const json_t *types = member(doc, "layer_types");
+    bool said = json_object_get(doc, "sliding_window") != NULL;
+    bool wanted;
+    uint32_t size;
+    int rc = get_flag(doc, "use_sliding_window", architecture->sliding != ARCHITECTURE_SLIDES_LATE,
+                      &wanted, err);
+
+    if (architecture->sliding == ARCHITECTURE_SLIDES_NEVER) {
+        return 0;
+    }
+    if (rc == 0) {
+        rc = get_size(doc, "sliding_window", false, said ? 0 : architecture->window, INT32_MAX,
+                      &size, err);
+    }
+    if (rc != 0 || !wanted || size == 0) {
+        return rc;
+    }
+    config->window = size;
+    return types != NULL ? read_layer_types(config, types, err)
+                         : slide_by_rule(config, doc, architecture, err);
+}
+
+uint32_t config_window(const struct config *config, uint32_t layer)
+{
+    return config->sliding[layer / 64] >> layer % 64 & 1 ? config->window : 0;
+}
+
+const struct config_rope *config_rope_of(const struct config *config, uint32_t layer)
+{
+    return config_window(config, layer) > 0 && config->local_rope.theta > 0 ? &config->local_rope
+                                                                            : &config->rope;
+}
+
+uint32_t config_positions_max(const struct config *config)
+{
+    switch (config->rope.kind) {
+    case CONFIG_ROPE_DYNAMIC:
+        return config->positions;
+    case CONFIG_ROPE_LONGROPE:
+        return (uint32_t)fmin(config->rope.original_positions, (double)UINT32_MAX);
+    default:
+        return 0;
+    }
 }
 
 /* ---- the rest ---- */
 
-static int read_flags(struct config *config, const json_t *doc, const struct family *family,
-                      struct err *err)
+static int read_activation(struct config *config, const json_t *doc,
+                           const struct architecture *architecture, struct err *err)
 {
-    const char *activation;
-    bool attention_bias;
-    bool window;
+    static const struct {
+        const char *name;
+        enum config_activation activation;
+    } known[] = {{"silu", CONFIG_SILU},
+                 {"swish", CONFIG_SILU},
+                 {"gelu_pytorch_tanh", CONFIG_GELU_TANH},
+                 {"gelu_new", CONFIG_GELU_TANH}};
+    const char *name;
+    int rc = architecture->gemma
+                 ? get_word(doc, "hidden_activation", "gelu_pytorch_tanh", &name, err)
+                 : get_word(doc, "hidden_act", "silu", &name, err);
+
+    config->activation = CONFIG_ACTIVATION_OTHER;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && rc == 0; i++) {
+        if (strcmp(known[i].name, name) == 0) {
+            config->activation = known[i].activation;
+        }
+    }
+    return rc;
+}
+
+/* What only families with a query_pre_attn_scalar have. */
+static int read_caps(struct config *config, const json_t *doc,
+                     const struct architecture *architecture, struct err *err)
+{
     int rc;
 
-    if ((rc = get_flag(doc, "tie_word_embeddings", false, &config->tied, err)) != 0 ||
-        (rc = get_flag(doc, "attention_bias", false, &attention_bias, err)) != 0 ||
-        (rc = get_flag(doc, "mlp_bias", false, &config->mlp_bias, err)) != 0 ||
-        (rc = get_flag(doc, "use_sliding_window", config->family == CONFIG_MISTRAL, &window,
-                       err)) != 0 ||
-        (rc = get_word(doc, "hidden_act", "silu", &activation, err)) != 0) {
+    if (architecture->query_scalar == 0) {
+        return 0;
+    }
+    if ((rc = get_number(doc, "query_pre_attn_scalar", architecture->query_scalar,
+                         &config->query_scalar, err)) != 0 ||
+        (rc = get_number_or_none(doc, "attn_logit_softcapping", architecture->attention_cap,
+                                 &config->attention_cap, err)) != 0) {
         return rc;
     }
-    config->qkv_bias = family->qkv_bias || attention_bias;
-    config->out_bias = !family->qkv_bias && attention_bias;
-    config->silu = strcmp(activation, "silu") == 0 || strcmp(activation, "swish") == 0;
-    /* A window that every context fits into is none. */
-    uint32_t size = 0;
-    if (window && member(doc, "sliding_window") != NULL) {
-        rc = get_size(doc, "sliding_window", false, 0, INT32_MAX, &size, err);
+    return get_number_or_none(doc, "final_logit_softcapping", architecture->logit_cap,
+                              &config->logit_cap, err);
+}
+
+static int read_traits(struct config *config, const json_t *doc,
+                       const struct architecture *architecture, struct err *err)
+{
+    bool attention_bias;
+    int rc;
+
+    if ((rc = get_number(doc, "rms_norm_eps", DEFAULT_NORM_EPS, &config->norm_eps, err)) != 0 ||
+        (rc = get_flag(doc, "tie_word_embeddings", architecture->tied, &config->tied, err)) != 0 ||
+        (rc = get_flag(doc, "attention_bias", false, &attention_bias, err)) != 0 ||
+        (rc = get_flag(doc, "mlp_bias", false, &config->mlp_bias, err)) != 0 ||
+        (rc = read_activation(config, doc, architecture, err)) != 0 ||
+        (rc = read_caps(config, doc, architecture, err)) != 0) {
+        return rc;
     }
-    config->window = size;
-    return rc;
+    attention_bias = attention_bias && !architecture->fused; /* fused tensors have none */
+    config->mlp_bias = config->mlp_bias && !architecture->fused;
+    config->qkv_bias = architecture->qkv_bias || attention_bias;
+    config->out_bias = !architecture->qkv_bias && attention_bias;
+    config->qk_norm = architecture->qk_norm;
+    config->fused = architecture->fused;
+    config->sandwich = architecture->sandwich;
+    if (architecture->gemma) {
+        config->norm_offset = 1.0F;
+        config->embedding_scale = sqrt((double)config->width);
+    }
+    return 0;
 }
 
 static void add_eos(struct config *config, const json_t *value)
@@ -289,19 +540,20 @@ static void add_ends(struct config *config, const json_t *doc)
 
 /* A member that is null says "none"; one that is absent leaves the family's default. */
 static void read_ids(struct config *config, const json_t *doc, const json_t *generation,
-                     const struct family *family)
+                     const struct architecture *architecture)
 {
     const json_t *bos = json_object_get(doc, "bos_token_id");
     json_int_t id = json_integer_value(bos);
 
-    config->bos = bos == NULL ? family->bos : -1;
+    config->bos = bos == NULL ? architecture->bos : -1;
     if (json_is_integer(bos) && id >= 0 && id <= INT32_MAX) {
         config->bos = (int32_t)id;
     }
     add_ends(config, doc);
     add_ends(config, generation);
-    if (json_object_get(doc, "eos_token_id") == NULL && config->n_eos == 0 && family->eos >= 0) {
-        config->eos[config->n_eos++] = family->eos;
+    if (json_object_get(doc, "eos_token_id") == NULL && config->n_eos == 0 &&
+        architecture->eos >= 0) {
+        config->eos[config->n_eos++] = architecture->eos;
     }
 }
 
@@ -339,17 +591,17 @@ int config_parse(struct config *out, const json_t *doc, const json_t *generation
     if (rc != 0) {
         return rc;
     }
-    const struct family *family = find_family(made.architecture);
-    made.family = family->family;
+    const struct architecture *architecture = architecture_find(made.architecture);
+    made.family = architecture->family;
     if (made.family == CONFIG_OTHER) {
         find_sizes(&made, doc);
-    } else if ((rc = read_sizes(&made, doc, err)) != 0 ||
-               (rc = get_number(doc, "rms_norm_eps", DEFAULT_NORM_EPS, &made.norm_eps, err)) != 0 ||
-               (rc = read_flags(&made, doc, family, err)) != 0 ||
-               (rc = read_rope(&made, doc, family->rope_theta, err)) != 0) {
+    } else if ((rc = read_sizes(&made, doc, architecture, err)) != 0 ||
+               (rc = read_traits(&made, doc, architecture, err)) != 0 ||
+               (rc = read_windows(&made, doc, architecture, err)) != 0 ||
+               (rc = read_ropes(&made, doc, architecture, err)) != 0) {
         return rc;
     }
-    read_ids(&made, doc, generation, family);
+    read_ids(&made, doc, generation, architecture);
     *out = made;
     return 0;
 }
@@ -384,15 +636,8 @@ int config_runnable(const struct config *config, struct err *err)
         return err_set(err, ERR_FORMAT, "%s models can be merged but not scored by this version",
                        config->architecture);
     }
-    if (!config->silu) {
-        return err_set(err, ERR_FORMAT, "hidden_act is not silu");
-    }
-    if (config->rope.kind == CONFIG_ROPE_YARN) {
-        return err_set(err, ERR_FORMAT, "yarn rotary scaling is not supported");
-    }
-    if (config->window > 0 && (config->positions == 0 || config->window < config->positions)) {
-        return err_set(err, ERR_FORMAT, "a sliding window of %u positions is not supported",
-                       config->window);
+    if (config->activation == CONFIG_ACTIVATION_OTHER) {
+        return err_set(err, ERR_FORMAT, "hidden_act is neither silu nor gelu_pytorch_tanh");
     }
     return 0;
 }

@@ -1,9 +1,8 @@
 /*
  * config.h - what config.json says of a model, with every default filled in.
  *
- * Three families can be run: llama, mistral (without a sliding window) and qwen2. Any other can
- * still be merged: then family is CONFIG_OTHER and the sizes are those the file happens to give, 0
- * when it is silent.
+ * The families of architecture.h can be run. Any other can still be merged: then family is
+ * CONFIG_OTHER and the sizes are those the file happens to give, 0 when it is silent.
  */
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
@@ -19,15 +18,33 @@
 #define CONFIG_SIZE_MAX ((size_t)4 << 20)
 #define CONFIG_EOS_MAX 16
 #define CONFIG_LAYERS_MAX 4096
+#define CONFIG_PAIRS_MAX 256 /* rotary pairs of a head that longrope can stretch */
 
-enum config_family { CONFIG_OTHER, CONFIG_LLAMA, CONFIG_MISTRAL, CONFIG_QWEN2 };
+enum config_family {
+    CONFIG_OTHER,
+    CONFIG_LLAMA,
+    CONFIG_MISTRAL,
+    CONFIG_QWEN2,
+    CONFIG_QWEN3,
+    CONFIG_GEMMA,
+    CONFIG_GEMMA2,
+    CONFIG_GEMMA3,
+    CONFIG_PHI3
+};
+
+enum config_activation {
+    CONFIG_SILU,
+    CONFIG_GELU_TANH,       /* the tanh form of GELU */
+    CONFIG_ACTIVATION_OTHER /* the forward pass refuses it */
+};
 
 enum config_rope_kind {
     CONFIG_ROPE_DEFAULT,
     CONFIG_ROPE_LINEAR,  /* every frequency divided by factor */
     CONFIG_ROPE_LLAMA3,  /* long wavelengths divided by factor, a ramp between */
-    CONFIG_ROPE_DYNAMIC, /* as default up to the trained length */
-    CONFIG_ROPE_YARN     /* recorded; the forward pass refuses it */
+    CONFIG_ROPE_DYNAMIC, /* as default up to the trained length, the longest that is run */
+    CONFIG_ROPE_YARN,    /* a ramp over the pairs, between kept and divided by factor */
+    CONFIG_ROPE_LONGROPE /* a divisor a pair; run up to the length before scaling */
 };
 
 struct config_rope {
@@ -35,7 +52,11 @@ struct config_rope {
     double theta;                             /* base of the frequencies */
     double factor;                            /* linear, llama3, dynamic, yarn; else 1 */
     double low_freq_factor, high_freq_factor; /* llama3 */
-    double original_positions;                /* llama3, yarn: length before scaling */
+    double beta_fast, beta_slow;              /* yarn: turns in the length before scaling */
+    bool whole_pairs;                         /* yarn: the ramp begins and ends at whole pairs */
+    double original_positions;                /* llama3, yarn, longrope: length before scaling */
+    double attention_factor;                  /* queries and keys grow by it; 0 is 1 */
+    double divisors[CONFIG_PAIRS_MAX];        /* longrope: of each pair, for short contexts */
 };
 
 struct config {
@@ -50,14 +71,25 @@ struct config {
     uint32_t head_width;   /* K; n_heads * head_width need not be width */
     uint32_t vocab;        /* V, rows of the embedding */
     uint32_t positions;    /* longest trained context, 0: not said */
-    uint32_t window;       /* sliding window of attention, 0: none */
+    uint32_t window;       /* places a sliding layer attends to, its own included; 0: none slides */
+    uint64_t sliding[CONFIG_LAYERS_MAX / 64]; /* a bit a layer, see config_window */
     double norm_eps;
-    struct config_rope rope;
+    float norm_offset;             /* norms multiply by norm_offset + weight; Gemma 1, else 0 */
+    uint32_t rotary_width;         /* elements of a head that turn, from the first; 0: all */
+    struct config_rope rope;       /* of layers that see everything, and of all unless ... */
+    struct config_rope local_rope; /* of sliding layers; theta 0: as rope */
+    double query_scalar;           /* scores are divided by its square root; 0: head_width */
+    double attention_cap;          /* scores become cap tanh(score / cap); 0: they stay */
+    double logit_cap;              /* the same for logits */
+    double embedding_scale;        /* embeddings are multiplied by it; 0: they stay */
+    enum config_activation activation;
     bool tied;        /* no output matrix of its own: the embedding is used */
     bool qkv_bias;    /* biases on q, k, v */
     bool out_bias;    /* bias on o */
     bool mlp_bias;    /* biases on gate, up, down */
-    bool silu;        /* hidden_act is silu, the only one the forward pass knows */
+    bool qk_norm;     /* each head of queries and keys is normed before it turns */
+    bool fused;       /* q, k, v are one tensor, gate and up another */
+    bool sandwich;    /* norms behind attention and MLP too, before they join the stream */
     bool has_dtype;   /* the file names a type for the weights */
     enum dtype dtype; /* that type */
     int32_t bos;      /* -1: none */
@@ -75,6 +107,13 @@ int config_load(struct config *out, const char *folder, struct err *err);
 
 /* The same from documents; generation may be NULL. */
 int config_parse(struct config *out, const json_t *doc, const json_t *generation, struct err *err);
+
+/* Of one layer: places it attends to, 0 for all; and how its heads turn. */
+uint32_t config_window(const struct config *config, uint32_t layer);
+const struct config_rope *config_rope_of(const struct config *config, uint32_t layer);
+
+/* The longest sequence that rotary scaling allows here, 0 for any. */
+uint32_t config_positions_max(const struct config *config);
 
 /* ERR_FORMAT unless the forward pass can run this model; the text says what it cannot do. */
 int config_runnable(const struct config *config, struct err *err);

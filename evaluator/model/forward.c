@@ -4,9 +4,10 @@
  *   for each batch of nodes, depth first
  *     x = embeddings                                           x [N, D]
  *     for each layer, by chunks of nodes
- *       norm; q k v in one product; rotary
+ *       norm; q k v in one product; heads normed; rotary
  *       attention to the stack of the current path (attention.h); x += O
  *       norm; gate and up in one product; silu; x += down
+ *       (what is added to x is normed first in families that do so)
  *     at scored nodes: final norm, logits by panels, running maximum and sum
  *
  * All chunks of a batch go through a layer before any goes through the next, so a layer's weights
@@ -26,6 +27,7 @@
 
 #include "evaluator/model/forward_internal.h"
 #include "evaluator/model/gemm.h"
+#include "evaluator/model/rotary.h"
 
 /* Nodes [first, first + n) of a trie. */
 struct stretch {
@@ -38,17 +40,29 @@ static void embed(struct forward *forward, const struct weights *weights,
                   const struct trie_nodes *nodes, struct stretch batch)
 {
     size_t d = forward->config.width;
+    float scale = (float)forward->config.embedding_scale;
 
     for (size_t i = 0; i < batch.n; i++) {
         memcpy(forward->x + i * d, weights_embedding(weights) + nodes->tokens[batch.first + i] * d,
                d * sizeof(float));
     }
+    for (size_t i = 0; i < batch.n * d && scale > 0.0F; i++) {
+        forward->x[i] *= scale;
+    }
+}
+
+static struct kernels_norm norm_by(const struct forward *forward, const float *gain)
+{
+    return (struct kernels_norm){.gain = gain,
+                                 .offset = forward->config.norm_offset,
+                                 .eps = (float)forward->config.norm_eps};
 }
 
 static bool norm(struct forward *forward, const float *x, const float *gain, size_t n)
 {
-    return forward->kernels->rms_norm(forward->normed, x, gain, n, forward->config.width,
-                                      (float)forward->config.norm_eps);
+    const struct kernels_norm by = norm_by(forward, gain);
+
+    return forward->kernels->rms_norm(forward->normed, x, &by, n, forward->config.width);
 }
 
 static void bias(const struct forward *forward, float *x, const float *bias_or_null, size_t n,
@@ -59,22 +73,71 @@ static void bias(const struct forward *forward, float *x, const float *bias_or_n
     }
 }
 
-/* x [n, D] += O attention(normed). */
-static void attend(struct forward *forward, const struct weights_layer *layer, float *x,
-                   const uint32_t *depths, size_t n, float *stack)
+/* A product that ends a branch: weights [D, k], their bias, and the norm of the result, the latter
+ * two NULL when there is none. */
+struct ending {
+    const float *packed, *bias, *norm;
+    size_t k;
+};
+
+/* x [n, D] += norm(weights mixed [n, k] + bias). */
+static void join(struct forward *forward, const struct ending *ending, float *x, size_t n)
+{
+    size_t d = forward->config.width;
+
+    if (ending->norm == NULL) {
+        gemm_add(x, forward->mixed, ending->packed, n, d, ending->k);
+        bias(forward, x, ending->bias, n, d);
+        return;
+    }
+    const struct kernels_norm by = norm_by(forward, ending->norm);
+
+    gemm(forward->normed, forward->mixed, ending->packed, n, d, ending->k);
+    bias(forward, forward->normed, ending->bias, n, d);
+    forward->kernels->add_rms_norm(x, forward->normed, &by, n, d);
+}
+
+/* Queries and keys [n, Q + E] in front of rows of wide: each head normed, then turned. */
+static void place_heads(struct forward *forward, const struct weights_layer *layer, uint32_t number,
+                        const uint32_t *depths, size_t n)
 {
     const struct config *config = &forward->config;
-    size_t d = config->width;
-    size_t qkv = forward_qkv_width(config);
+    size_t stride = forward_qkv_width(config);
+    size_t turning = rotary_width(config);
+    bool local = config_rope_of(config, number) != &config->rope;
 
-    gemm(forward->wide, forward->normed, forward->packed_qkv, n, qkv, d);
+    if (layer->q_norm != NULL) {
+        const struct kernels_norm q = norm_by(forward, layer->q_norm);
+        const struct kernels_norm k = norm_by(forward, layer->k_norm);
+
+        forward->kernels->norm_heads(forward->wide, stride, &q, n, config->n_heads,
+                                     config->head_width);
+        forward->kernels->norm_heads(forward->wide + forward_q_width(config), stride, &k, n,
+                                     config->n_kv_heads, config->head_width);
+    }
+    forward->kernels->rotate(
+        forward->wide, stride, forward->angles + (local ? forward->depth_max * turning : 0), depths,
+        n, (size_t)config->n_heads + config->n_kv_heads, config->head_width, turning);
+}
+
+/* x [n, D] += O attention(normed). */
+static void attend(struct forward *forward, const struct weights_layer *layer, uint32_t number,
+                   float *x, const uint32_t *depths, size_t n, float *stack)
+{
+    const struct config *config = &forward->config;
+    size_t qkv = forward_qkv_width(config);
+    struct attention_shape shape = forward->shape;
+
+    shape.window = config_window(config, number);
+    gemm(forward->wide, forward->normed, forward->packed_qkv, n, qkv, config->width);
     bias(forward, forward->wide, layer->qkv_bias, n, qkv);
-    forward->kernels->rotate(forward->wide, qkv, forward->angles, depths, n,
-                             (size_t)config->n_heads + config->n_kv_heads, config->head_width);
-    forward->attention->attend(forward->mixed, forward->wide, depths, n, &forward->shape, stack,
+    place_heads(forward, layer, number, depths, n);
+    forward->attention->attend(forward->mixed, forward->wide, depths, n, &shape, stack,
                                forward->scratch);
-    gemm_add(x, forward->mixed, forward->packed_o, n, d, forward_q_width(config));
-    bias(forward, x, layer->o_bias, n, d);
+    join(forward,
+         &(struct ending){forward->packed_o, layer->o_bias, layer->attention_norm,
+                          forward_q_width(config)},
+         x, n);
 }
 
 /* x [n, D] += down(silu(gate) * up) of normed. */
@@ -85,9 +148,13 @@ static void run_mlp(struct forward *forward, const struct weights_layer *layer, 
 
     gemm(forward->wide, forward->normed, forward->packed_gate_up, n, 2 * f, d);
     bias(forward, forward->wide, layer->gate_up_bias, n, 2 * f);
-    forward->kernels->silu_up(forward->mixed, forward->wide, n, f);
-    gemm_add(x, forward->mixed, forward->packed_down, n, d, f);
-    bias(forward, x, layer->down_bias, n, d);
+    if (forward->config.activation == CONFIG_GELU_TANH) {
+        forward->kernels->gelu_up(forward->mixed, forward->wide, n, f);
+    } else {
+        forward->kernels->silu_up(forward->mixed, forward->wide, n, f);
+    }
+    join(forward, &(struct ending){forward->packed_down, layer->down_bias, layer->mlp_out_norm, f},
+         x, n);
 }
 
 static void pack_layer(struct forward *forward, const struct weights_layer *layer)
@@ -124,7 +191,7 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
             return number == 0 ? err_set(err, ERR_NUMERIC, "embeddings are not finite")
                                : not_finite(number - 1, "MLP", err);
         }
-        attend(forward, layer, x, nodes->depths + batch.first + at, n, stack);
+        attend(forward, layer, number, x, nodes->depths + batch.first + at, n, stack);
         if (!norm(forward, x, layer->mlp_norm, n)) {
             return not_finite(number, "attention", err);
         }
@@ -174,6 +241,9 @@ static void make_panel(struct forward *forward, const struct weights *weights, s
 
     gemm_pack(forward->packed_panel, weights_head(weights) + column * d, width, d);
     gemm(forward->wide, forward->normed, forward->packed_panel, n, width, d);
+    if (forward->config.logit_cap > 0) {
+        forward->kernels->soft_cap(forward->wide, n * width, (float)forward->config.logit_cap);
+    }
 }
 
 /* Scored nodes [first, first + n) of the trie, gathered; *target is the first target that asks
@@ -290,18 +360,12 @@ static int check_trie(const struct forward *forward, const struct trie_nodes *no
         return err_set(err, ERR_LIMIT, "token %u is outside the vocabulary of %u", nodes->token_max,
                        config->vocab);
     }
-    if (config->window > 0 && nodes->depth_max > config->window) {
+    uint32_t longest = config_positions_max(config);
+    if (longest > 0 && nodes->depth_max > longest) {
         return err_set(err, ERR_LIMIT,
-                       "a sequence of %zu tokens: sliding windows (here %u) are not "
-                       "supported",
-                       nodes->depth_max, config->window);
-    }
-    if (config->rope.kind == CONFIG_ROPE_DYNAMIC && config->positions > 0 &&
-        nodes->depth_max > config->positions) {
-        return err_set(err, ERR_LIMIT,
-                       "a sequence of %zu tokens: dynamic rotary scaling is supported up to the "
-                       "trained length, %u",
-                       nodes->depth_max, config->positions);
+                       "a sequence of %zu tokens: this rotary scaling is supported up to the "
+                       "length before it, %u",
+                       nodes->depth_max, longest);
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * forward.h - the forward pass over a trie of token prefixes, and what it scores.
  *
- * A pre-norm decoder of the Llama kind (llama, mistral, qwen2): x += O attention(norm(x)), then
+ * A decoder of the Llama kind (architecture.h lists the families): x += O attention(norm(x)), then
  * x += down(silu(gate) * up) of norm(x); logits = head norm(x). Logits are made only where a target
  * stands, a panel of the vocabulary at a time, never [positions, vocabulary].
  *

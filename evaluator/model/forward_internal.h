@@ -46,7 +46,7 @@ struct forward {
     size_t rows, depth_max, n_stacks, n_scored, n_targets;
     struct attention_shape shape;
     float *x;              /* [rows, D] */
-    float *angles;         /* [depth_max, K] */
+    float *angles;         /* [depth_max, R] twice: of rope, then of local_rope; R elements turn */
     float *stacks;         /* [n_stacks, attention_stack_floats] */
     float *scratch;        /* attention's */
     double *log_sums;      /* [n_scored] ln of the sum of exp over all logits */

@@ -69,9 +69,9 @@ int forward_new(struct forward **out, const struct config *config, size_t positi
 {
     int rc = config_runnable(config, err);
 
-    if (rc == 0 && config->head_width % 2 != 0) {
-        rc = err_set(err, ERR_FORMAT, "rotary pairs need an even head width, not %u",
-                     config->head_width);
+    if (rc == 0 && rotary_width(config) % 2 != 0) {
+        rc = err_set(err, ERR_FORMAT, "rotary pairs need an even head width, not %zu",
+                     rotary_width(config));
     }
     if (rc != 0) {
         return err_wrap(err, "%s", config->architecture);
@@ -143,15 +143,18 @@ static float *take_zeroed(size_t n, size_t m, const char *what, struct err *err)
 static int take_trie_buffers(struct forward *forward, struct err *err)
 {
     const struct config *config = &forward->config;
+    const double scalar = config->query_scalar > 0 ? config->query_scalar : config->head_width;
+    const size_t n_angles = forward->depth_max * rotary_width(config);
+    const bool two_kinds = config->local_rope.theta > 0;
 
-    forward->shape =
-        (struct attention_shape){.n_heads = config->n_heads,
-                                 .n_kv_heads = config->n_kv_heads,
-                                 .head_width = config->head_width,
-                                 .depth_max = forward->depth_max,
-                                 .scale = (float)(1.0 / sqrt((double)config->head_width))};
+    forward->shape = (struct attention_shape){.n_heads = config->n_heads,
+                                              .n_kv_heads = config->n_kv_heads,
+                                              .head_width = config->head_width,
+                                              .depth_max = forward->depth_max,
+                                              .scale = (float)(1.0 / sqrt(scalar)),
+                                              .cap = (float)config->attention_cap};
     forward->x = take_zeroed(forward->rows, config->width, "residual stream", err);
-    forward->angles = take_zeroed(forward->depth_max, config->head_width, "rotary angles", err);
+    forward->angles = take_zeroed(n_angles, two_kinds ? 2 : 1, "rotary angles", err);
     forward->stacks = take_zeroed(forward->n_stacks, attention_stack_floats(&forward->shape),
                                   "keys and values", err);
     forward->scratch =
@@ -165,7 +168,10 @@ static int take_trie_buffers(struct forward *forward, struct err *err)
         drop_trie_buffers(forward);
         return ERR_MEMORY;
     }
-    rotary_angles(forward->angles, config, forward->depth_max);
+    rotary_angles(forward->angles, config, &config->rope, forward->depth_max);
+    if (two_kinds) {
+        rotary_angles(forward->angles + n_angles, config, &config->local_rope, forward->depth_max);
+    }
     return 0;
 }
 

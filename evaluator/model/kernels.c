@@ -33,23 +33,65 @@ static double sum_of_squares(const float *x, size_t n)
     return lanes_sum_double(lane);
 }
 
-/* A double holds the square of any float: the sum is finite exactly when every number is. */
-static bool rms_norm(float *restrict out, const float *restrict x, const float *restrict gain,
-                     size_t T, size_t D, float eps)
+/* What a row is multiplied by before its gains. A double holds the square of any float: the mean is
+ * finite exactly when every number is. */
+static float rescale_of(const float *row, size_t D, float eps, bool *finite)
 {
+    double mean = sum_of_squares(row, D) / (double)D;
+
+    *finite = *finite && isfinite(mean);
+    return (float)(1.0 / sqrt(mean + (double)eps));
+}
+
+static bool rms_norm(float *restrict out, const float *restrict x, const struct kernels_norm *norm,
+                     size_t T, size_t D)
+{
+    const float *restrict gain = norm->gain;
     bool finite = true;
 
     for (size_t t = 0; t < T; t++) {
         const float *row = x + t * D;
-        double mean = sum_of_squares(row, D) / (double)D;
-        float rescale = (float)(1.0 / sqrt(mean + (double)eps));
+        float rescale = rescale_of(row, D, norm->eps, &finite);
 
-        finite = finite && isfinite(mean);
         for (size_t d = 0; d < D; d++) {
-            out[t * D + d] = row[d] * rescale * gain[d];
+            out[t * D + d] = row[d] * rescale * (norm->offset + gain[d]);
         }
     }
     return finite;
+}
+
+static void add_rms_norm(float *restrict x, const float *restrict y,
+                         const struct kernels_norm *norm, size_t T, size_t D)
+{
+    const float *restrict gain = norm->gain;
+    bool finite = true; /* the next norm of x notices */
+
+    for (size_t t = 0; t < T; t++) {
+        const float *row = y + t * D;
+        float rescale = rescale_of(row, D, norm->eps, &finite);
+
+        for (size_t d = 0; d < D; d++) {
+            x[t * D + d] += row[d] * rescale * (norm->offset + gain[d]);
+        }
+    }
+}
+
+static void norm_heads(float *restrict x, size_t stride, const struct kernels_norm *norm, size_t T,
+                       size_t H, size_t K)
+{
+    const float *restrict gain = norm->gain;
+    bool finite = true;
+
+    for (size_t t = 0; t < T; t++) {
+        for (size_t h = 0; h < H; h++) {
+            float *head = x + t * stride + h * K;
+            float rescale = rescale_of(head, K, norm->eps, &finite);
+
+            for (size_t d = 0; d < K; d++) {
+                head[d] = head[d] * rescale * (norm->offset + gain[d]);
+            }
+        }
+    }
 }
 
 /* a, b [n] are the two halves of a head. */
@@ -65,12 +107,12 @@ static inline void rotate_pairs(float *restrict a, float *restrict b, const floa
 }
 
 static void rotate(float *restrict x, size_t stride, const float *restrict angles,
-                   const uint32_t *restrict depths, size_t T, size_t H, size_t K)
+                   const uint32_t *restrict depths, size_t T, size_t H, size_t K, size_t R)
 {
-    const size_t half = K / 2;
+    const size_t half = R / 2;
 
     for (size_t t = 0; t < T; t++) {
-        const float *cosines = angles + depths[t] * K;
+        const float *cosines = angles + depths[t] * R;
 
         for (size_t h = 0; h < H; h++) {
             float *head = x + t * stride + h * K;
@@ -98,17 +140,24 @@ static const float *padded(float block[LANES], const float *x, size_t n, float r
     return block;
 }
 
-static ALWAYS_INLINE void silu_up_block(float *out, const float *gate, const float *up)
+/* Both gates are g sigmoid(s): silu has s = g; gelu, 1 + tanh(u) being 2 sigmoid(2 u), has s = 2
+ * sqrt(2 / pi) (g + 0.044715 g^3). */
+enum gate { SILU, GELU };
+
+static ALWAYS_INLINE void gate_block(float *out, const float *gate, const float *up,
+                                     const enum gate kind)
 {
     for (size_t p = 0; p < LANES_PARTS; p++) {
         vector g = vector_load(gate + p * LANES_WIDTH);
         vector u = vector_load(up + p * LANES_WIDTH);
+        vector s = kind == GELU ? g * (1.59576912F + 0.0713548163F * g * g) : g;
 
-        vector_store(out + p * LANES_WIDTH, g * u / (1.0F + vector_exp(-g)));
+        vector_store(out + p * LANES_WIDTH, g * u / (1.0F + vector_exp(-s)));
     }
 }
 
-static void silu_up(float *restrict out, const float *restrict x, size_t T, size_t F)
+static ALWAYS_INLINE void gate_up(float *restrict out, const float *restrict x, size_t T, size_t F,
+                                  const enum gate kind)
 {
     for (size_t t = 0; t < T; t++) {
         const float *gate = x + t * 2 * F;
@@ -116,14 +165,49 @@ static void silu_up(float *restrict out, const float *restrict x, size_t T, size
         size_t f = 0;
 
         for (; f + LANES <= F; f += LANES) {
-            silu_up_block(out + t * F + f, gate + f, up + f);
+            gate_block(out + t * F + f, gate + f, up + f, kind);
         }
         if (f < F) {
             float g[LANES], u[LANES], rest[LANES];
 
-            silu_up_block(rest, padded(g, gate + f, F - f, 0.0F), padded(u, up + f, F - f, 0.0F));
+            gate_block(rest, padded(g, gate + f, F - f, 0.0F), padded(u, up + f, F - f, 0.0F),
+                       kind);
             memcpy(out + t * F + f, rest, (F - f) * sizeof(float));
         }
+    }
+}
+
+static void silu_up(float *restrict out, const float *restrict x, size_t T, size_t F)
+{
+    gate_up(out, x, T, F, SILU);
+}
+
+static void gelu_up(float *restrict out, const float *restrict x, size_t T, size_t F)
+{
+    gate_up(out, x, T, F, GELU);
+}
+
+static ALWAYS_INLINE void soft_cap_block(float *to, const float *from, float cap)
+{
+    for (size_t p = 0; p < LANES_PARTS; p++) {
+        vector x = vector_load(from + p * LANES_WIDTH);
+
+        vector_store(to + p * LANES_WIDTH, vector_tanh(x / cap) * cap);
+    }
+}
+
+static void soft_cap(float *x, size_t n, float cap)
+{
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        soft_cap_block(x + i, x + i, cap);
+    }
+    if (i < n) {
+        float block[LANES], rest[LANES];
+
+        soft_cap_block(rest, padded(block, x + i, n - i, 0.0F), cap);
+        memcpy(x + i, rest, (n - i) * sizeof(float));
     }
 }
 
@@ -209,8 +293,12 @@ static void softmax_add(struct kernels_softmax *softmax, const float *logits, si
 extern const struct kernels KERNELS_NAME(kernels, KERNELS_ISA);
 const struct kernels KERNELS_NAME(kernels, KERNELS_ISA) = {
     .rms_norm = rms_norm,
+    .add_rms_norm = add_rms_norm,
+    .norm_heads = norm_heads,
     .rotate = rotate,
     .add_bias = add_bias,
     .silu_up = silu_up,
+    .gelu_up = gelu_up,
+    .soft_cap = soft_cap,
     .softmax_add = softmax_add,
 };

@@ -1,9 +1,11 @@
 /*
  * tensors.c - the table of a decoder's tensors.
  *
- * llama, mistral and qwen2 share it; they differ in which biases exist, which config.c decides.
- * Dims are written in the config's letters: D width, F MLP width, V vocabulary, Q = heads * head
- * width, G = key and value heads * head width.
+ * All families share it; which rows a model has follows from its config. A name may stand in two
+ * rows: behind attention, post_attention_layernorm is the norm that the MLP reads through, but in
+ * families that norm outputs it is the norm of attention's. Dims are written in the config's
+ * letters: D width, F MLP width, V vocabulary, K head width, Q = heads * K, G = key and value heads
+ * * K.
  */
 #include "evaluator/model/tensors.h"
 
@@ -13,58 +15,80 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum dim { NONE, D, F, V, Q, G };
-enum presence { ALWAYS, QKV_BIAS, OUT_BIAS, MLP_BIAS, UNTIED };
+enum dim { NONE, D, F, FF, V, K, Q, G, QGG }; /* FF = 2 F, QGG = Q + 2 G */
+enum presence {
+    ALWAYS,
+    SPLIT,
+    FUSED,
+    QKV_BIAS,
+    OUT_BIAS,
+    MLP_BIAS,
+    QK_NORM,
+    PRE_NORM_ONLY,
+    SANDWICH,
+    UNTIED
+};
 
 struct row {
-    const char *stem; /* before and, in layers, after the index */
+    enum tensor_role role;
+    const char *stem; /* whole, or in layers what follows the index */
     enum tensor_part part;
-    bool in_layer;
     enum dim rows, columns; /* columns NONE: a vector */
     enum presence presence;
 };
 
-#define LAYER(name, part, rows, columns, presence)              \
-    {                                                           \
-        name, TENSOR_PART_##part, true, rows, columns, presence \
-    }
-
-/* In the order of enum tensor_role, which is the order of the forward pass. */
-static const struct row table[TENSOR_ROLES] = {
-    {"model.embed_tokens.weight", TENSOR_PART_EMBEDDINGS, false, V, D, ALWAYS},
-    LAYER("input_layernorm.weight", NORM, D, NONE, ALWAYS),
-    LAYER("self_attn.q_proj.weight", ATTENTION, Q, D, ALWAYS),
-    LAYER("self_attn.q_proj.bias", ATTENTION, Q, NONE, QKV_BIAS),
-    LAYER("self_attn.k_proj.weight", ATTENTION, G, D, ALWAYS),
-    LAYER("self_attn.k_proj.bias", ATTENTION, G, NONE, QKV_BIAS),
-    LAYER("self_attn.v_proj.weight", ATTENTION, G, D, ALWAYS),
-    LAYER("self_attn.v_proj.bias", ATTENTION, G, NONE, QKV_BIAS),
-    LAYER("self_attn.o_proj.weight", ATTENTION, D, Q, ALWAYS),
-    LAYER("self_attn.o_proj.bias", ATTENTION, D, NONE, OUT_BIAS),
-    LAYER("post_attention_layernorm.weight", NORM, D, NONE, ALWAYS),
-    LAYER("mlp.gate_proj.weight", MLP, F, D, ALWAYS),
-    LAYER("mlp.gate_proj.bias", MLP, F, NONE, MLP_BIAS),
-    LAYER("mlp.up_proj.weight", MLP, F, D, ALWAYS),
-    LAYER("mlp.up_proj.bias", MLP, F, NONE, MLP_BIAS),
-    LAYER("mlp.down_proj.weight", MLP, D, F, ALWAYS),
-    LAYER("mlp.down_proj.bias", MLP, D, NONE, MLP_BIAS),
-    {"model.norm.weight", TENSOR_PART_FINAL_NORM, false, D, NONE, ALWAYS},
-    {"lm_head.weight", TENSOR_PART_HEAD, false, V, D, UNTIED},
+/* In the order of the forward pass. */
+static const struct row table[] = {
+    {TENSOR_EMBEDDING, "model.embed_tokens.weight", TENSOR_PART_EMBEDDINGS, V, D, ALWAYS},
+    {TENSOR_INPUT_NORM, "input_layernorm.weight", TENSOR_PART_NORM, D, NONE, ALWAYS},
+    {TENSOR_QKV, "self_attn.qkv_proj.weight", TENSOR_PART_ATTENTION, QGG, D, FUSED},
+    {TENSOR_Q, "self_attn.q_proj.weight", TENSOR_PART_ATTENTION, Q, D, SPLIT},
+    {TENSOR_Q_BIAS, "self_attn.q_proj.bias", TENSOR_PART_ATTENTION, Q, NONE, QKV_BIAS},
+    {TENSOR_K, "self_attn.k_proj.weight", TENSOR_PART_ATTENTION, G, D, SPLIT},
+    {TENSOR_K_BIAS, "self_attn.k_proj.bias", TENSOR_PART_ATTENTION, G, NONE, QKV_BIAS},
+    {TENSOR_V, "self_attn.v_proj.weight", TENSOR_PART_ATTENTION, G, D, SPLIT},
+    {TENSOR_V_BIAS, "self_attn.v_proj.bias", TENSOR_PART_ATTENTION, G, NONE, QKV_BIAS},
+    {TENSOR_Q_NORM, "self_attn.q_norm.weight", TENSOR_PART_NORM, K, NONE, QK_NORM},
+    {TENSOR_K_NORM, "self_attn.k_norm.weight", TENSOR_PART_NORM, K, NONE, QK_NORM},
+    {TENSOR_O, "self_attn.o_proj.weight", TENSOR_PART_ATTENTION, D, Q, ALWAYS},
+    {TENSOR_O_BIAS, "self_attn.o_proj.bias", TENSOR_PART_ATTENTION, D, NONE, OUT_BIAS},
+    {TENSOR_ATTENTION_NORM, "post_attention_layernorm.weight", TENSOR_PART_NORM, D, NONE, SANDWICH},
+    {TENSOR_MLP_NORM, "post_attention_layernorm.weight", TENSOR_PART_NORM, D, NONE, PRE_NORM_ONLY},
+    {TENSOR_MLP_NORM, "pre_feedforward_layernorm.weight", TENSOR_PART_NORM, D, NONE, SANDWICH},
+    {TENSOR_GATE_UP, "mlp.gate_up_proj.weight", TENSOR_PART_MLP, FF, D, FUSED},
+    {TENSOR_GATE, "mlp.gate_proj.weight", TENSOR_PART_MLP, F, D, SPLIT},
+    {TENSOR_GATE_BIAS, "mlp.gate_proj.bias", TENSOR_PART_MLP, F, NONE, MLP_BIAS},
+    {TENSOR_UP, "mlp.up_proj.weight", TENSOR_PART_MLP, F, D, SPLIT},
+    {TENSOR_UP_BIAS, "mlp.up_proj.bias", TENSOR_PART_MLP, F, NONE, MLP_BIAS},
+    {TENSOR_DOWN, "mlp.down_proj.weight", TENSOR_PART_MLP, D, F, ALWAYS},
+    {TENSOR_DOWN_BIAS, "mlp.down_proj.bias", TENSOR_PART_MLP, D, NONE, MLP_BIAS},
+    {TENSOR_MLP_OUT_NORM, "post_feedforward_layernorm.weight", TENSOR_PART_NORM, D, NONE, SANDWICH},
+    {TENSOR_FINAL_NORM, "model.norm.weight", TENSOR_PART_FINAL_NORM, D, NONE, ALWAYS},
+    {TENSOR_HEAD, "lm_head.weight", TENSOR_PART_HEAD, V, D, UNTIED},
 };
 
+#define ROWS (sizeof(table) / sizeof(table[0]))
 #define LAYER_PREFIX "model.layers."
-#define FIRST_LAYER_ROLE TENSOR_INPUT_NORM
-#define LAST_LAYER_ROLE TENSOR_DOWN_BIAS
 
-static bool is_present(const struct config *config, enum tensor_role role)
+static bool is_present(const struct config *config, const struct row *row)
 {
-    switch (table[role].presence) {
+    switch (row->presence) {
+    case SPLIT:
+        return !config->fused;
+    case FUSED:
+        return config->fused;
     case QKV_BIAS:
         return config->qkv_bias;
     case OUT_BIAS:
         return config->out_bias;
     case MLP_BIAS:
         return config->mlp_bias;
+    case QK_NORM:
+        return config->qk_norm;
+    case PRE_NORM_ONLY:
+        return !config->sandwich;
+    case SANDWICH:
+        return config->sandwich;
     case UNTIED:
         return !config->tied;
     default:
@@ -79,47 +103,69 @@ static size_t dim_of(const struct config *config, enum dim dim)
         return config->width;
     case F:
         return config->mlp_width;
+    case FF:
+        return 2 * (size_t)config->mlp_width;
     case V:
         return config->vocab;
+    case K:
+        return config->head_width;
     case Q:
         return (size_t)config->n_heads * config->head_width;
     case G:
         return (size_t)config->n_kv_heads * config->head_width;
+    case QGG:
+        return dim_of(config, Q) + 2 * dim_of(config, G);
     default:
         return 0;
     }
 }
 
-void tensors_name(char out[TENSORS_NAME_MAX], enum tensor_role role, uint32_t layer)
+static void name_row(const struct row *row, uint32_t layer, char out[TENSORS_NAME_MAX])
 {
-    assert(role < TENSOR_UNKNOWN);
-    if (table[role].in_layer) {
-        snprintf(out, TENSORS_NAME_MAX, LAYER_PREFIX "%u.%s", layer, table[role].stem);
+    if (tensors_role_in_layer(row->role)) {
+        snprintf(out, TENSORS_NAME_MAX, LAYER_PREFIX "%u.%s", layer, row->stem);
     } else {
-        snprintf(out, TENSORS_NAME_MAX, "%s", table[role].stem);
+        snprintf(out, TENSORS_NAME_MAX, "%s", row->stem);
     }
 }
 
-static void place(const struct config *config, enum tensor_role role, uint32_t layer,
+bool tensors_name(const struct config *config, enum tensor_role role, uint32_t layer,
+                  char out[TENSORS_NAME_MAX])
+{
+    for (size_t i = 0; i < ROWS; i++) {
+        if (table[i].role == role && is_present(config, &table[i])) {
+            name_row(&table[i], layer, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void place(const struct config *config, const struct row *row, uint32_t layer,
                   struct tensor_place *out)
 {
-    const struct row *row = &table[role];
+    bool in_layer = tensors_role_in_layer(row->role);
 
-    *out = (struct tensor_place){.role = role, .part = row->part, .in_layer = row->in_layer};
-    tensors_name(out->name, role, layer);
-    out->layer = row->in_layer ? layer : 0;
-    out->depth = row->in_layer || role == TENSOR_EMBEDDING ? out->layer : config->n_layers - 1;
+    *out = (struct tensor_place){.role = row->role, .part = row->part, .in_layer = in_layer};
+    name_row(row, layer, out->name);
+    out->layer = in_layer ? layer : 0;
+    out->depth = in_layer || row->role == TENSOR_EMBEDDING ? out->layer : config->n_layers - 1;
     out->dims[0] = dim_of(config, row->rows);
     out->dims[1] = dim_of(config, row->columns);
     out->n_dims = row->columns == NONE ? 1 : 2;
 }
 
-static size_t roles_in_layer(const struct config *config)
+static bool in_each_layer(const struct config *config, const struct row *row)
+{
+    return tensors_role_in_layer(row->role) && is_present(config, row);
+}
+
+static size_t rows_in_layer(const struct config *config)
 {
     size_t n = 0;
 
-    for (int role = FIRST_LAYER_ROLE; role <= LAST_LAYER_ROLE; role++) {
-        n += is_present(config, (enum tensor_role)role);
+    for (size_t i = 0; i < ROWS; i++) {
+        n += in_each_layer(config, &table[i]);
     }
     return n;
 }
@@ -129,33 +175,32 @@ size_t tensors_count(const struct config *config)
     if (config->family == CONFIG_OTHER) {
         return 0;
     }
-    return 2 + roles_in_layer(config) * config->n_layers + !config->tied;
+    return 2 + rows_in_layer(config) * config->n_layers + !config->tied;
 }
 
-/* The k-th present role of a layer. */
-static enum tensor_role layer_role(const struct config *config, size_t k)
+/* The k-th row that each layer has. */
+static const struct row *layer_row(const struct config *config, size_t k)
 {
-    for (int role = FIRST_LAYER_ROLE; role <= LAST_LAYER_ROLE; role++) {
-        if (is_present(config, (enum tensor_role)role) && k-- == 0) {
-            return (enum tensor_role)role;
-        }
+    const struct row *row = table;
+
+    while (!in_each_layer(config, row) || k-- > 0) {
+        row++;
     }
-    return TENSOR_UNKNOWN; /* k is below roles_in_layer: not reached */
+    return row;
 }
 
 void tensors_at(const struct config *config, size_t i, struct tensor_place *out)
 {
-    size_t per_layer = roles_in_layer(config);
+    size_t per_layer = rows_in_layer(config);
     size_t in_layers = per_layer * config->n_layers;
 
     assert(i < tensors_count(config));
     if (i == 0) {
-        place(config, TENSOR_EMBEDDING, 0, out);
+        place(config, &table[0], 0, out);
     } else if (i <= in_layers) {
-        place(config, layer_role(config, (i - 1) % per_layer), (uint32_t)((i - 1) / per_layer),
-              out);
+        place(config, layer_row(config, (i - 1) % per_layer), (uint32_t)((i - 1) / per_layer), out);
     } else {
-        place(config, i == in_layers + 1 ? TENSOR_FINAL_NORM : TENSOR_HEAD, 0, out);
+        place(config, &table[i == in_layers + 1 ? ROWS - 2 : ROWS - 1], 0, out);
     }
 }
 
@@ -180,10 +225,10 @@ bool tensors_find(const struct config *config, const char *name, struct tensor_p
         }
         stem = end + 1;
     }
-    for (size_t role = 0; role < TENSOR_ROLES; role++) {
-        if (table[role].in_layer == in_layer && strcmp(table[role].stem, stem) == 0 &&
-            is_present(config, (enum tensor_role)role)) {
-            place(config, (enum tensor_role)role, (uint32_t)layer, out);
+    for (size_t i = 0; i < ROWS; i++) {
+        if (tensors_role_in_layer(table[i].role) == in_layer && strcmp(table[i].stem, stem) == 0 &&
+            is_present(config, &table[i])) {
+            place(config, &table[i], (uint32_t)layer, out);
             return true;
         }
     }
@@ -200,7 +245,7 @@ bool tensors_ignored(const struct config *config, const char *name)
         return true;
     }
     return config->family != CONFIG_OTHER && config->tied &&
-           strcmp(name, table[TENSOR_HEAD].stem) == 0;
+           strcmp(name, table[ROWS - 1].stem) == 0;
 }
 
 /* ---- unknown families ---- */

@@ -17,31 +17,42 @@
 #define TENSORS_NAME_MAX 512 /* bytes of a tensor's name, terminator included */
 #define TENSORS_DIMS_MAX 8
 
-/* What a tensor does. Those from INPUT_NORM to DOWN_BIAS occur once a layer. */
+/* What a tensor does. Those from INPUT_NORM to MLP_OUT_NORM occur once a layer. */
 enum tensor_role {
     TENSOR_EMBEDDING,
     TENSOR_INPUT_NORM,
+    TENSOR_QKV, /* the three in one */
     TENSOR_Q,
     TENSOR_Q_BIAS,
     TENSOR_K,
     TENSOR_K_BIAS,
     TENSOR_V,
     TENSOR_V_BIAS,
+    TENSOR_Q_NORM, /* of every head of queries */
+    TENSOR_K_NORM, /* of every head of keys */
     TENSOR_O,
     TENSOR_O_BIAS,
-    TENSOR_MLP_NORM, /* post_attention_layernorm */
+    TENSOR_ATTENTION_NORM, /* of attention's output */
+    TENSOR_MLP_NORM,       /* of the MLP's input */
+    TENSOR_GATE_UP,        /* the two in one */
     TENSOR_GATE,
     TENSOR_GATE_BIAS,
     TENSOR_UP,
     TENSOR_UP_BIAS,
     TENSOR_DOWN,
     TENSOR_DOWN_BIAS,
+    TENSOR_MLP_OUT_NORM, /* of the MLP's output */
     TENSOR_FINAL_NORM,
     TENSOR_HEAD,
     TENSOR_UNKNOWN /* no row of the table: a family we do not know */
 };
 
 #define TENSOR_ROLES ((size_t)TENSOR_UNKNOWN)
+
+static inline bool tensors_role_in_layer(enum tensor_role role)
+{
+    return role >= TENSOR_INPUT_NORM && role <= TENSOR_MLP_OUT_NORM;
+}
 
 /* The part of a model a tensor belongs to; a recipe's components select by it. Same order as enum
  * recipe_component. */
@@ -67,16 +78,18 @@ struct tensor_place {
 };
 
 /* How many tensors a model of a known family has (0 for CONFIG_OTHER); the i-th in forward order:
- * embedding, layer by layer, final norm, head. A tied head is not counted, biases only when the
- * config says so. */
+ * embedding, layer by layer, final norm, head. What the config says is not there is not counted: a
+ * tied head, biases, a family's own norms. */
 size_t tensors_count(const struct config *config);
 void tensors_at(const struct config *config, size_t i, struct tensor_place *out);
 
 /* The place of a name; false when the model has no such tensor. */
 bool tensors_find(const struct config *config, const char *name, struct tensor_place *out);
 
-/* The name of a role in a layer (ignored when the role is not a layer's). */
-void tensors_name(char out[TENSORS_NAME_MAX], enum tensor_role role, uint32_t layer);
+/* The name of a role in a layer (ignored when the role is not a layer's); false when the model has
+ * no such tensor. */
+bool tensors_name(const struct config *config, enum tensor_role role, uint32_t layer,
+                  char out[TENSORS_NAME_MAX]);
 
 /* True for tensors that some files hold and nobody reads: old rotary buffers, the head of a tied
  * model. */

@@ -23,12 +23,28 @@ static const struct {
     enum tensor_role role;
     bool continues;
 } layer_order[] = {
-    {TENSOR_INPUT_NORM, false}, {TENSOR_Q, false},      {TENSOR_K, true},
-    {TENSOR_V, true},           {TENSOR_Q_BIAS, false}, {TENSOR_K_BIAS, true},
-    {TENSOR_V_BIAS, true},      {TENSOR_O, false},      {TENSOR_O_BIAS, false},
-    {TENSOR_MLP_NORM, false},   {TENSOR_GATE, false},   {TENSOR_UP, true},
-    {TENSOR_GATE_BIAS, false},  {TENSOR_UP_BIAS, true}, {TENSOR_DOWN, false},
+    {TENSOR_INPUT_NORM, false},
+    {TENSOR_QKV, false},
+    {TENSOR_Q, false},
+    {TENSOR_K, true},
+    {TENSOR_V, true},
+    {TENSOR_Q_BIAS, false},
+    {TENSOR_K_BIAS, true},
+    {TENSOR_V_BIAS, true},
+    {TENSOR_Q_NORM, false},
+    {TENSOR_K_NORM, false},
+    {TENSOR_O, false},
+    {TENSOR_O_BIAS, false},
+    {TENSOR_ATTENTION_NORM, false},
+    {TENSOR_MLP_NORM, false},
+    {TENSOR_GATE_UP, false},
+    {TENSOR_GATE, false},
+    {TENSOR_UP, true},
+    {TENSOR_GATE_BIAS, false},
+    {TENSOR_UP_BIAS, true},
+    {TENSOR_DOWN, false},
     {TENSOR_DOWN_BIAS, false},
+    {TENSOR_MLP_OUT_NORM, false},
 };
 
 #define LAYER_ORDER (sizeof(layer_order) / sizeof(layer_order[0]))
@@ -43,9 +59,7 @@ struct weights {
 
 static size_t slot_index(const struct weights *weights, enum tensor_role role, uint32_t layer)
 {
-    bool in_layer = role >= TENSOR_INPUT_NORM && role <= TENSOR_DOWN_BIAS;
-
-    return (in_layer ? layer : weights->config.n_layers) * TENSOR_ROLES + role;
+    return (tensors_role_in_layer(role) ? layer : weights->config.n_layers) * TENSOR_ROLES + role;
 }
 
 /* Elements of a tensor; 0 when the model has none. */
@@ -55,10 +69,10 @@ static size_t count_elements(const struct config *config, enum tensor_role role,
     char name[TENSORS_NAME_MAX];
     size_t n = 1;
 
-    tensors_name(name, role, layer);
-    if (!tensors_find(config, name, &place)) {
+    if (!tensors_name(config, role, layer, name)) {
         return 0;
     }
+    tensors_find(config, name, &place);
     for (size_t i = 0; i < place.n_dims; i++) {
         bool fits = mem_multiply(n, place.dims[i], &n);
 
@@ -104,19 +118,30 @@ static const float *piece(const struct weights *weights, enum tensor_role role, 
     return weights->slots[slot_index(weights, role, layer)];
 }
 
+/* Where two roles share a place, the one that the model has. */
+static const float *either(const struct weights *weights, enum tensor_role fused,
+                           enum tensor_role first, uint32_t layer)
+{
+    return piece(weights, weights->config.fused ? fused : first, layer);
+}
+
 static void bind_layer(struct weights *weights, uint32_t layer)
 {
     weights->layers[layer] = (struct weights_layer){
         .input_norm = piece(weights, TENSOR_INPUT_NORM, layer),
-        .qkv = piece(weights, TENSOR_Q, layer),
+        .qkv = either(weights, TENSOR_QKV, TENSOR_Q, layer),
         .qkv_bias = piece(weights, TENSOR_Q_BIAS, layer),
+        .q_norm = piece(weights, TENSOR_Q_NORM, layer),
+        .k_norm = piece(weights, TENSOR_K_NORM, layer),
         .o = piece(weights, TENSOR_O, layer),
         .o_bias = piece(weights, TENSOR_O_BIAS, layer),
+        .attention_norm = piece(weights, TENSOR_ATTENTION_NORM, layer),
         .mlp_norm = piece(weights, TENSOR_MLP_NORM, layer),
-        .gate_up = piece(weights, TENSOR_GATE, layer),
+        .gate_up = either(weights, TENSOR_GATE_UP, TENSOR_GATE, layer),
         .gate_up_bias = piece(weights, TENSOR_GATE_BIAS, layer),
         .down = piece(weights, TENSOR_DOWN, layer),
         .down_bias = piece(weights, TENSOR_DOWN_BIAS, layer),
+        .mlp_out_norm = piece(weights, TENSOR_MLP_OUT_NORM, layer),
     };
 }
 
@@ -178,7 +203,8 @@ int weights_bind(struct weights *weights, struct err *err)
         if (rc == 0 && weights->slots[i] != NULL && !weights->filled[i]) {
             char name[TENSORS_NAME_MAX];
 
-            tensors_name(name, (enum tensor_role)(i % TENSOR_ROLES), (uint32_t)(i / TENSOR_ROLES));
+            tensors_name(&weights->config, (enum tensor_role)(i % TENSOR_ROLES),
+                         (uint32_t)(i / TENSOR_ROLES), name);
             rc = err_set(err, ERR_MISSING, "candidate: no values for tensor %s", name);
         }
         weights->filled[i] = false;

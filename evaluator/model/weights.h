@@ -24,14 +24,17 @@
 #include "evaluator/model/tensors.h"
 
 /* D width, Q = H K of all query heads, E = G K of all key/value heads, F MLP width, V vocabulary.
- * Biases are NULL when the model has none. */
+ * Biases and norms that the model does not have are NULL. */
 struct weights_layer {
     const float *input_norm;             /* [D] */
     const float *qkv, *qkv_bias;         /* [Q + 2 E, D], [Q + 2 E] */
+    const float *q_norm, *k_norm;        /* [K] */
     const float *o, *o_bias;             /* [D, Q], [D] */
+    const float *attention_norm;         /* [D], of what o gives */
     const float *mlp_norm;               /* [D] */
     const float *gate_up, *gate_up_bias; /* [2 F, D], [2 F] */
     const float *down, *down_bias;       /* [D, F], [D] */
+    const float *mlp_out_norm;           /* [D], of what down gives */
 };
 
 struct weights;

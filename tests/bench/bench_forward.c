@@ -105,8 +105,7 @@ static struct config tiny_config(void)
                            .vocab = 364,
                            .positions = 4096,
                            .norm_eps = 1e-5,
-                           .rope = {.theta = 10000.0, .factor = 1.0},
-                           .silu = true};
+                           .rope = {.theta = 10000.0, .factor = 1.0}};
 }
 
 static struct config wide_config(void)

@@ -5,16 +5,15 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "tests/support/twin_internal.h"
 
-struct twin {
-    struct config config;
-    double **tensors; /* [tensors_count], in the order of the table */
-};
+/* ---- twins of a config: the same random weights for both ---- */
 
 struct config twin_config(void)
 {
@@ -31,142 +30,7 @@ struct config twin_config(void)
                            .positions = 256,
                            .norm_eps = 1e-5,
                            .rope = {.kind = CONFIG_ROPE_DEFAULT, .theta = 10000.0, .factor = 1.0},
-                           .silu = true,
                            .bos = -1};
-}
-
-static size_t elements(const struct tensor_place *place)
-{
-    return place->dims[0] * (place->n_dims == 2 ? place->dims[1] : 1);
-}
-
-static struct twin *empty_twin(const struct config *config)
-{
-    struct twin *twin = mem_array(1, sizeof(*twin));
-
-    twin->config = *config;
-    twin->tensors = mem_array(tensors_count(config), sizeof(double *));
-    for (size_t i = 0; i < tensors_count(config); i++) {
-        struct tensor_place place;
-
-        tensors_at(config, i, &place);
-        twin->tensors[i] = mem_array(elements(&place) + 1, sizeof(double));
-    }
-    return twin;
-}
-
-struct twin *twin_new(const struct config *config, uint64_t seed)
-{
-    struct twin *twin = empty_twin(config);
-    struct rng64 rng;
-
-    rng64_seed(&rng, seed, 1);
-    for (size_t i = 0; i < tensors_count(config); i++) {
-        struct tensor_place place;
-
-        tensors_at(config, i, &place);
-        bool gain = place.part == TENSOR_PART_NORM || place.part == TENSOR_PART_FINAL_NORM;
-        double size = place.role == TENSOR_EMBEDDING ? 1.0
-                      : place.n_dims == 2            ? 1.0 / sqrt((double)place.dims[1])
-                                                     : 0.2;
-
-        rng64_normals(&rng, twin->tensors[i], elements(&place));
-        for (size_t j = 0; j < elements(&place); j++) {
-            twin->tensors[i][j] = (double)(float)(twin->tensors[i][j] * size + (gain ? 1.0 : 0.0));
-        }
-    }
-    return twin;
-}
-
-struct twin *twin_of_checkpoint(const struct checkpoint *checkpoint)
-{
-    const struct config *config = checkpoint_config(checkpoint);
-    struct twin *twin = empty_twin(config);
-
-    for (size_t i = 0; i < tensors_count(config); i++) {
-        struct tensor_place place;
-
-        tensors_at(config, i, &place);
-        const struct checkpoint_tensor *tensor = checkpoint_find(checkpoint, place.name);
-        assert(tensor != NULL);
-        float *values = mem_array(tensor->n_elements, sizeof(float));
-        dtype_to_f32(values, tensor->data, tensor->dtype, tensor->n_elements);
-        for (size_t j = 0; j < tensor->n_elements; j++) {
-            twin->tensors[i][j] = (double)values[j];
-        }
-        free(values);
-    }
-    return twin;
-}
-
-void twin_free(struct twin *twin)
-{
-    if (twin != NULL) {
-        for (size_t i = 0; i < tensors_count(&twin->config); i++) {
-            free(twin->tensors[i]);
-        }
-        free(twin->tensors);
-        free(twin);
-    }
-}
-
-struct weights *twin_weights(const struct twin *twin)
-{
-    struct weights *weights = NULL;
-    int rc = weights_new(&weights, &twin->config, NULL);
-
-    assert(rc == 0);
-    for (size_t i = 0; i < tensors_count(&twin->config); i++) {
-        struct tensor_place place;
-
-        tensors_at(&twin->config, i, &place);
-        float *slot = weights_slot(weights, place.role, place.layer);
-        for (size_t j = 0; j < elements(&place); j++) {
-            slot[j] = (float)twin->tensors[i][j];
-        }
-    }
-    rc = weights_bind(weights, NULL);
-    assert(rc == 0);
-    (void)rc;
-    return weights;
-}
-
-/* NULL when the model has no such tensor. */
-static const double *find(const struct twin *twin, enum tensor_role role, uint32_t layer)
-{
-    for (size_t i = 0; i < tensors_count(&twin->config); i++) {
-        struct tensor_place place;
-
-        tensors_at(&twin->config, i, &place);
-        if (place.role == role && place.layer == layer) {
-            return twin->tensors[i];
-        }
-    }
-    return NULL;
-}
-
-/* out [rows] = w [rows, columns] x + bias. */
-static void multiply(double *out, const double *w, const double *bias, const double *x, size_t rows,
-                     size_t columns)
-{
-    for (size_t r = 0; r < rows; r++) {
-        out[r] = bias != NULL ? bias[r] : 0.0;
-        for (size_t c = 0; c < columns; c++) {
-            out[r] += w[r * columns + c] * x[c];
-        }
-    }
-}
-
-static void normalise(double *out, const double *x, const double *gain, size_t n, double eps)
-{
-    double sum = 0.0;
-
-    for (size_t i = 0; i < n; i++) {
-        sum += x[i] * x[i];
-    }
-    for (size_t i = 0; i < n; i++) {
-        out[i] = gain[i] * x[i] / sqrt(sum / (double)n + eps);
-    }
 }
 
 static double turn_of_pair(const struct config *config, size_t j)
@@ -194,19 +58,166 @@ static double turn_of_pair(const struct config *config, size_t j)
     return (1.0 - s) * theta / rope->factor + s * theta;
 }
 
-/* One head [K] at place t: pairs (j, j + K/2). */
-static void turn(const struct config *config, double *head, size_t t)
+static void draw_tensor(struct twin *twin, size_t i, struct rng64 *rng)
 {
-    size_t half = config->head_width / 2;
+    struct tensor_place place;
+    struct twin_tensor *tensor = &twin->tensors[i];
+
+    tensors_at(&twin->config, i, &place);
+    bool gain = place.part == TENSOR_PART_NORM || place.part == TENSOR_PART_FINAL_NORM;
+    double size = place.role == TENSOR_EMBEDDING ? 1.0
+                  : place.n_dims == 2            ? 1.0 / sqrt((double)place.dims[1])
+                                                 : 0.2;
+
+    snprintf(tensor->name, sizeof(tensor->name), "%s", place.name);
+    tensor->n = place.dims[0] * (place.n_dims == 2 ? place.dims[1] : 1);
+    tensor->values = mem_array(tensor->n + 1, sizeof(double));
+    rng64_normals(rng, tensor->values, tensor->n);
+    for (size_t j = 0; j < tensor->n; j++) {
+        tensor->values[j] = (double)(float)(tensor->values[j] * size + (gain ? 1.0 : 0.0));
+    }
+}
+
+struct twin *twin_new(const struct config *config, uint64_t seed)
+{
+    struct twin *twin = mem_array(1, sizeof(*twin));
+    struct rng64 rng;
+
+    *twin = (struct twin){.config = *config,
+                          .L = config->n_layers,
+                          .D = config->width,
+                          .F = config->mlp_width,
+                          .H = config->n_heads,
+                          .G = config->n_kv_heads,
+                          .K = config->head_width,
+                          .V = config->vocab,
+                          .R = config->head_width,
+                          .eps = config->norm_eps,
+                          .embedding_scale = 1.0,
+                          .score_divisor = sqrt((double)config->head_width),
+                          .n_tensors = tensors_count(config)};
+    twin->ropes[0].growth = 1.0;
+    for (size_t j = 0; j < twin->R / 2; j++) {
+        twin->ropes[0].turns[j] = turn_of_pair(config, j);
+    }
+    twin->tensors = mem_array(twin->n_tensors, sizeof(struct twin_tensor));
+    rng64_seed(&rng, seed, 1);
+    for (size_t i = 0; i < twin->n_tensors; i++) {
+        draw_tensor(twin, i, &rng);
+    }
+    return twin;
+}
+
+struct weights *twin_weights(const struct twin *twin)
+{
+    struct weights *weights = NULL;
+    int rc = weights_new(&weights, &twin->config, NULL);
+
+    assert(rc == 0);
+    for (size_t i = 0; i < twin->n_tensors; i++) {
+        struct tensor_place place;
+
+        tensors_at(&twin->config, i, &place);
+        float *slot = weights_slot(weights, place.role, place.layer);
+        for (size_t j = 0; j < twin->tensors[i].n; j++) {
+            slot[j] = (float)twin->tensors[i].values[j];
+        }
+    }
+    rc = weights_bind(weights, NULL);
+    assert(rc == 0);
+    (void)rc;
+    return weights;
+}
+
+void twin_free(struct twin *twin)
+{
+    if (twin != NULL) {
+        for (size_t i = 0; i < twin->n_tensors; i++) {
+            free(twin->tensors[i].values);
+        }
+        free(twin->tensors);
+        free(twin);
+    }
+}
+
+/* ---- the decoder ---- */
+
+/* NULL when the model has no such tensor. */
+static const double *find(const struct twin *twin, const char *name)
+{
+    for (size_t i = 0; i < twin->n_tensors; i++) {
+        if (strcmp(twin->tensors[i].name, name) == 0) {
+            return twin->tensors[i].values;
+        }
+    }
+    return NULL;
+}
+
+static const double *in_layer(const struct twin *twin, size_t layer, const char *stem)
+{
+    char name[TENSORS_NAME_MAX];
+
+    snprintf(name, sizeof(name), "model.layers.%zu.%s", layer, stem);
+    return find(twin, name);
+}
+
+/* out [rows] = w [rows, columns] x + bias. */
+static void multiply(double *out, const double *w, const double *bias, const double *x, size_t rows,
+                     size_t columns)
+{
+    for (size_t r = 0; r < rows; r++) {
+        out[r] = bias != NULL ? bias[r] : 0.0;
+        for (size_t c = 0; c < columns; c++) {
+            out[r] += w[r * columns + c] * x[c];
+        }
+    }
+}
+
+/* gain NULL: x stays as it is. */
+static void normalise(const struct twin *twin, double *out, const double *x, const double *gain,
+                      size_t n)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        sum += x[i] * x[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i] = gain == NULL
+                     ? x[i]
+                     : (twin->norm_offset + gain[i]) * x[i] / sqrt(sum / (double)n + twin->eps);
+    }
+}
+
+/* One head [K] at place t: pairs (j, j + R/2). */
+static void turn(const struct twin *twin, size_t layer, double *head, size_t t)
+{
+    const struct twin_rope *rope = &twin->ropes[twin->turns_locally[layer]];
+    size_t half = twin->R / 2;
 
     for (size_t j = 0; j < half; j++) {
-        double angle = (double)t * turn_of_pair(config, j);
+        double angle = (double)t * rope->turns[j];
         double a = head[j];
         double b = head[j + half];
 
-        head[j] = a * cos(angle) - b * sin(angle);
-        head[j + half] = b * cos(angle) + a * sin(angle);
+        head[j] = (a * cos(angle) - b * sin(angle)) * rope->growth;
+        head[j + half] = (b * cos(angle) + a * sin(angle)) * rope->growth;
     }
+}
+
+/* Heads [n, K], each normed if there is such a norm, then turned. */
+static void place_heads(const struct twin *twin, size_t layer, double *heads, size_t n,
+                        const double *gain, size_t t)
+{
+    for (size_t h = 0; h < n; h++) {
+        normalise(twin, heads + h * twin->K, heads + h * twin->K, gain, twin->K);
+        turn(twin, layer, heads + h * twin->K, t);
+    }
+}
+
+static double capped(double x, double cap)
+{
+    return cap > 0.0 ? cap * tanh(x / cap) : x;
 }
 
 /* What a layer remembers of the sequence: keys, values [n, G K]. */
@@ -214,33 +225,35 @@ struct memory {
     double *keys, *values;
 };
 
-static void attend(const struct config *config, double *out, const double *q,
+static void attend(const struct twin *twin, size_t layer, double *out, const double *q,
                    const struct memory *memory, size_t t)
 {
-    size_t k = config->head_width;
-    size_t row = config->n_kv_heads * k;
+    size_t k = twin->K;
+    size_t row = twin->G * k;
+    size_t window = twin->window[layer];
+    size_t first = window > 0 && t + 1 > window ? t + 1 - window : 0;
     double *p = mem_array(t + 1, sizeof(double));
 
-    for (size_t h = 0; h < config->n_heads; h++) {
-        size_t g = h / (config->n_heads / config->n_kv_heads);
+    for (size_t h = 0; h < twin->H; h++) {
+        size_t g = h / (twin->H / twin->G);
         double largest = -HUGE_VAL;
         double sum = 0.0;
 
-        for (size_t s = 0; s <= t; s++) {
+        for (size_t s = first; s <= t; s++) {
             p[s] = 0.0;
             for (size_t d = 0; d < k; d++) {
                 p[s] += q[h * k + d] * memory->keys[s * row + g * k + d];
             }
-            p[s] /= sqrt((double)k);
+            p[s] = capped(p[s] / twin->score_divisor, twin->attention_cap);
             largest = fmax(largest, p[s]);
         }
-        for (size_t s = 0; s <= t; s++) {
+        for (size_t s = first; s <= t; s++) {
             p[s] = exp(p[s] - largest);
             sum += p[s];
         }
         for (size_t d = 0; d < k; d++) {
             out[h * k + d] = 0.0;
-            for (size_t s = 0; s <= t; s++) {
+            for (size_t s = first; s <= t; s++) {
                 out[h * k + d] += p[s] / sum * memory->values[s * row + g * k + d];
             }
         }
@@ -248,91 +261,145 @@ static void attend(const struct config *config, double *out, const double *q,
     free(p);
 }
 
-static void run_attention(const struct twin *twin, uint32_t layer, double *x, size_t t,
+/* Queries, keys and values, from three tensors or from one. */
+static void project(const struct twin *twin, size_t l, double *q, double *key, double *value,
+                    const double *n)
+{
+    size_t d = twin->D;
+    size_t heads = twin->H * twin->K;
+    size_t kv = twin->G * twin->K;
+    const double *qkv = in_layer(twin, l, "self_attn.qkv_proj.weight");
+
+    if (qkv != NULL) {
+        multiply(q, qkv, NULL, n, heads, d);
+        multiply(key, qkv + heads * d, NULL, n, kv, d);
+        multiply(value, qkv + (heads + kv) * d, NULL, n, kv, d);
+        return;
+    }
+    multiply(q, in_layer(twin, l, "self_attn.q_proj.weight"),
+             in_layer(twin, l, "self_attn.q_proj.bias"), n, heads, d);
+    multiply(key, in_layer(twin, l, "self_attn.k_proj.weight"),
+             in_layer(twin, l, "self_attn.k_proj.bias"), n, kv, d);
+    multiply(value, in_layer(twin, l, "self_attn.v_proj.weight"),
+             in_layer(twin, l, "self_attn.v_proj.bias"), n, kv, d);
+}
+
+/* Families with a norm before the MLP of that name also norm what attention and the MLP give. */
+static bool norms_outputs(const struct twin *twin)
+{
+    return in_layer(twin, 0, "pre_feedforward_layernorm.weight") != NULL;
+}
+
+static void add(double *x, const double *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] += y[i];
+    }
+}
+
+static void run_attention(const struct twin *twin, size_t l, double *x, size_t t,
                           struct memory *memory)
 {
-    const struct config *c = &twin->config;
-    size_t d = c->width;
-    size_t k = c->head_width;
-    size_t heads = c->n_heads * k;
-    size_t kv = c->n_kv_heads * k;
+    size_t d = twin->D;
+    size_t heads = twin->H * twin->K;
+    size_t kv = twin->G * twin->K;
     double *n = mem_array(d, sizeof(double));
     double *q = mem_array(heads, sizeof(double));
     double *mixed = mem_array(heads, sizeof(double));
     double *out = mem_array(d, sizeof(double));
     double *key = memory->keys + t * kv;
-    double *value = memory->values + t * kv;
 
-    normalise(n, x, find(twin, TENSOR_INPUT_NORM, layer), d, c->norm_eps);
-    multiply(q, find(twin, TENSOR_Q, layer), find(twin, TENSOR_Q_BIAS, layer), n, heads, d);
-    multiply(key, find(twin, TENSOR_K, layer), find(twin, TENSOR_K_BIAS, layer), n, kv, d);
-    multiply(value, find(twin, TENSOR_V, layer), find(twin, TENSOR_V_BIAS, layer), n, kv, d);
-    for (size_t h = 0; h < c->n_heads; h++) {
-        turn(c, q + h * k, t);
+    normalise(twin, n, x, in_layer(twin, l, "input_layernorm.weight"), d);
+    project(twin, l, q, key, memory->values + t * kv, n);
+    place_heads(twin, l, q, twin->H, in_layer(twin, l, "self_attn.q_norm.weight"), t);
+    place_heads(twin, l, key, twin->G, in_layer(twin, l, "self_attn.k_norm.weight"), t);
+    attend(twin, l, mixed, q, memory, t);
+    multiply(out, in_layer(twin, l, "self_attn.o_proj.weight"),
+             in_layer(twin, l, "self_attn.o_proj.bias"), mixed, d, heads);
+    if (norms_outputs(twin)) {
+        normalise(twin, out, out, in_layer(twin, l, "post_attention_layernorm.weight"), d);
     }
-    for (size_t g = 0; g < c->n_kv_heads; g++) {
-        turn(c, key + g * k, t);
-    }
-    attend(c, mixed, q, memory, t);
-    multiply(out, find(twin, TENSOR_O, layer), find(twin, TENSOR_O_BIAS, layer), mixed, d, heads);
-    for (size_t i = 0; i < d; i++) {
-        x[i] += out[i];
-    }
+    add(x, out, d);
     free(n);
     free(q);
     free(mixed);
     free(out);
 }
 
-static void run_mlp(const struct twin *twin, uint32_t layer, double *x)
+static double gate_of(const struct twin *twin, double g)
 {
-    const struct config *c = &twin->config;
-    size_t d = c->width;
-    size_t f = c->mlp_width;
+    if (twin->gelu) {
+        return 0.5 * g * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (g + 0.044715 * pow(g, 3.0))));
+    }
+    return g / (1.0 + exp(-g));
+}
+
+static void run_mlp(const struct twin *twin, size_t l, double *x)
+{
+    size_t d = twin->D;
+    size_t f = twin->F;
+    const double *both = in_layer(twin, l, "mlp.gate_up_proj.weight");
     double *n = mem_array(d, sizeof(double));
     double *gate = mem_array(f, sizeof(double));
     double *up = mem_array(f, sizeof(double));
     double *out = mem_array(d, sizeof(double));
 
-    normalise(n, x, find(twin, TENSOR_MLP_NORM, layer), d, c->norm_eps);
-    multiply(gate, find(twin, TENSOR_GATE, layer), find(twin, TENSOR_GATE_BIAS, layer), n, f, d);
-    multiply(up, find(twin, TENSOR_UP, layer), find(twin, TENSOR_UP_BIAS, layer), n, f, d);
+    normalise(twin, n, x,
+              in_layer(twin, l,
+                       norms_outputs(twin) ? "pre_feedforward_layernorm.weight"
+                                           : "post_attention_layernorm.weight"),
+              d);
+    multiply(gate, both != NULL ? both : in_layer(twin, l, "mlp.gate_proj.weight"),
+             in_layer(twin, l, "mlp.gate_proj.bias"), n, f, d);
+    multiply(up, both != NULL ? both + f * d : in_layer(twin, l, "mlp.up_proj.weight"),
+             in_layer(twin, l, "mlp.up_proj.bias"), n, f, d);
     for (size_t i = 0; i < f; i++) {
-        gate[i] = gate[i] / (1.0 + exp(-gate[i])) * up[i];
+        gate[i] = gate_of(twin, gate[i]) * up[i];
     }
-    multiply(out, find(twin, TENSOR_DOWN, layer), find(twin, TENSOR_DOWN_BIAS, layer), gate, d, f);
-    for (size_t i = 0; i < d; i++) {
-        x[i] += out[i];
-    }
+    multiply(out, in_layer(twin, l, "mlp.down_proj.weight"),
+             in_layer(twin, l, "mlp.down_proj.bias"), gate, d, f);
+    normalise(twin, out, out, in_layer(twin, l, "post_feedforward_layernorm.weight"), d);
+    add(x, out, d);
     free(n);
     free(gate);
     free(up);
     free(out);
 }
 
+static void run_token(const struct twin *twin, uint32_t token, size_t t, struct memory *memories,
+                      double *x, double *logits)
+{
+    const double *embedding = find(twin, "model.embed_tokens.weight");
+    const double *head = find(twin, "lm_head.weight");
+
+    for (size_t i = 0; i < twin->D; i++) {
+        x[i] = embedding[token * twin->D + i] * twin->embedding_scale;
+    }
+    for (size_t l = 0; l < twin->L; l++) {
+        run_attention(twin, l, x, t, &memories[l]);
+        run_mlp(twin, l, x);
+    }
+    normalise(twin, x, x, find(twin, "model.norm.weight"), twin->D);
+    multiply(logits, head != NULL ? head : embedding, NULL, x, twin->V, twin->D);
+    for (size_t v = 0; v < twin->V; v++) {
+        logits[v] = capped(logits[v], twin->logit_cap);
+    }
+}
+
 void twin_logits(const struct twin *twin, const uint32_t *tokens, size_t n, double *logits)
 {
-    const struct config *c = &twin->config;
-    size_t d = c->width;
-    size_t kv = c->n_kv_heads * c->head_width;
-    const double *head = find(twin, c->tied ? TENSOR_EMBEDDING : TENSOR_HEAD, 0);
-    struct memory *memories = mem_array(c->n_layers, sizeof(struct memory));
-    double *x = mem_array(d, sizeof(double));
+    size_t kv = twin->G * twin->K;
+    struct memory *memories = mem_array(twin->L, sizeof(struct memory));
+    double *x = mem_array(twin->D, sizeof(double));
 
-    for (uint32_t l = 0; l < c->n_layers; l++) {
+    for (size_t l = 0; l < twin->L; l++) {
         memories[l].keys = mem_array(n * kv, sizeof(double));
         memories[l].values = mem_array(n * kv, sizeof(double));
     }
     for (size_t t = 0; t < n; t++) {
-        memcpy(x, find(twin, TENSOR_EMBEDDING, 0) + tokens[t] * d, d * sizeof(double));
-        for (uint32_t l = 0; l < c->n_layers; l++) {
-            run_attention(twin, l, x, t, &memories[l]);
-            run_mlp(twin, l, x);
-        }
-        normalise(x, x, find(twin, TENSOR_FINAL_NORM, 0), d, c->norm_eps);
-        multiply(logits + t * c->vocab, head, NULL, x, c->vocab, d);
+        run_token(twin, tokens[t], t, memories, x, logits + t * twin->V);
     }
-    for (uint32_t l = 0; l < c->n_layers; l++) {
+    for (size_t l = 0; l < twin->L; l++) {
         free(memories[l].keys);
         free(memories[l].values);
     }
@@ -342,7 +409,7 @@ void twin_logits(const struct twin *twin, const uint32_t *tokens, size_t n, doub
 
 double twin_loglikelihood(const struct twin *twin, const uint32_t *tokens, size_t n, size_t from)
 {
-    size_t vocab = twin->config.vocab;
+    size_t vocab = twin->V;
     double *logits = mem_array(n * vocab, sizeof(double));
     double total = 0.0;
 

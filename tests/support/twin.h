@@ -2,7 +2,8 @@
  * twin.h - a decoder computed the plain way, for tests of the fast one.
  *
  * One sequence, one position after another, in double, with libm's functions and no sharing: every
- * formula as formats and papers write it. It shares no code with evaluator/model/forward.
+ * formula as formats and papers write it. A twin of a folder shares nothing with the engine: it
+ * reads config.json and the weights itself, and what a family means stands here a second time.
  */
 #ifndef TESTS_TWIN_H
 #define TESTS_TWIN_H
@@ -10,26 +11,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "evaluator/model/checkpoint.h"
 #include "evaluator/model/config.h"
 #include "evaluator/model/weights.h"
+
+struct twin;
+
+/* The model in a folder with one model.safetensors of F32 and BF16. Ends the test when it is not
+ * one of the families. */
+struct twin *twin_of_folder(const char *folder);
 
 /* A small llama: 3 layers, width 48, MLP 40, 6 heads of width 8, vocabulary 50, no biases, untied.
  * Change what a test is about before twin_new. */
 struct config twin_config(void);
 
-struct twin;
-
-/* Random weights, rounded to floats; norms near one, matrices of size 1/sqrt(inputs). */
+/* Random weights for such a config, rounded to floats; norms near one, matrices of size
+ * 1/sqrt(inputs). Rotary scaling: none, linear or llama3. */
 struct twin *twin_new(const struct config *config, uint64_t seed);
 
-/* The weights of a folder. */
-struct twin *twin_of_checkpoint(const struct checkpoint *checkpoint);
+/* The same weights for the fast one: new, bound. Of twin_new only. */
+struct weights *twin_weights(const struct twin *twin);
 
 void twin_free(struct twin *twin); /* NULL is fine */
-
-/* The same weights for the fast one: new, bound. */
-struct weights *twin_weights(const struct twin *twin);
 
 /* Logits [n, V] after each token. */
 void twin_logits(const struct twin *twin, const uint32_t *tokens, size_t n, double *logits);

@@ -487,12 +487,12 @@ static void sequences_beyond_what_the_model_can_place_are_refused(void **state)
     config.positions = 10;
     struct forward *dynamic = forward_for(&config, 0);
     assert_int_equal(forward_score(dynamic, weights, trie, &result, NULL), ERR_LIMIT);
-    config.rope.kind = CONFIG_ROPE_DEFAULT;
-    config.window = 10;
-    struct forward *window = forward_for(&config, 0);
-    assert_int_equal(forward_score(window, weights, trie, &result, NULL), ERR_LIMIT);
+    config.rope.kind = CONFIG_ROPE_LONGROPE;
+    config.rope.original_positions = 10;
+    struct forward *longrope = forward_for(&config, 0);
+    assert_int_equal(forward_score(longrope, weights, trie, &result, NULL), ERR_LIMIT);
     forward_free(dynamic);
-    forward_free(window);
+    forward_free(longrope);
     trie_free(trie);
     weights_free(weights);
     twin_free(twin);
@@ -508,7 +508,7 @@ static void models_that_cannot_run_are_refused(void **state)
     config.head_width = 7;
     assert_int_equal(forward_new(&forward, &config, 0, &err), ERR_FORMAT);
     config = twin_config();
-    config.silu = false;
+    config.activation = CONFIG_ACTIVATION_OTHER;
     assert_int_equal(forward_new(&forward, &config, 0, &err), ERR_FORMAT);
     assert_null(forward);
 }

@@ -59,7 +59,7 @@ static void the_norm_equals_its_formula(void **state)
             float *gain = normals(D, 100 + w);
             float *out = mem_array(3 * D, sizeof(float));
 
-            assert_true(kernels->rms_norm(out, x, gain, 3, D, 1e-5F));
+            assert_true(kernels->rms_norm(out, x, &(struct kernels_norm){gain, 0, 1e-5F}, 3, D));
             for (size_t t = 0; t < 3; t++) {
                 double sum = 0.0;
 
@@ -89,10 +89,11 @@ static void the_norm_notices_what_is_not_finite(void **state)
         for (size_t i = 0; i < 3; i++) {
             for (size_t at = 0; at < 20; at++) {
                 float x[20] = {0}, gain[20] = {0}, out[20];
+                const struct kernels_norm norm = {gain, 0, 1e-5F};
 
-                assert_true(kernels->rms_norm(out, x, gain, 1, 20, 1e-5F));
+                assert_true(kernels->rms_norm(out, x, &norm, 1, 20));
                 x[at] = bad[i];
-                assert_false(kernels->rms_norm(out, x, gain, 1, 20, 1e-5F));
+                assert_false(kernels->rms_norm(out, x, &norm, 1, 20));
             }
         }
         float large[16], gain[16] = {0}, out[16];
@@ -100,7 +101,7 @@ static void the_norm_notices_what_is_not_finite(void **state)
         for (size_t i = 0; i < 16; i++) {
             large[i] = 3e38F; /* the square is no float, but the number is */
         }
-        assert_true(kernels->rms_norm(out, large, gain, 1, 16, 1e-5F));
+        assert_true(kernels->rms_norm(out, large, &(struct kernels_norm){gain, 0, 1e-5F}, 1, 16));
     }
 }
 
@@ -113,10 +114,11 @@ static void a_row_of_the_norm_does_not_depend_on_the_others(void **state)
 
     for (int isa = 0; (kernels = next_set(&isa)) != NULL;) {
         float together[9 * 100], alone[100];
+        const struct kernels_norm norm = {gain, 0, 1e-6F};
 
-        kernels->rms_norm(together, x, gain, 9, 100, 1e-6F);
+        kernels->rms_norm(together, x, &norm, 9, 100);
         for (size_t t = 0; t < 9; t++) {
-            kernels->rms_norm(alone, x + t * 100, gain, 1, 100, 1e-6F);
+            kernels->rms_norm(alone, x + t * 100, &norm, 1, 100);
             assert_memory_equal(alone, together + t * 100, sizeof(alone));
         }
     }
@@ -134,12 +136,12 @@ static void rotation_turns_pairs_half_a_head_apart(void **state)
     const struct kernels *kernels;
     float angles[8 * 6];
 
-    rotary_angles(angles, &config, 8);
+    rotary_angles(angles, &config, &config.rope, 8);
     for (int isa = 0; (kernels = next_set(&isa)) != NULL;) {
         float *x = normals(3 * stride, 1);
         float *turned = normals(3 * stride, 1);
 
-        kernels->rotate(turned, stride, angles, depths, 3, 2, 6);
+        kernels->rotate(turned, stride, angles, depths, 3, 2, 6, 6);
         for (size_t t = 0; t < 3; t++) {
             for (size_t j = 0; j < 12; j++) {
                 size_t pair = j % 3;
@@ -174,8 +176,8 @@ static void long_wavelengths_are_stretched_as_llama3_does(void **state)
     /* Wavelength of pair j: 2 pi 500000^(j/64). 8192/4 = 2048 lies between pairs 28 and 29, 8192
      * between pairs 34 and 35. */
     for (size_t j = 0; j < 64; j++) {
-        double plain = rotary_frequency(&config, j);
-        double got = rotary_frequency(&scaled, j);
+        double plain = rotary_frequency(&config, &config.rope, j);
+        double got = rotary_frequency(&scaled, &scaled.rope, j);
 
         if (j <= 28) {
             assert_true(got == plain);
@@ -187,7 +189,7 @@ static void long_wavelengths_are_stretched_as_llama3_does(void **state)
     }
     config.rope.kind = CONFIG_ROPE_LINEAR;
     config.rope.factor = 4.0;
-    assert_near(rotary_frequency(&config, 0), 0.25, 1e-15);
+    assert_near(rotary_frequency(&config, &config.rope, 0), 0.25, 1e-15);
 }
 
 static void gates_equal_their_formula(void **state)

@@ -174,7 +174,7 @@ static void a_model_that_cannot_run_is_refused(void **state)
     struct weights *weights = NULL;
     struct err err;
 
-    config.rope.kind = CONFIG_ROPE_YARN;
+    config.activation = CONFIG_ACTIVATION_OTHER;
     assert_int_equal(weights_new(&weights, &config, &err), ERR_FORMAT);
     assert_null(weights);
 }
