@@ -18,6 +18,23 @@ struct space {
     char base[DIGEST_HEX];                /* "" when there is none */
 };
 
+/* Values -> unit box and back: a whole number has all that rounds to it, half a step on both sides.
+ */
+static double to_box(const struct space_coordinate *c, double value)
+{
+    double half = c->whole ? 0.5 : 0.0;
+
+    return (value - c->lower + half) / (c->upper - c->lower + 2.0 * half);
+}
+
+static double from_box(const struct space_coordinate *c, double at)
+{
+    double value = c->whole ? c->lower + floor((c->upper - c->lower + 1.0) * at)
+                            : c->lower + (c->upper - c->lower) * at;
+
+    return fmin(fmax(value, c->lower), c->upper);
+}
+
 static void copy_digests(struct space *space, const char *const *digests)
 {
     const struct study_merge *merge = &space->study->merge;
@@ -59,7 +76,7 @@ int space_new(struct space **out, const struct study *study, uint32_t n_layers,
     for (size_t i = 0; i < n; i++) {
         const struct space_coordinate *c = &made->coordinates[i];
 
-        made->start[i] = (c->start - c->lower) / (c->upper - c->lower);
+        made->start[i] = to_box(c, c->start);
         made->upper[i] = 1.0;
     }
     *out = made;
@@ -110,9 +127,7 @@ const double *space_upper(const struct space *space)
 double space_value(const struct space *space, size_t i, double at)
 {
     assert(i < space->n);
-    const struct space_coordinate *c = &space->coordinates[i];
-
-    return fmin(fmax(c->lower + (c->upper - c->lower) * at, c->lower), c->upper);
+    return from_box(&space->coordinates[i], at);
 }
 
 void space_decode(const struct space *space, const double *point, struct recipe *out)
@@ -169,7 +184,7 @@ int space_encode(const struct space *space, const struct recipe *recipe, double 
     for (size_t i = 0; i < space->n; i++) {
         const struct space_coordinate *c = &space->coordinates[i];
 
-        point[i] = fmin(fmax((point[i] - c->lower) / (c->upper - c->lower), 0.0), 1.0);
+        point[i] = fmin(fmax(to_box(c, point[i]), 0.0), 1.0);
     }
     return 0;
 }

@@ -2,8 +2,8 @@
  * space.h - all coordinates of a study together: names, bounds, point to recipe and back.
  *
  * A point [n] lies in the unit box: coordinate i of value v stands at (v - lower) / (upper -
- * lower). An optimiser works there, with one step size for all coordinates; only this file knows
- * their real sizes.
+ * lower), a whole number in the middle of its share. An optimiser works there, with one step size
+ * for all coordinates; only this file knows their real sizes.
  *
  *     space_new(&space, &study, 6, digests, err);
  *     struct cmaes_options options = {.n = space_n(space), .start = space_start(space),
@@ -13,6 +13,7 @@
 #ifndef SEARCH_SPACE_H
 #define SEARCH_SPACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct space_coordinate {
     char *name;          /* "weight adder layers 0-1 attention" */
     double lower, upper; /* of the value */
     double start;        /* the study's, within the bounds */
+    bool whole;          /* a whole number or a switch: its values share the box equally */
 };
 
 struct space;

@@ -174,7 +174,8 @@ static struct space_coordinate *lay_out_row(struct space_coordinate *out,
                 .name = name_of(merge, range, source, component, p, n_layers),
                 .lower = range->lower,
                 .upper = range->upper,
-                .start = range->start};
+                .start = range->start,
+                .whole = range->parameter->kind != METHOD_REAL};
         }
     }
     return out;
@@ -218,10 +219,14 @@ static void write_row(const struct study_merge *merge, const struct recipe *reci
         }
     }
     for (size_t k = 0; k < merge->n_search; k++) {
+        const struct method_parameter *parameter = merge->search[k].parameter;
         size_t n = is_per_source(&merge->search[k]) ? recipe->n_sources : 1;
 
         for (size_t s = 0; s < n; s++) {
-            *value_in(recipe, group, merge->search[k].parameter, s) = *row++;
+            double value = *row++; /* between knots a whole number need not be one */
+
+            *value_in(recipe, group, parameter, s) =
+                parameter->kind == METHOD_REAL ? value : floor(value + 0.5);
         }
     }
 }

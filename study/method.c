@@ -34,6 +34,75 @@ static const struct method methods[] = {
             },
     },
     {
+        .name = "slerp",
+        .about = "from the base to one source along the arc between their directions",
+        .paper = "Shoemake 1985 (doi:10.1145/325165.325242)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = 1,
+        .n_parameters = 1,
+        .parameters =
+            {
+                {"t", METHOD_WHOLE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
+                 "place on the arc: 0 is the base, 1 the source"},
+            },
+    },
+    {
+        .name = "nuslerp",
+        .about = "between two sources, or their task vectors, along the arc of their directions",
+        .paper = "Shoemake 1985 (doi:10.1145/325165.325242), on vectors and weights as in mergekit",
+        .takes_base = true,
+        .sources_min = 2,
+        .sources_max = 2,
+        .n_parameters = 3,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "pull of the source; the place on the arc is its share of both"},
+                {"nuslerp_flatten", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "the whole tensor is one vector; else each row or column"},
+                {"nuslerp_row_wise", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "unless flattened: vectors along the first dimension, else along the last"},
+            },
+    },
+    {
+        .name = "multislerp",
+        .about = "the mean direction of the sources, or of their task vectors, at the mean length",
+        .paper =
+            "barycentric mean on the sphere: Buss and Fillmore 2001 (doi:10.1145/502122.502124)",
+        .takes_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 3,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "share of the source's direction and length"},
+                {"normalize_weights", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "divide the weights by their sum"},
+                {"eps", METHOD_WHOLE, METHOD_REAL, 1e-8, 0, NO_LIMIT,
+                 "a shorter mean counts as none"},
+            },
+    },
+    {
+        .name = "karcher",
+        .about = "the Karcher mean of the sources' directions at their mean length",
+        .paper = "Grove and Karcher 1973 (doi:10.1007/BF01425237)",
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 3,
+        .parameters =
+            {
+                /* mergekit has none: equal ones are its mean. */
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, 0, NO_LIMIT,
+                 "share of the source's direction and length"},
+                {"max_iter", METHOD_WHOLE, METHOD_INTEGER, 10, 0, 1000,
+                 "steps towards the mean at most"},
+                {"tol", METHOD_WHOLE, METHOD_REAL, 1e-5, 0, NO_LIMIT,
+                 "a step this short is the last; shorter sources have no direction"},
+            },
+    },
+    {
         .name = "task_arithmetic",
         .about = "the base plus a weighted sum of task vectors (source minus base)",
         .paper = "Ilharco et al. 2023 (arXiv:2212.04089)",
@@ -72,6 +141,109 @@ static const struct method methods[] = {
                  "divide by the weights of those that agree"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+            },
+    },
+    {
+        .name = "model_stock",
+        .about = "from the mean of the sources back to the base, as far as their angles say",
+        .paper = "Jang et al. 2024 (arXiv:2403.19522)",
+        .needs_base = true,
+        .sources_min = 2,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 1,
+        .parameters =
+            {
+                {"filter_wise", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "each row by its own angles, else the whole tensor"},
+            },
+    },
+    {
+        .name = "sce",
+        .about = "keep what varies most between task vectors, weigh them by their squares, elect",
+        .paper = "Wan et al. 2024 (arXiv:2408.07990)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 1,
+        .parameters =
+            {
+                {"select_topk", METHOD_WHOLE, METHOD_REAL, 1, 0, 1,
+                 "share of the elements that vary which is kept; 1 keeps all"},
+            },
+    },
+    {
+        .name = "nearswap",
+        .about = "move the base towards the source where they are nearly equal already",
+        .paper = "no paper: published with the Alchemonaut/QuartetAnemoi models",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = 1,
+        .n_parameters = 1,
+        .parameters =
+            {
+                {"t", METHOD_WHOLE, METHOD_REAL, 0.001, -NO_LIMIT, NO_LIMIT,
+                 "differences up to this size are taken whole, larger ones by t"},
+            },
+    },
+    {
+        .name = "arcee_fusion",
+        .about = "take from the source only what stands out: large changes in rows that matter",
+        .paper = "no paper: published with mergekit 0.1",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = 1,
+        .n_parameters = 1,
+        .parameters =
+            {
+                /* mergekit has this number, but no name for it. */
+                {"spread", METHOD_WHOLE, METHOD_REAL, 1.5, -NO_LIMIT, NO_LIMIT,
+                 "scores from the median plus so many quartile distances on are taken"},
+            },
+    },
+    {
+        .name = "ram",
+        .about = "what one source alone changed is taken from it, what several changed is averaged",
+        .paper = "Behavior Knowledge Merge 2026 (arXiv:2601.13572)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 1,
+        .parameters =
+            {
+                {"epsilon", METHOD_WHOLE, METHOD_REAL, 1e-5, 0, NO_LIMIT,
+                 "changes up to this size do not count"},
+            },
+    },
+    {
+        .name = "ramplus_tl",
+        .about = "ram, with a source's own changes amplified by how much it shares",
+        .paper = "Behavior Knowledge Merge 2026 (arXiv:2601.13572)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 3,
+        .parameters =
+            {
+                {"epsilon", METHOD_WHOLE, METHOD_REAL, 1e-5, 0, NO_LIMIT,
+                 "changes up to this size do not count"},
+                {"r", METHOD_WHOLE, METHOD_REAL, 0.1, -NO_LIMIT, NO_LIMIT,
+                 "amplification by the ratio of shared to own changes"},
+                {"alpha", METHOD_WHOLE, METHOD_REAL, 0.2, 0, NO_LIMIT, "the ratio at most"},
+            },
+    },
+    {
+        .name = "layer_swap",
+        .about = "bottom and top layers of the first source around the middle ones of the second",
+        .paper = "Bandarkar et al. 2024 (arXiv:2410.01335)",
+        .sources_min = 2,
+        .sources_max = 2,
+        .n_parameters = 2,
+        .parameters =
+            {
+                {"bottom", METHOD_WHOLE, METHOD_REAL, 0.25, 0, 1,
+                 "share of the layers, from the first on, that are the first source's"},
+                {"top", METHOD_WHOLE, METHOD_REAL, 0.25, 0, 1,
+                 "share of the layers, up to the last, that are the first source's"},
             },
     },
     {

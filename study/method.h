@@ -37,6 +37,7 @@ struct method {
     const char *about; /* one line, for `braid methods` */
     const char *paper;
     bool needs_base;                 /* sources are fine-tunes of one base */
+    bool takes_base;                 /* a base may be given: task vectors are mixed then */
     size_t sources_min, sources_max; /* not counting the base */
     size_t n_parameters;
     struct method_parameter parameters[METHOD_PARAMETERS_MAX];

@@ -170,7 +170,7 @@ void recipe_init(struct recipe *out, const struct method *method, enum recipe_dt
         assert(digest_is_hex(sources[s]));
         memcpy(out->sources[s], sources[s], DIGEST_HEX);
     }
-    if (base != NULL && method->needs_base) {
+    if (base != NULL && (method->needs_base || method->takes_base)) {
         assert(digest_is_hex(base));
         memcpy(out->base, base, DIGEST_HEX);
     }
@@ -436,7 +436,7 @@ static int sources_parse(struct recipe *recipe, const json_t *doc, struct err *e
     return 0;
 }
 
-/* A digest when the method has a base, else null. */
+/* A digest when the method has a base, else null; either where the method leaves the choice. */
 static int base_parse(struct recipe *recipe, const json_t *doc, struct err *err)
 {
     const struct method *method = recipe->method;
@@ -446,11 +446,15 @@ static int base_parse(struct recipe *recipe, const json_t *doc, struct err *err)
     if (base == NULL) {
         return err_set(err, ERR_MISSING, "base: missing");
     }
-    if (!method->needs_base) {
-        return json_is_null(base) ? 0 : err_set(err, ERR_FORMAT, "base: %s has none", method->name);
+    if (json_is_null(base) && !method->needs_base) {
+        return 0;
+    }
+    if (!method->needs_base && !method->takes_base) {
+        return err_set(err, ERR_FORMAT, "base: %s has none", method->name);
     }
     if (digest == NULL || !digest_is_hex(digest)) {
-        return err_set(err, ERR_FORMAT, "base: %s needs one, as 64 hex digits", method->name);
+        return err_set(err, ERR_FORMAT, "base: %s %s one, as 64 hex digits", method->name,
+                       method->needs_base ? "needs" : "takes");
     }
     memcpy(recipe->base, digest, DIGEST_HEX);
     return 0;

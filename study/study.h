@@ -49,7 +49,7 @@ struct study_fixed {
 
 struct study_merge {
     const struct method *method;
-    size_t base; /* index into models; SIZE_MAX exactly when the method has no base */
+    size_t base; /* index into models; SIZE_MAX when there is none */
     size_t n_sources;
     size_t *sources; /* [n_sources] indices into models, in the file's order, none twice */
     enum study_layers layers;

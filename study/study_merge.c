@@ -53,7 +53,7 @@ static int parse_base(struct study *study, const json_t *doc, struct err *err)
                    ? err_set(err, ERR_MISSING, "base: missing; %s needs one", method->name)
                    : 0;
     }
-    if (!method->needs_base) {
+    if (!method->needs_base && !method->takes_base) {
         return err_set(err, ERR_FORMAT,
                        "base: %s has none; a model that takes part goes under sources",
                        method->name);
@@ -88,6 +88,18 @@ static int parse_source(struct study *study, const json_t *entry, struct err *er
     return 0;
 }
 
+/* Say how many a method takes, and that its base is not one of them. */
+static int refuse_count(const struct method *method, size_t n, struct err *err)
+{
+    const char *beside = method->needs_base ? " beside the base" : "";
+
+    return method->sources_min == method->sources_max
+               ? err_set(err, ERR_LIMIT, "sources: %s takes exactly %zu%s, got %zu", method->name,
+                         method->sources_min, beside, n)
+               : err_set(err, ERR_LIMIT, "sources: %s takes %zu to %zu%s, got %zu", method->name,
+                         method->sources_min, method->sources_max, beside, n);
+}
+
 static int parse_sources(struct study *study, const json_t *doc, struct err *err)
 {
     const struct method *method = study->merge.method;
@@ -100,8 +112,7 @@ static int parse_sources(struct study *study, const json_t *doc, struct err *err
     size_t n = json_array_size(sources);
 
     if (n < method->sources_min || n > method->sources_max) {
-        return err_set(err, ERR_LIMIT, "sources: %s takes %zu to %zu, got %zu", method->name,
-                       method->sources_min, method->sources_max, n);
+        return refuse_count(method, n, err);
     }
     study->merge.sources = mem_array(n, sizeof(*study->merge.sources));
     for (size_t s = 0; s < n; s++) {
@@ -275,28 +286,43 @@ static int check_limits(const struct method_parameter *parameter, double value, 
 static double default_start(const struct method_parameter *parameter, double lower, double upper)
 {
     double margin = START_MARGIN * (upper - lower);
+    double middle = lower + (upper - lower) / 2;
+
+    if (parameter->kind !=
+        METHOD_REAL) { /* each value has a share of the box, the outer ones too */
+        margin = 0;
+        middle = floor(middle);
+    }
     bool inside = parameter->fallback >= lower + margin && parameter->fallback <= upper - margin;
 
-    return inside ? parameter->fallback : lower + (upper - lower) / 2;
+    return inside ? parameter->fallback : middle;
+}
+
+/* A number, or true and false for a switch. */
+static bool parse_bound(double *out, const struct method_parameter *parameter, const json_t *value)
+{
+    bool is_word = parameter->kind == METHOD_BOOL && json_is_boolean(value);
+
+    *out = is_word ? json_is_true(value) : json_number_value(value);
+    return is_word || json_is_number(value);
 }
 
 static int parse_range(struct study_range *out, const struct method_parameter *parameter,
                        const json_t *bounds, struct err *err)
 {
     const char *name = parameter->name;
-    const json_t *first = json_array_get(bounds, 0);
-    const json_t *second = json_array_get(bounds, 1);
+    double lower;
+    double upper;
 
-    if (parameter->kind != METHOD_REAL) {
-        return err_set(err, ERR_FORMAT,
-                       "%s: only real parameters can be searched yet; hold it under fixed", name);
+    if (json_array_size(bounds) != 2 ||
+        !parse_bound(&lower, parameter, json_array_get(bounds, 0)) ||
+        !parse_bound(&upper, parameter, json_array_get(bounds, 1))) {
+        return err_set(err, ERR_FORMAT, "%s: expected bounds, [%s]", name,
+                       parameter->kind == METHOD_BOOL ? "false, true" : "lower, upper");
     }
-    if (json_array_size(bounds) != 2 || !json_is_number(first) || !json_is_number(second)) {
-        return err_set(err, ERR_FORMAT, "%s: expected bounds, [lower, upper]", name);
+    if (parameter->kind != METHOD_REAL && (lower != floor(lower) || upper != floor(upper))) {
+        return err_set(err, ERR_FORMAT, "%s: expected whole numbers as bounds", name);
     }
-    double lower = json_number_value(first);
-    double upper = json_number_value(second);
-
     if (lower >= upper) {
         return err_set(err, ERR_FORMAT, "%s: the lower bound %g is not below the upper %g", name,
                        lower, upper);
@@ -363,6 +389,9 @@ static int parse_start_value(struct study_merge *merge, const char *name, const 
     }
     double start = json_number_value(value);
 
+    if (range->parameter->kind != METHOD_REAL && start != floor(start)) {
+        return err_set(err, ERR_FORMAT, "%s: expected a whole number, got %g", name, start);
+    }
     if (start < range->lower || start > range->upper) {
         return err_set(err, ERR_LIMIT, "%s: %g is outside its bounds [%g, %g]", name, start,
                        range->lower, range->upper);

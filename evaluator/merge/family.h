@@ -3,8 +3,11 @@
  *
  * A family is a file that carries out one or more methods and answers for them by name:
  *
- *   sums.c       linear, passthrough, task_arithmetic
+ *   sums.c       linear, passthrough, task_arithmetic, layer_swap
  *   vectors.c    task vectors trimmed and put together
+ *   span.c       slerp, nuslerp, multislerp, karcher, model_stock
+ *   consensus.c  sce, ram, ramplus_tl
+ *   pairs.c      nearswap, arcee_fusion
  *
  * Whatever a method does, it does in two steps: prepare reads the whole tensor as often as it needs
  * to, block by block, and leaves constants behind; next mixes one block. So memory is bounded by
@@ -31,5 +34,8 @@ struct family {
 /* The row of this method, or NULL when the family does not have it. */
 const struct family *sums_family(const char *method);
 const struct family *vectors_family(const char *method);
+const struct family *span_family(const char *method);
+const struct family *consensus_family(const char *method);
+const struct family *pairs_family(const char *method);
 
 #endif

@@ -13,31 +13,11 @@
 
 #define DIVISOR_MIN 1e-8 /* a smaller sum of weights does not divide task vectors */
 
-/* ---- families ---- */
-
-static int copy_prepare(struct mix *mix, struct err *err)
-{
-    (void)err;
-    assert(mix->block.k == 1);
-    mix->block.weights[0] = 1.0F;
-    mix->block.factors[0] = 1.0F;
-    mix->block.lambda = 1.0F;
-    mix->block.divisor = 1.0F;
-    return 0;
-}
-
-static uint32_t copy_next(struct mix *mix)
-{
-    return (mix->brain ? mix->kernels->sum_bf16 : mix->kernels->sum_f32)(&mix->block);
-}
-
-/* A tensor that copies its source. */
-static const struct family copy_family = {NULL, copy_prepare, copy_next};
-
 /* NULL when there is none. */
 static const struct family *find_family(const char *method)
 {
-    static const struct family *(*const families[])(const char *) = {sums_family, vectors_family};
+    static const struct family *(*const families[])(const char *) = {
+        sums_family, vectors_family, span_family, consensus_family, pairs_family};
     const struct family *found = NULL;
 
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]) && found == NULL; i++) {
@@ -62,6 +42,7 @@ void mix_memory_release(struct mix_memory *memory)
 {
     drop_counts(memory);
     free(memory->buffers);
+    free(memory->state);
     *memory = (struct mix_memory){0};
 }
 
@@ -91,6 +72,20 @@ static void fit_buffers(struct mix_memory *memory, size_t n)
         free(memory->buffers);
         memory->buffers = mem_array(n * MIX_BLOCK, sizeof(float));
     }
+}
+
+void *mix_state(struct mix *mix, size_t bytes)
+{
+    struct mix_memory *memory = mix->memory;
+
+    if (memory->state_bytes < bytes) {
+        free(memory->state);
+        memory->state = mem_alloc(bytes);
+        memory->state_bytes = bytes;
+    }
+    memset(memory->state, 0, bytes);
+    mix->state = memory->state;
+    return mix->state;
 }
 
 /* ---- making ready ---- */
@@ -140,7 +135,7 @@ int mix_set_weights(struct mix *mix, struct err *err)
 int mix_start(struct mix *out, struct mix_memory *memory, const struct plan *plan,
               const struct plan_tensor *tensor, bool brain, struct err *err)
 {
-    const struct family *family = tensor->copies ? &copy_family : find_family(plan->method->name);
+    const struct family *family = find_family(plan->method->name);
     size_t n_sources = tensor->n_sources;
 
     if (family == NULL) {
@@ -171,22 +166,27 @@ void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *
         source == MIX_BASE ? mix->tensor->base : mix->tensor->sources[source];
 
     dtype_to_f32(out, from->data + at * dtype_size(from->dtype), from->dtype, n);
-    if (mix->tensor->work != DTYPE_F32) {
-        dtype_round(out, mix->tensor->work, n);
-    }
+}
+
+uint32_t mix_put(const struct mix *mix, size_t from, size_t n, const float *values)
+{
+    enum dtype dtype = mix->brain ? DTYPE_BF16 : DTYPE_F32;
+    void *out = (char *)mix->block.out + from * dtype_size(dtype);
+
+    dtype_from_f32(out, values, dtype, n);
+    return dtype_find_nonfinite(out, dtype, n) < n;
 }
 
 /* The next elements of an input: where they lie, or as floats in a buffer. */
 static const void *input(const struct mix *mix, const struct checkpoint_tensor *from, size_t n,
                          float *buffer)
 {
+    const unsigned char *data = from->data + mix->at * dtype_size(from->dtype);
+
     if (mix->brain) {
-        return from->data + mix->at * dtype_size(from->dtype);
+        return data;
     }
-    dtype_to_f32(buffer, from->data + mix->at * dtype_size(from->dtype), from->dtype, n);
-    if (mix->tensor->work != DTYPE_F32) {
-        dtype_round(buffer, mix->tensor->work, n);
-    }
+    dtype_to_f32(buffer, data, from->dtype, n);
     return buffer;
 }
 

@@ -26,6 +26,8 @@ struct mix_memory {
     size_t n_tensors, n_sources;
     struct trim_counts *counts; /* [n_tensors, n_sources], of one list of sources */
     char sources[DIGEST_HEX];   /* which list (plan.h) */
+    size_t state_bytes;
+    void *state; /* of the family, a tensor at a time */
 };
 
 void mix_memory_release(struct mix_memory *memory);
@@ -43,8 +45,9 @@ struct mix {
     const struct plan *plan; /* method, rules, seed */
     const struct plan_tensor *tensor;
     struct mix_memory *memory;
-    bool brain; /* inputs and results are bfloat16; else both are floats */
-    size_t at;  /* elements done */
+    void *state; /* the family's own, by mix_state */
+    bool brain;  /* inputs and results are bfloat16; else both are floats */
+    size_t at;   /* elements done */
     struct blend_block block;
     float *floats[METHOD_SOURCES_MAX], *base_floats; /* [MIX_BLOCK] each */
     bool trims[METHOD_SOURCES_MAX];                  /* some of this source is dropped */
@@ -71,6 +74,14 @@ size_t mix_next(struct mix *mix, void *out, bool stream, bool *bad);
 
 /* n elements of a source, or of the base, as floats. */
 void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *out);
+
+/* So many bytes, all zero, for what a family's prepare leaves to its next; valid until the next
+ * mix_start, and mix->state from now on. */
+void *mix_state(struct mix *mix, size_t bytes);
+
+/* Results as floats, for elements [from, from + n) of the block: rounded where it is bfloat16.
+ * Nonzero when one is not finite. */
+uint32_t mix_put(const struct mix *mix, size_t from, size_t n, const float *values);
 
 /* Parameters of the tensor; the fallback when the method has none of that name. */
 double mix_source_value(const struct mix *mix, size_t source, const char *name, double fallback);

@@ -1,8 +1,20 @@
 /*
- * sums.c - weighted sums: linear, passthrough, task_arithmetic.
+ * sums.c - weighted sums: linear, passthrough, task_arithmetic, layer_swap.
  *
  * Wortsman et al. 2022 (arXiv:2203.05482); Ilharco et al. 2023 (arXiv:2212.04089).
+ *
+ * layer_swap puts bottom and top layers of one model around the middle ones of another: Bandarkar
+ * et al. 2024 (arXiv:2410.01335). Where a boundary falls within a layer, that layer is a
+ * transition, mixed by how much of it lies on either side; so results change smoothly with the
+ * boundaries, and a search can move them.
+ *
+ *     layer     0     1     2     3     4     5        bottom 0.25, top 0.5 of 6 layers
+ *            |-----|--.--|-----|-----|-----|-----|
+ *     middle    0    0.5    1     0     0     0        the second source's share
+ *
+ * What lies outside the layers goes with the first (embeddings) or the last (final norm, head).
  */
+#include <math.h>
 #include <string.h>
 
 #include "evaluator/merge/family.h"
@@ -19,10 +31,34 @@ static uint32_t plain_next(struct mix *mix)
     return sum_next(mix);
 }
 
+/* How much of layer [layer, layer + 1) lies between the boundaries. */
+static double share_of_middle(double layer, double bottom, double top)
+{
+    return fmax(0.0, fmin(layer + 1.0, top) - fmax(layer, bottom));
+}
+
+static int prepare_swap(struct mix *mix, struct err *err)
+{
+    struct blend_block *block = &mix->block;
+    double n_layers = (double)mix->plan->n_layers;
+    double bottom = mix_whole_value(mix, "bottom", 0.0) * n_layers;
+    double top = (1.0 - mix_whole_value(mix, "top", 0.0)) * n_layers;
+
+    if (mix->tensor->n_sources != 2) {
+        return err_set(err, ERR_NUMERIC, "%s: layer_swap needs two sources", mix->tensor->name);
+    }
+    block->factors[1] = (float)share_of_middle((double)mix->tensor->layer, bottom, top);
+    block->factors[0] = 1.0F - block->factors[1];
+    block->divisor = 1.0F;
+    block->lambda = 1.0F;
+    return 0;
+}
+
 static const struct family families[] = {
     {"linear", mix_set_weights, plain_next},
     {"passthrough", mix_set_weights, plain_next},
     {"task_arithmetic", mix_set_weights, sum_next},
+    {"layer_swap", prepare_swap, plain_next},
 };
 
 const struct family *sums_family(const char *method)

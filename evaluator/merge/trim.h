@@ -24,8 +24,7 @@
 struct trim_delta {
     const void *source, *base;
     enum dtype source_dtype, base_dtype;
-    enum dtype work; /* both are rounded to it first; F32: not rounded */
-    size_t n;        /* at most UINT32_MAX */
+    size_t n; /* at most UINT32_MAX */
 };
 
 /* Elements of one magnitude. */

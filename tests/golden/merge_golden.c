@@ -16,8 +16,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "evaluator/merge/blend.h"
-#include "evaluator/merge/offsets.h"
-#include "evaluator/merge/sphere.h"
 #include "evaluator/model/safetensors.h"
 
 #define MANIFEST_SIZE_MAX ((size_t)16 << 20)
@@ -74,12 +72,11 @@ static const struct safetensors_tensor *find(struct folder *folder, const char *
 struct test_case {
     const json_t *doc;
     const char *id, *method, *kind;
-    size_t n, rows, columns;
+    size_t n;
     size_t k;
-    const struct safetensors_tensor *base; /* NULL: none */
+    const struct safetensors_tensor *base;  /* NULL: none */
+    const struct safetensors_tensor *shape; /* any input */
     const struct safetensors_tensor *x[INPUTS_MAX];
-    float *base_floats;
-    float *floats[INPUTS_MAX];
     float *out; /* [n] */
 };
 
@@ -130,25 +127,18 @@ static void read_case(struct test_case *c, struct folder *folder, const json_t *
                             .k = json_array_size(models)};
     for (size_t i = 0; i < c->k && i < INPUTS_MAX; i++) {
         c->x[i] = find(folder, file, text_of(json_array_get(models, i), "tensor"));
-        c->floats[i] = to_floats(c->x[i]);
     }
     if (base != NULL) {
         c->base = find(folder, file, base);
-        c->base_floats = to_floats(c->base);
     }
     const struct safetensors_tensor *any = c->k > 0 ? c->x[0] : c->base;
     c->n = any->n_elements;
-    c->columns = any->n_dims > 0 ? any->dims[any->n_dims - 1] : 1;
-    c->rows = c->columns > 0 ? c->n / c->columns : 0;
+    c->shape = any;
     c->out = mem_array(c->n, sizeof(float));
 }
 
 static void release_case(struct test_case *c)
 {
-    for (size_t i = 0; i < c->k; i++) {
-        free(c->floats[i]);
-    }
-    free(c->base_floats);
     free(c->out);
 }
 
@@ -184,17 +174,18 @@ static int blend_case(struct test_case *c, const struct method *method, struct e
     const struct checkpoint_tensor *sources[INPUTS_MAX];
     const struct plan plan = {.method = &wider, .rules = {.strict = true}};
     struct plan_tensor tensor = {.name = c->id,
-                                 .n_dims = 2,
-                                 .dims = {c->rows, c->columns},
+                                 .n_dims = c->shape->n_dims,
                                  .n = c->n,
                                  .n_sources = c->k,
                                  .sources = sources,
                                  .source_values = source_values,
                                  .whole_values = whole_values};
 
-    if (c->k < wider.sources_min || c->k > wider.sources_max) {
+    /* Fewer than a method takes may be left of a tensor that some models do not have. */
+    if (c->k > wider.sources_max || c->k + (c->base != NULL) == 0) {
         return err_set(err, ERR_FORMAT, "%zu sources", c->k);
     }
+    memcpy(tensor.dims, c->shape->dims, c->shape->n_dims * sizeof(size_t));
     for (size_t i = 0; i < c->k; i++) {
         inputs[i] = stored(c->x[i]);
         sources[i] = &inputs[i];
@@ -220,108 +211,6 @@ static int blend_case(struct test_case *c, const struct method *method, struct e
     return rc;
 }
 
-/* ---- methods on whole tensors ---- */
-
-static const float *const *others(const struct test_case *c)
-{
-    return (const float *const *)c->floats;
-}
-
-static int copy_base(struct test_case *c)
-{
-    memcpy(c->out, c->base_floats, c->n * sizeof(float));
-    return 0;
-}
-
-static int run_slerp(struct test_case *c, struct err *err)
-{
-    (void)err;
-    sphere_slerp(c->out, c->base_floats, c->floats[0], c->n, whole(c, "t", 0));
-    return 0;
-}
-
-static int run_nuslerp(struct test_case *c, struct err *err)
-{
-    (void)err;
-    enum sphere_vectors vectors = whole(c, "nuslerp_flatten", 1) != 0.0    ? SPHERE_WHOLE
-                                  : whole(c, "nuslerp_row_wise", 0) != 0.0 ? SPHERE_COLUMNS
-                                                                           : SPHERE_ROWS;
-
-    sphere_nuslerp(c->out, c->floats[0], c->floats[1], c->base_floats, c->rows, c->columns,
-                   number_of(model_params(c, 0), "weight", 0),
-                   number_of(model_params(c, 1), "weight", 0), vectors);
-    return 0;
-}
-
-static int run_multislerp(struct test_case *c, struct err *err)
-{
-    double weights[INPUTS_MAX];
-
-    for (size_t i = 0; i < c->k; i++) {
-        weights[i] = number_of(model_params(c, i), "weight", 0);
-    }
-    return sphere_multislerp(c->out, others(c), c->base_floats, c->n, weights, c->k,
-                             whole(c, "normalize_weights", 1) != 0.0, whole(c, "eps", 1e-8), err);
-}
-
-static int run_karcher(struct test_case *c, struct err *err)
-{
-    (void)err;
-    sphere_karcher(c->out, others(c), c->n, c->k, (size_t)whole(c, "max_iter", 10),
-                   whole(c, "tol", 1e-5));
-    return 0;
-}
-
-static int run_stock(struct test_case *c, struct err *err)
-{
-    size_t vector = whole(c, "filter_wise", 0) != 0.0 ? c->columns : c->n;
-
-    if (c->k == 0) {
-        return copy_base(c);
-    }
-    if (c->k < 2) {
-        return err_set(err, ERR_FORMAT, "model_stock takes two models or more");
-    }
-    return offsets_stock(c->out, c->base_floats, others(c), c->n, c->k, vector, err);
-}
-
-static int run_sce(struct test_case *c, struct err *err)
-{
-    float *scratch = mem_array(c->n, sizeof(float));
-
-    (void)err;
-    if (c->k == 0) {
-        copy_base(c);
-    } else {
-        offsets_sce(c->out, c->base_floats, others(c), c->n, c->k, whole(c, "select_topk", 1),
-                    scratch);
-    }
-    free(scratch);
-    return 0;
-}
-
-static int run_ram(struct test_case *c, struct err *err)
-{
-    bool plus = strcmp(c->method, "ramplus_tl") == 0;
-
-    (void)err;
-    if (c->k == 0) {
-        return copy_base(c);
-    }
-    offsets_ram(c->out, c->base_floats, others(c), c->n, c->k, whole(c, "epsilon", 1e-5),
-                whole(c, "r", 0.1), plus ? whole(c, "alpha", 0.2) : -1.0);
-    return 0;
-}
-
-static const struct {
-    const char *method;
-    int (*run)(struct test_case *c, struct err *err);
-} whole_methods[] = {
-    {"slerp", run_slerp},     {"nuslerp", run_nuslerp},   {"multislerp", run_multislerp},
-    {"karcher", run_karcher}, {"model_stock", run_stock}, {"sce", run_sce},
-    {"ram", run_ram},         {"ramplus_tl", run_ram},
-};
-
 /* SKIPPED when we do not have the method; else *rc is what it returned. */
 static enum outcome run_case(struct test_case *c, int *rc, struct err *err)
 {
@@ -329,12 +218,6 @@ static enum outcome run_case(struct test_case *c, int *rc, struct err *err)
 
     if (strcmp(c->kind, "masked") == 0 || strcmp(c->kind, "statistical") == 0) {
         return SKIPPED;
-    }
-    for (size_t i = 0; i < sizeof(whole_methods) / sizeof(whole_methods[0]); i++) {
-        if (strcmp(whole_methods[i].method, c->method) == 0) {
-            *rc = whole_methods[i].run(c, err);
-            return PASSED;
-        }
     }
     if (method_find(&method, c->method, NULL) != 0) {
         return SKIPPED;
