@@ -31,6 +31,7 @@ int cmd_show(int argc, char **argv);
 int cmd_recipe(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_methods(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"recipe", "print a candidate's recipe", cmd_recipe},
     {"status", "say how a study stands", cmd_status},
     {"methods", "list the merge methods, their parameters and bounds", cmd_methods},
+    {"import", "read a mergekit-evolve genome as a study", cmd_import},
     {"inspect", "say what is in a model folder", cmd_inspect},
     {"version", "print version, kernels and libraries", cmd_version},
 };
