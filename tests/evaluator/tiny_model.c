@@ -24,9 +24,9 @@ static char *config_text(const struct tiny_model *model)
     return mem_printf(
         "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"unknown\":[1,{}],"
         "\"hidden_size\":%d,\"intermediate_size\":%u,\"num_hidden_layers\":%d,"
-        "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":%d,"
+        "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":%u,"
         "\"tie_word_embeddings\":%s,\"torch_dtype\":\"%s\"}",
-        TINY_WIDTH, model->mlp_width, TINY_LAYERS, TINY_VOCAB, model->tied ? "true" : "false",
+        TINY_WIDTH, model->mlp_width, TINY_LAYERS, model->vocab, model->tied ? "true" : "false",
         dtype_config_name(model->dtype));
 }
 
@@ -67,6 +67,7 @@ char *tiny_model_write(const char *folder, const char *name, const struct tiny_m
     size_t n = 0;
 
     model.mlp_width = model.mlp_width > 0 ? model.mlp_width : 48;
+    model.vocab = model.vocab > 0 ? model.vocab : TINY_VOCAB;
     int rc = file_make_dirs(path, NULL);
     char *text = config_text(&model);
     support_write(path, "config.json", text);

@@ -22,6 +22,7 @@ struct tiny_model {
     const char *without;  /* leave this tensor out; NULL: none */
     const char *with_nan; /* this tensor's element 5 is NaN; NULL: none */
     uint32_t mlp_width;   /* 0: 48 */
+    uint32_t vocab;       /* 0: TINY_VOCAB */
 };
 
 /* Write folder/name; returns its path, free() it. */
