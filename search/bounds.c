@@ -20,6 +20,13 @@ bool bounds_are_usable(double lower, double upper)
            (isinf(upper) || fabs(upper) <= 1e150);
 }
 
+bool bounds_take_step(double step, double lower, double upper)
+{
+    double far = fmax(isinf(lower) ? 0.0 : fabs(lower), isinf(upper) ? 0.0 : fabs(upper));
+
+    return step > 0.0 && step <= 1e100 && step <= upper - lower && far <= 1e12 * step;
+}
+
 /* Bring x into [lower - margin_lower, upper + margin_upper] by mirroring at those two ends. */
 static double mirror(double x, double first, double last)
 {

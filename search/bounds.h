@@ -25,6 +25,10 @@
 /* True when lower < upper, neither is NaN, and a finite side is below 1e150. */
 bool bounds_are_usable(double lower, double upper);
 
+/* True when a grid of this step has two values between the bounds and doubles can tell them apart.
+ */
+bool bounds_take_step(double step, double lower, double upper);
+
 /* The point of [lower, upper] that x stands for; x must be finite. */
 double bounds_fold(double x, double lower, double upper);
 

@@ -48,7 +48,9 @@ static size_t padded(size_t n)
 /* Lay every array out in one block; with arena NULL only the size is counted, in doubles. */
 static size_t lay_out(struct cmaes *s, double *arena)
 {
-    const size_t n = s->n, matrix = n * n, samples = s->lambda * n;
+    const size_t n = s->n, samples = s->lambda * n;
+    const size_t matrix = s->model == CMAES_SEPARABLE ? 0 : n * n;
+    const size_t path = s->model == CMAES_ACCELERATED ? n : 0, cells = s->mixed ? n : 0;
     const struct {
         double **array;
         size_t size;
@@ -71,7 +73,13 @@ static size_t lay_out(struct cmaes *s, double *arena)
                  {&s->y, samples},
                  {&s->rows, samples + n},
                  {&s->work, matrix},
-                 {&s->values, n}};
+                 {&s->values, n},
+                 {&s->p_d, path},
+                 {&s->steps, cells},
+                 {&s->spreads, cells},
+                 {&s->mutation, cells},
+                 {&s->succeeded, cells},
+                 {&s->injected, s->lambda / 2 * n}};
     size_t used = 0;
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -83,21 +91,31 @@ static size_t lay_out(struct cmaes *s, double *arena)
     return used;
 }
 
-int cmaes_allocate(struct cmaes **out, size_t n, size_t lambda, bool passive, struct err *err)
+int cmaes_allocate(struct cmaes **out, const struct cmaes_shape *shape, struct err *err)
 {
+    const size_t n = shape->n, lambda = shape->lambda;
+
     assert(n >= 1 && n <= CMAES_N_MAX && lambda >= 2 && lambda <= CMAES_LAMBDA_MAX);
     struct cmaes *made = mem_alloc(sizeof *made);
     const double N = (double)n, L = (double)lambda;
 
     made->n = n;
     made->lambda = lambda;
-    made->passive = passive;
+    made->passive = shape->passive;
+    made->model = shape->model;
+    made->mixed = shape->mixed;
     made->n_recent = 10 + (size_t)ceil(30.0 * N / L);
     made->n_slow = (size_t)ceil((100.0 + 100.0 * pow(N, 1.5) / L) / 5.0);
-    cmaes_constants_init(&made->constants, n, lambda, passive);
-
+    if (shape->model == CMAES_SEPARABLE) {
+        cmaes_constants_init_diagonal(&made->constants, n, lambda, shape->passive);
+    } else {
+        cmaes_constants_init(&made->constants, n, lambda, shape->passive);
+    }
+    if (shape->model == CMAES_ACCELERATED) {
+        cmaes_constants_init_diagonal(&made->diagonal, n, lambda, shape->passive);
+    }
     size_t size = lay_out(made, NULL);
-    int rc = eigen_init(&made->eigen, n, err);
+    int rc = shape->model == CMAES_SEPARABLE ? 0 : eigen_init(&made->eigen, n, err);
 
     if (rc == 0) {
         made->order = mem_array(lambda, sizeof *made->order);
@@ -118,11 +136,27 @@ void cmaes_free(struct cmaes *cmaes)
 {
     if (cmaes != NULL) {
         cmaes_constants_release(&cmaes->constants);
+        cmaes_constants_release(&cmaes->diagonal);
         eigen_release(&cmaes->eigen);
         free(cmaes->order);
         free(cmaes->arena);
         free(cmaes);
     }
+}
+
+static bool is_integer(const struct cmaes_options *o, size_t j)
+{
+    return o->steps != NULL && o->steps[j] != 0.0;
+}
+
+static size_t count_integers(const struct cmaes_options *o)
+{
+    size_t count = 0;
+
+    for (size_t j = 0; j < o->n; j++) {
+        count += is_integer(o, j) ? 1 : 0;
+    }
+    return count;
 }
 
 static int check_options(const struct cmaes_options *o, struct err *err)
@@ -153,8 +187,39 @@ static int check_options(const struct cmaes_options *o, struct err *err)
             return err_set(err, ERR_LIMIT, "coordinate %zu: start %g outside %g to %g", j,
                            o->start[j], lower, upper);
         }
+        if (is_integer(o, j) && !bounds_take_step(o->steps[j], lower, upper)) {
+            return err_set(err, ERR_LIMIT, "coordinate %zu: step %g between %g and %g", j,
+                           o->steps[j], lower, upper);
+        }
+    }
+    if (count_integers(o) > 0 && (o->model == CMAES_ACCELERATED || o->adaptive)) {
+        return err_set(err, ERR_LIMIT, "integer coordinates go with the full and separable models");
+    }
+    if (o->adaptive && o->model != CMAES_FULL) {
+        return err_set(err, ERR_LIMIT, "adaptive learning rates go with the full model");
+    }
+    if (!(o->margin >= 0.0 && o->margin < 0.5)) {
+        return err_set(err, ERR_LIMIT, "margin %g: no chance below a half", o->margin);
     }
     return 0;
+}
+
+/* The mean in the unfolded space, and what integer coordinates begin with. */
+static void place_start(struct cmaes *s, const struct cmaes_options *o, size_t j)
+{
+    bool integer = is_integer(o, j);
+
+    s->lower[j] = o->lower != NULL ? o->lower[j] : -HUGE_VAL;
+    s->upper[j] = o->upper != NULL ? o->upper[j] : HUGE_VAL;
+    s->mean[j] = integer ? o->start[j] : bounds_unfold(o->start[j], s->lower[j], s->upper[j]);
+    s->anchor[j] = s->mean[j];
+    s->best_point[j] = o->start[j];
+    if (s->mixed) {
+        s->steps[j] = integer ? o->steps[j] : 0.0;
+        s->spreads[j] = 1.0;
+        s->mutation[j] = 0.5;
+        s->best_point[j] = integer ? cmaes_cell(s, j, o->start[j]) : o->start[j];
+    }
 }
 
 int cmaes_new(struct cmaes **out, const struct cmaes_options *options, struct err *err)
@@ -167,8 +232,15 @@ int cmaes_new(struct cmaes **out, const struct cmaes_options *options, struct er
     }
     const size_t n = options->n;
 
-    rc = cmaes_allocate(&s, n, options->lambda != 0 ? options->lambda : cmaes_lambda_default(n),
-                        options->passive, err);
+    const struct cmaes_shape shape = {.n = n,
+                                      .lambda = options->lambda != 0 ? options->lambda
+                                                                     : cmaes_lambda_default(n),
+                                      .model = options->model,
+                                      .passive = options->passive,
+                                      .mixed = count_integers(options) > 0,
+                                      .adaptive = options->adaptive};
+
+    rc = cmaes_allocate(&s, &shape, err);
     if (rc != 0) {
         return rc;
     }
@@ -180,13 +252,15 @@ int cmaes_new(struct cmaes **out, const struct cmaes_options *options, struct er
     }
     s->sigma = s->sigma_start = options->sigma;
     s->best = HUGE_VAL;
+    s->margin =
+        options->margin > 0.0 ? options->margin : cmaes_margin_default(count_integers(options));
     for (size_t j = 0; j < n; j++) {
-        s->lower[j] = options->lower != NULL ? options->lower[j] : -HUGE_VAL;
-        s->upper[j] = options->upper != NULL ? options->upper[j] : HUGE_VAL;
+        place_start(s, options, j);
         s->scales[j] = options->deviations != NULL ? options->deviations[j] : 1.0;
-        s->mean[j] = s->anchor[j] = bounds_unfold(options->start[j], s->lower[j], s->upper[j]);
-        s->best_point[j] = options->start[j];
-        s->covariance[j * n + j] = s->axes[j * n + j] = s->lengths[j] = 1.0;
+        s->lengths[j] = 1.0;
+        if (s->model != CMAES_SEPARABLE) {
+            s->covariance[j * n + j] = s->axes[j * n + j] = 1.0;
+        }
     }
     cmaes_cap_to_box(s);
     memcpy(s->scales_start, s->scales, n * sizeof *s->scales);
@@ -195,6 +269,11 @@ int cmaes_new(struct cmaes **out, const struct cmaes_options *options, struct er
 }
 
 /* ---- looking ---- */
+
+enum cmaes_model cmaes_model(const struct cmaes *cmaes)
+{
+    return cmaes->model;
+}
 
 size_t cmaes_n(const struct cmaes *cmaes)
 {
@@ -218,28 +297,38 @@ double cmaes_sigma(const struct cmaes *cmaes)
 
 double cmaes_deviation(const struct cmaes *cmaes, size_t j)
 {
-    return cmaes->sigma * cmaes->scales[j] * sqrt(cmaes->covariance[j * cmaes->n + j]);
+    return cmaes->sigma * cmaes->scales[j] * sqrt(cmaes_variance(cmaes, j));
 }
 
 void cmaes_deviations(const struct cmaes *cmaes, double *out)
 {
     for (size_t j = 0; j < cmaes->n; j++) {
-        out[j] = cmaes_deviation(cmaes, j);
+        out[j] = cmaes_deviation(cmaes, j) * (cmaes->mixed ? cmaes->spreads[j] : 1.0);
     }
+}
+
+/* As the objective sees it. */
+static double seen(const struct cmaes *s, size_t j, double x)
+{
+    return cmaes_is_integer(s, j) ? cmaes_cell(s, j, x) : bounds_fold(x, s->lower[j], s->upper[j]);
 }
 
 void cmaes_mean(const struct cmaes *cmaes, double *out)
 {
     for (size_t j = 0; j < cmaes->n; j++) {
-        out[j] = bounds_fold(cmaes->mean[j], cmaes->lower[j], cmaes->upper[j]);
+        out[j] = seen(cmaes, j, cmaes->mean[j]);
     }
 }
 
 double cmaes_condition(const struct cmaes *cmaes)
 {
-    double root = cmaes->lengths[cmaes->n - 1] / cmaes->lengths[0];
+    double least = cmaes->lengths[0], most = cmaes->lengths[cmaes->n - 1];
 
-    return root * root;
+    for (size_t j = 0; j < cmaes->n && cmaes->model == CMAES_SEPARABLE; j++) {
+        least = fmin(j == 0 ? HUGE_VAL : least, cmaes->scales[j] / cmaes->scales_start[j]);
+        most = fmax(j == 0 ? 0.0 : most, cmaes->scales[j] / cmaes->scales_start[j]);
+    }
+    return most / least * (most / least);
 }
 
 double cmaes_best(const struct cmaes *cmaes, double *point)
@@ -314,10 +403,19 @@ static void sample(struct cmaes *s)
         return;
     }
     draw(s);
-    if (s->n <= CMAES_LOOPS_MAX) {
+    if (s->model == CMAES_SEPARABLE) {
+        memcpy(s->y, s->z, s->lambda * s->n * sizeof *s->y);
+    } else if (s->n <= CMAES_LOOPS_MAX) {
         shape_by_loops(s, s->rows);
     } else {
         shape_by_blas(s, s->rows);
+    }
+    for (size_t i = 0; i < s->foreign; i++) {
+        size_t at = (s->lambda - 1 - i) * s->n;
+
+        memcpy(s->y + at, s->injected + i * s->n, s->n * sizeof *s->y);
+        memcpy(s->z + at, s->y + at, s->n * sizeof *s->z);
+        cmaes_multiply_root(s, -1, s->z + at);
     }
     s->sampled = true;
 }
@@ -325,9 +423,10 @@ static void sample(struct cmaes *s)
 static void place(const struct cmaes *s, size_t k, double *point)
 {
     for (size_t j = 0; j < s->n; j++) {
-        double x = s->mean[j] + s->sigma * s->scales[j] * s->y[k * s->n + j];
+        double spread = s->mixed ? s->spreads[j] : 1.0;
+        double x = s->mean[j] + s->sigma * s->scales[j] * spread * s->y[k * s->n + j];
 
-        point[j] = bounds_fold(x, s->lower[j], s->upper[j]);
+        point[j] = seen(s, j, x);
     }
 }
 
@@ -337,6 +436,39 @@ void cmaes_ask(struct cmaes *cmaes, double *points)
     for (size_t k = 0; k < cmaes->lambda; k++) {
         place(cmaes, k, points + k * cmaes->n);
     }
+}
+
+int cmaes_inject(struct cmaes *cmaes, const double *point, struct err *err)
+{
+    struct cmaes *s = cmaes;
+
+    if (s->foreign >= s->lambda / 2 || s->mixed) {
+        return err_set(err, ERR_LIMIT, "a generation of %zu takes no more foreign points",
+                       s->lambda);
+    }
+    const double N = (double)s->n;
+    double *y = s->injected + s->foreign * s->n, *z = s->values;
+
+    for (size_t j = 0; j < s->n; j++) {
+        if (!(point[j] >= s->lower[j] && point[j] <= s->upper[j] && fabs(point[j]) <= CMAES_FAR)) {
+            return err_set(err, ERR_LIMIT, "coordinate %zu: injected %g outside %g to %g", j,
+                           point[j], s->lower[j], s->upper[j]);
+        }
+        double x = bounds_unfold(point[j], s->lower[j], s->upper[j]);
+
+        y[j] = (x - s->mean[j]) / (s->sigma * s->scales[j]);
+        z[j] = y[j];
+    }
+    cmaes_multiply_root(s, -1, z);
+    double length = sqrt(cmaes_length_squared(z, s->n));
+    double most = sqrt(N) + 2.0 * N / (N + 2.0);
+
+    for (size_t j = 0; j < s->n && length > most; j++) {
+        y[j] *= most / length;
+    }
+    s->foreign++;
+    s->sampled = false;
+    return 0;
 }
 
 /* ---- telling ---- */
@@ -399,6 +531,17 @@ double cmaes_length_squared(const double *v, size_t n)
     return sum;
 }
 
+/* Foreign points can make the mean jump further than samples ever would: the step size's path takes
+ * such a jump as one of the usual length. */
+static double path_share(const struct cmaes *s, const double *z_w)
+{
+    const double N = (double)s->n;
+    double length = sqrt(s->constants.mu_eff * cmaes_length_squared(z_w, s->n));
+    double most = sqrt(2.0 * N) + 2.0 * N / (N + 2.0);
+
+    return s->foreign > 0 && length > most ? most / length : 1.0;
+}
+
 /* Move the mean and both paths; returns h: 0 while sigma grows so fast that p_c must wait. */
 static double move(struct cmaes *s)
 {
@@ -409,8 +552,11 @@ static double move(struct cmaes *s)
 
     recombine(s, s->y, y_w);
     recombine(s, s->z, z_w);
+    gain *= path_share(s, z_w);
     for (size_t j = 0; j < n; j++) {
-        s->mean[j] += s->sigma * s->scales[j] * y_w[j];
+        double spread = s->mixed ? s->spreads[j] : 1.0;
+
+        s->mean[j] += s->sigma * s->scales[j] * spread * y_w[j];
         s->p_sigma[j] = (1.0 - c->c_sigma) * s->p_sigma[j] + gain * z_w[j];
     }
     double fresh = 1.0 - pow(1.0 - c->c_sigma, 2.0 * ((double)s->generation + 1.0));
@@ -420,6 +566,9 @@ static double move(struct cmaes *s)
     gain = h * sqrt(c->c_c * (2.0 - c->c_c) * c->mu_eff);
     for (size_t j = 0; j < n; j++) {
         s->p_c[j] = (1.0 - c->c_c) * s->p_c[j] + gain * y_w[j];
+    }
+    if (s->model == CMAES_ACCELERATED) {
+        cmaes_accelerate_path(s, h, y_w);
     }
     return h;
 }
@@ -447,14 +596,28 @@ int cmaes_tell(struct cmaes *cmaes, const double *fitness, struct err *err)
     bool well = true;
 
     if (finite >= cmaes->constants.mu) {
+        if (cmaes->mixed) {
+            cmaes_centre_integers(cmaes);
+        }
         double h = move(cmaes);
 
-        cmaes_covariance_update(cmaes, h);
+        if (cmaes->model == CMAES_SEPARABLE) {
+            cmaes_diagonal_update(cmaes, h);
+        } else {
+            cmaes_covariance_update(cmaes, h);
+        }
+        if (cmaes->model == CMAES_ACCELERATED) {
+            cmaes_accelerate(cmaes, h);
+        }
         update_sigma(cmaes);
         cmaes->generation++;
         well = cmaes_stay_well(cmaes);
     }
+    if (well && cmaes->mixed) {
+        cmaes_keep_margin(cmaes);
+    }
     cmaes->round++;
+    cmaes->foreign = 0;
     cmaes->sampled = false;
     cmaes_stop_update(cmaes);
     if (!well) {

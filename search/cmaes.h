@@ -14,6 +14,10 @@
  * Evolution Strategy: A Tutorial", arXiv:1604.00772 (2023); samples use the symmetric root of the
  * covariance, so they do not depend on how an eigenvector routine chooses signs and bases.
  *
+ * The covariance comes in three models (enum cmaes_model); coordinates may be integers, with a
+ * margin that keeps them from freezing (search/cmaes_margin.c); learning rates may adapt to noise
+ * (search/cmaes_rates.c); foreign points may be injected.
+ *
  * A candidate is a pure function of the state and of (seed, round, index): asking twice gives the
  * same bits, so does asking after a restore. Everything is single-threaded and in a fixed order:
  * one build on one machine gives one trajectory.
@@ -69,6 +73,17 @@ struct cmaes_limits {
 };
 void cmaes_limits_init(struct cmaes_limits *out);
 
+/* What is learned of how coordinates depend on each other. */
+enum cmaes_model {
+    CMAES_FULL,
+    /* Nothing: each coordinate has a deviation of its own. Linear in n, learns n / 3 times faster,
+     * fails on long valleys that run across the axes. Ros & Hansen, PPSN 2008. */
+    CMAES_SEPARABLE,
+    /* Full, with a fast diagonal in front that steps back where coordinates are correlated.
+     * Akimoto & Hansen, Diagonal Acceleration for CMA-ES, ECJ 28(3), 2020. */
+    CMAES_ACCELERATED
+};
+
 /* All-zero means the default, but for n, start and sigma. Everything pointed to is copied. */
 struct cmaes_options {
     size_t n;                 /* coordinates, 1 .. CMAES_N_MAX */
@@ -79,7 +94,13 @@ struct cmaes_options {
     uint64_t seed;
     uint64_t stream;             /* of the random numbers; 0: RNG_SAMPLING */
     const double *lower, *upper; /* [n] or NULL; -INFINITY and INFINITY where there is no bound */
-    bool passive;                /* positive weights only: slower, for comparison */
+    /* [n] or NULL: the grid an integer coordinate lives on, counted from its lower bound (or its
+     * upper, or 0); 0: continuous. Its values stay within the bounds without folding. */
+    const double *steps;
+    double margin; /* least chance of an integer coordinate to leave its value; 0: the default */
+    enum cmaes_model model; /* integers go with CMAES_FULL and CMAES_SEPARABLE */
+    bool adaptive; /* learning rates follow the signal-to-noise ratio; CMAES_FULL, no integers */
+    bool passive;  /* positive weights only: slower, for comparison */
     const struct cmaes_limits *limits; /* NULL: the defaults */
 };
 
@@ -88,6 +109,7 @@ struct cmaes_options {
 int cmaes_new(struct cmaes **out, const struct cmaes_options *options, struct err *err);
 void cmaes_free(struct cmaes *cmaes);
 
+enum cmaes_model cmaes_model(const struct cmaes *cmaes);
 size_t cmaes_n(const struct cmaes *cmaes);
 size_t cmaes_lambda(const struct cmaes *cmaes);
 uint64_t cmaes_generation(const struct cmaes *cmaes); /* finished ones, from 0 */
@@ -95,6 +117,18 @@ uint64_t cmaes_generation(const struct cmaes *cmaes); /* finished ones, from 0 *
 /* The open generation: points [lambda, n], row k is candidate k, inside the bounds. Ask as often as
  * you like. */
 void cmaes_ask(struct cmaes *cmaes, double *points);
+
+/* The margin for so many coordinates that are not continuous: one of them mutates in about a third
+ * of all candidates. */
+double cmaes_margin_default(size_t n_discrete);
+
+/*
+ * Put a foreign point [n], inside the bounds, in place of a candidate of the open generation: the
+ * last one, then the one before. A point further out than samples lie is drawn in to that distance,
+ * so ask shows what will be learned from. Hansen, arXiv:1110.4181. ERR_LIMIT: half of the
+ * generation is foreign already, or there are integer coordinates.
+ */
+int cmaes_inject(struct cmaes *cmaes, const double *point, struct err *err);
 
 /*
  * Close the generation: fitness [lambda] in the order of ask, lower is better; only its order

@@ -4,12 +4,14 @@
  *      0   8  "CMAES\0\0" and the version, one byte
  *      8   8  n
  *     16   8  lambda
- *     24   8  1 when passive
+ *     24   8  what kind of search, a bit each: 1 passive, 2 separable, 4 accelerated, 8 integer
+ *             coordinates, 16 adaptive rates; from bit 32 on how many candidates are foreign
  *     32      the fields listed in state_fields(), one after the other, 8 bytes a value:
  *               doubles     the bits of the binary64
  *               counters    as they are
  *               flags       0 or 1
  *               triangle    rows 0 .. n - 1, columns 0 .. row, of doubles
+ *             what this kind of search lacks takes no bytes
  *
  * All little-endian. The axes are stored although they follow from a covariance: with lazy
  * decomposition it is an older covariance, which is gone. Samples are not stored: they follow from
@@ -26,6 +28,8 @@
 
 #define HEADER_BYTES 32
 
+enum { PASSIVE = 1, SEPARABLE = 2, ACCELERATED = 4, MIXED = 8, ADAPTIVE = 16, KINDS = 31 };
+
 static const unsigned char magic[8] = {'C', 'M', 'A', 'E', 'S', 0, 0, 1};
 
 enum kind { DOUBLES, COUNTERS, FLAGS, TRIANGLE };
@@ -37,13 +41,15 @@ struct field {
     size_t n;
 };
 
-#define FIELDS 42
+#define FIELDS 64
 
 /* All that a restored search needs, in the order of the bytes. The only list of it. */
 static size_t state_fields(struct cmaes *s, struct field out[FIELDS])
 {
     struct cmaes_limits *l = &s->limits;
     const size_t n = s->n;
+    const size_t matrix = s->model == CMAES_SEPARABLE ? 0 : n;
+    const size_t path = s->model == CMAES_ACCELERATED ? n : 0, cells = s->mixed ? n : 0;
     const struct field fields[] = {
         {COUNTERS, &s->seed, 1},
         {COUNTERS, &s->stream, 1},
@@ -66,8 +72,8 @@ static size_t state_fields(struct cmaes *s, struct field out[FIELDS])
         {DOUBLES, s->mean, n},
         {DOUBLES, &s->sigma, 1},
         {DOUBLES, s->scales, n},
-        {TRIANGLE, s->covariance, n},
-        {DOUBLES, s->axes, n * n},
+        {TRIANGLE, s->covariance, matrix},
+        {DOUBLES, s->axes, matrix * n},
         {DOUBLES, s->lengths, n},
         {DOUBLES, s->p_c, n},
         {DOUBLES, s->p_sigma, n},
@@ -84,12 +90,29 @@ static size_t state_fields(struct cmaes *s, struct field out[FIELDS])
         {DOUBLES, s->slow_median, s->n_slow},
         {DOUBLES, s->anchor, n},
         {COUNTERS, &s->anchor_generation, 1},
+        {DOUBLES, s->p_d, path},
+        {DOUBLES, &s->margin, s->mixed ? 1 : 0},
+        {DOUBLES, s->steps, cells},
+        {DOUBLES, s->spreads, cells},
+        {DOUBLES, s->mutation, cells},
+        {DOUBLES, s->injected, (size_t)s->foreign * n},
     };
     const size_t count = sizeof fields / sizeof *fields;
 
-    assert(count <= FIELDS);
+    static_assert(sizeof fields / sizeof *fields <= FIELDS, "room for every field");
     memcpy(out, fields, sizeof fields);
     return count;
+}
+
+static uint64_t kind_of(const struct cmaes *s)
+{
+    uint64_t kind = s->passive ? PASSIVE : 0;
+
+    kind |= s->model == CMAES_SEPARABLE     ? SEPARABLE
+            : s->model == CMAES_ACCELERATED ? ACCELERATED
+                                            : 0;
+    kind |= s->mixed ? MIXED : 0;
+    return kind | s->foreign << 32;
 }
 
 static size_t field_values(const struct field *field)
@@ -157,7 +180,7 @@ void cmaes_save(const struct cmaes *cmaes, unsigned char **bytes, size_t *n)
     memcpy(at, magic, sizeof magic);
     at = put(at + sizeof magic, s->n);
     at = put(at, s->lambda);
-    at = put(at, s->passive);
+    at = put(at, kind_of(s));
     for (size_t i = 0; i < count; i++) {
         at = put_field(at, &fields[i]);
     }
@@ -251,11 +274,12 @@ static bool distribution_is_sound(const struct cmaes *s)
 
     for (size_t j = 0; j < n; j++) {
         const double *row = s->covariance + j * n;
+        bool full = s->model != CMAES_SEPARABLE;
         double reach = s->sigma * s->scales[j] * s->lengths[n - 1] * 100.0 * (double)n * (double)n;
 
         if (!bounds_are_usable(s->lower[j], s->upper[j]) || !(reach <= VALUE_MAX) ||
-            !all_within(row, j, -VALUE_MAX, VALUE_MAX) ||
-            !all_within(row + j, 1, least, VALUE_MAX) ||
+            (full && !all_within(row, j, -VALUE_MAX, VALUE_MAX)) ||
+            (full && !all_within(row + j, 1, least, VALUE_MAX)) ||
             (j > 0 && s->lengths[j] < s->lengths[j - 1])) {
             return false;
         }
@@ -265,12 +289,28 @@ static bool distribution_is_sound(const struct cmaes *s)
            all_within(s->scales_start, n, least, VALUE_MAX) &&
            all_within(s->scales, n, least, VALUE_MAX) &&
            all_within(s->lengths, n, least, VALUE_MAX) &&
-           all_within(s->axes, n * n, -1.001, 1.001) &&
+           (s->model == CMAES_SEPARABLE || all_within(s->axes, n * n, -1.001, 1.001)) &&
            all_within(s->mean, n, -VALUE_MAX, VALUE_MAX) &&
            all_within(s->anchor, n, -VALUE_MAX, VALUE_MAX) &&
            all_within(s->p_c, n, -VALUE_MAX, VALUE_MAX) &&
            all_within(s->p_sigma, n, -VALUE_MAX, VALUE_MAX) &&
            all_within(s->best_point, n, -VALUE_MAX, VALUE_MAX) && !isnan(s->best);
+}
+
+static bool extras_are_sound(const struct cmaes *s)
+{
+    const double least = 5e-324;
+
+    for (size_t j = 0; s->mixed && j < s->n; j++) {
+        if (s->steps[j] != 0.0 && !bounds_take_step(s->steps[j], s->lower[j], s->upper[j])) {
+            return false;
+        }
+    }
+    return (!s->mixed ||
+            (s->margin > 0.0 && s->margin < 0.5 && all_within(s->spreads, s->n, least, VALUE_MAX) &&
+             all_within(s->mutation, s->n, 0.0, 1.0))) &&
+           (s->model != CMAES_ACCELERATED || all_within(s->p_d, s->n, -VALUE_MAX, VALUE_MAX)) &&
+           all_within(s->injected, (size_t)s->foreign * s->n, -1e100, 1e100);
 }
 
 /* The fixed head; sizes are checked before anything is allocated. */
@@ -279,16 +319,34 @@ static int read_header(struct cmaes **out, const unsigned char *bytes, size_t si
     if (size < HEADER_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
         return err_set(err, ERR_FORMAT, "optimiser state: not a CMA-ES of this version");
     }
-    uint64_t n = get(bytes + 8), lambda = get(bytes + 16), passive = get(bytes + 24);
+    uint64_t n = get(bytes + 8), lambda = get(bytes + 16), kind = get(bytes + 24);
+    uint64_t foreign = kind >> 32, model = kind & (SEPARABLE | ACCELERATED);
 
-    if (n < 1 || n > CMAES_N_MAX || lambda < 2 || lambda > CMAES_LAMBDA_MAX || passive > 1) {
+    if (n < 1 || n > CMAES_N_MAX || lambda < 2 || lambda > CMAES_LAMBDA_MAX ||
+        (kind & UINT32_MAX) > KINDS || model == (SEPARABLE | ACCELERATED) || foreign > lambda / 2 ||
+        ((kind & (MIXED | ADAPTIVE)) != 0 && model == ACCELERATED)) {
         return err_set(err, ERR_FORMAT, "optimiser state: %llu coordinates, %llu candidates",
                        (unsigned long long)n, (unsigned long long)lambda);
     }
-    if (size / 8 < n * n) { /* too short whatever the rest says: do not allocate for it */
+    if (size / 8 < (model == SEPARABLE
+                        ? n
+                        : n * n)) { /* too short whatever the rest says: do not allocate for it */
         return err_set(err, ERR_FORMAT, "optimiser state: %zu bytes are too few", size);
     }
-    return cmaes_allocate(out, (size_t)n, (size_t)lambda, passive == 1, err);
+    const struct cmaes_shape shape = {.n = (size_t)n,
+                                      .lambda = (size_t)lambda,
+                                      .model = model == SEPARABLE     ? CMAES_SEPARABLE
+                                               : model == ACCELERATED ? CMAES_ACCELERATED
+                                                                      : CMAES_FULL,
+                                      .passive = (kind & PASSIVE) != 0,
+                                      .mixed = (kind & MIXED) != 0,
+                                      .adaptive = (kind & ADAPTIVE) != 0};
+    int rc = cmaes_allocate(out, &shape, err);
+
+    if (rc == 0) {
+        (*out)->foreign = foreign;
+    }
+    return rc;
 }
 
 int cmaes_restore(struct cmaes **out, const unsigned char *bytes, size_t n, struct err *err)
@@ -313,7 +371,7 @@ int cmaes_restore(struct cmaes **out, const unsigned char *bytes, size_t n, stru
         at = get_field(at, &fields[i]);
     }
     if (at == NULL || !counters_agree(s) || !limits_are_numbers(&s->limits) ||
-        !distribution_is_sound(s)) {
+        !distribution_is_sound(s) || !extras_are_sound(s)) {
         rc = err_set(err, ERR_FORMAT, "optimiser state: values that no search can have");
         goto out;
     }

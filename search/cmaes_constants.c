@@ -32,21 +32,32 @@ static void set_rates(struct cmaes_constants *c, double n, double lambda)
     c->gap = 1.0 / (10.0 * n * (c->c_1 + c->c_mu));
 }
 
+static void set_diagonal_rates(struct cmaes_constants *c, double n)
+{
+    double mu_eff = c->mu_eff;
+
+    c->c_1 = 1.0 / (n + 2.0 * sqrt(n) + mu_eff / n);
+    c->c_mu = fmin(1.0 - c->c_1,
+                   (0.25 + mu_eff + 1.0 / mu_eff - 2.0) / (n + 4.0 * sqrt(n) + mu_eff / 2.0));
+    c->c_c = (1.0 + 1.0 / n + mu_eff / n) / (sqrt(n) + 1.0 / n + 2.0 * mu_eff / n);
+    c->gap = 1.0;
+}
+
 /*
  * Size of the negative part: no net decay of the covariance, no more than the bad half is worth,
- * and never so much that the covariance could lose its positive definiteness. Hansen 2023,
- * equations 50 to 52.
+ * and never so much that the covariance could lose its positive definiteness (a diagonal guards
+ * that itself). Hansen 2023, equations 50 to 52.
  */
-static double negative_size(const struct cmaes_constants *c, double n)
+static double negative_size(const struct cmaes_constants *c, double n, bool diagonal)
 {
     double no_decay = 1.0 + c->c_1 / c->c_mu;
     double informative = 1.0 + 2.0 * c->mu_eff_minus / (c->mu_eff + 2.0);
     double definite = (1.0 - c->c_1 - c->c_mu) / (n * c->c_mu);
 
-    return fmin(no_decay, fmin(informative, definite));
+    return fmin(no_decay, diagonal ? informative : fmin(informative, definite));
 }
 
-void cmaes_constants_init(struct cmaes_constants *out, size_t n, size_t lambda, bool passive)
+static void init(struct cmaes_constants *out, size_t n, size_t lambda, bool passive, bool diagonal)
 {
     assert(n >= 1 && lambda >= 2);
     struct cmaes_constants made = {.weights = mem_array(lambda, sizeof(double))};
@@ -65,14 +76,28 @@ void cmaes_constants_init(struct cmaes_constants *out, size_t n, size_t lambda, 
     made.mu_eff = sum[0] * sum[0] / squares[0];
     made.mu_eff_minus = squares[1] > 0.0 ? sum[1] * sum[1] / squares[1] : 0.0;
     set_rates(&made, (double)n, (double)lambda);
+    if (diagonal) {
+        set_diagonal_rates(&made, (double)n);
+    }
 
-    double minus = passive || sum[1] == 0.0 ? 0.0 : negative_size(&made, (double)n);
+    double minus = passive || sum[1] == 0.0 ? 0.0 : negative_size(&made, (double)n, diagonal);
 
     made.weight_sum = 1.0 - minus;
     for (size_t i = 0; i < lambda; i++) {
         made.weights[i] *= i < made.mu ? 1.0 / sum[0] : minus == 0.0 ? 0.0 : minus / -sum[1];
     }
     *out = made;
+}
+
+void cmaes_constants_init(struct cmaes_constants *out, size_t n, size_t lambda, bool passive)
+{
+    init(out, n, lambda, passive, false);
+}
+
+void cmaes_constants_init_diagonal(struct cmaes_constants *out, size_t n, size_t lambda,
+                                   bool passive)
+{
+    init(out, n, lambda, passive, true);
 }
 
 void cmaes_constants_release(struct cmaes_constants *constants)

@@ -29,6 +29,10 @@ size_t cmaes_lambda_default(size_t n);
 
 /* n >= 1, lambda >= 2. passive: no negative weights. Small allocation, cannot fail. */
 void cmaes_constants_init(struct cmaes_constants *out, size_t n, size_t lambda, bool passive);
+/* For a diagonal alone, which has n numbers to learn instead of n (n + 1) / 2. Ros & Hansen 2008,
+ * with the rates of pycma. */
+void cmaes_constants_init_diagonal(struct cmaes_constants *out, size_t n, size_t lambda,
+                                   bool passive);
 void cmaes_constants_release(struct cmaes_constants *constants);
 
 #endif

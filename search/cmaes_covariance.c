@@ -59,6 +59,15 @@ static void update_by_blas(struct cmaes *s, double keep, size_t n_plus, size_t n
     eigen_threads_restore(threads);
 }
 
+void cmaes_add_products(struct cmaes *s, double keep, size_t n_plus, size_t n_minus)
+{
+    if (s->n <= CMAES_LOOPS_MAX) {
+        update_by_loops(s, keep, n_plus, n_minus);
+    } else {
+        update_by_blas(s, keep, n_plus, n_minus);
+    }
+}
+
 /* Fade the covariance and add the outer products: row 0 is p_c, then the candidates in order, each
  * times the root of its weight. */
 void cmaes_covariance_update(struct cmaes *s, double h)
@@ -78,6 +87,7 @@ void cmaes_covariance_update(struct cmaes *s, double h)
 
         if (i >= c->mu) { /* bad steps count by direction: as if each had the length of sqrt(n) */
             weight *= (double)n / (cmaes_length_squared(s->z + k * n, n) + DBL_MIN);
+            weight *= k < s->lambda - s->foreign ? 1.0 : 0.0; /* foreign points are never bad */
         }
         double root = sqrt(c->c_mu * weight);
 
@@ -85,11 +95,7 @@ void cmaes_covariance_update(struct cmaes *s, double h)
             s->rows[(i + 1) * n + j] = root * s->y[k * n + j];
         }
     }
-    if (n <= CMAES_LOOPS_MAX) {
-        update_by_loops(s, keep, 1 + c->mu, used - c->mu);
-    } else {
-        update_by_blas(s, keep, 1 + c->mu, used - c->mu);
-    }
+    cmaes_add_products(s, keep, 1 + c->mu, used - c->mu);
 }
 
 /* ---- upkeep ---- */
@@ -133,10 +139,13 @@ static bool decompose(struct cmaes *s)
     return true;
 }
 
-/* v = B^T lengths^power B v: the symmetric root of C (power 1) or its inverse (-1) times v. */
-static void multiply_root(const struct cmaes *s, int power, double *v)
+void cmaes_multiply_root(const struct cmaes *s, int power, double *v)
 {
     const size_t n = s->n;
+
+    if (s->model == CMAES_SEPARABLE) {
+        return; /* C is I: all there is stands in scales */
+    }
     double *along = s->rows, *sum = s->rows + n;
 
     memset(sum, 0, n * sizeof *sum);
@@ -165,12 +174,15 @@ static bool move_scales_out(struct cmaes *s)
     const size_t n = s->n;
     double *size = s->y; /* the samples of this round are used up */
 
-    multiply_root(s, 1, s->p_sigma);
+    cmaes_multiply_root(s, 1, s->p_sigma);
     for (size_t j = 0; j < n; j++) {
         size[j] = sqrt(s->covariance[j * n + j]);
         s->scales[j] *= size[j];
         s->p_c[j] /= size[j];
         s->p_sigma[j] /= size[j];
+        if (s->model == CMAES_ACCELERATED) {
+            s->p_d[j] /= size[j];
+        }
     }
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < i; j++) {
@@ -181,13 +193,22 @@ static bool move_scales_out(struct cmaes *s)
     if (!decompose(s)) {
         return false;
     }
-    multiply_root(s, -1, s->p_sigma);
+    cmaes_multiply_root(s, -1, s->p_sigma);
     return true;
+}
+
+static bool axes_are_due(const struct cmaes *s)
+{
+    return (double)(s->generation - s->decomposed) >= s->constants.gap;
 }
 
 static bool scales_drifted(const struct cmaes *s)
 {
     double least = HUGE_VAL, most = 0.0;
+
+    if (s->model == CMAES_ACCELERATED) {
+        return axes_are_due(s); /* its C is a correlation matrix whenever it is decomposed */
+    }
 
     for (size_t j = 0; j < s->n; j++) {
         least = fmin(least, s->covariance[j * s->n + j]);
@@ -202,8 +223,15 @@ static void pull_sigma_back(struct cmaes *s)
     const double factor = s->sigma / s->sigma_start;
 
     for (size_t j = 0; j < s->n; j++) {
+        if (s->model == CMAES_SEPARABLE) {
+            s->scales[j] *= factor;
+            continue;
+        }
         s->lengths[j] *= factor;
         s->p_c[j] *= factor;
+        if (s->model == CMAES_ACCELERATED) {
+            s->p_d[j] *= factor;
+        }
         for (size_t i = j; i < s->n; i++) {
             s->covariance[i * s->n + j] *= factor * factor;
         }
@@ -232,7 +260,9 @@ void cmaes_cap_to_box(struct cmaes *s)
         double cap = BOX_SHARE_MAX * (s->upper[j] - s->lower[j]);
         double deviation = cmaes_deviation(s, j);
 
-        if (deviation > cap) { /* as if row and column of C and the entry of p_c were scaled */
+        if (deviation > cap &&
+            !cmaes_is_integer(s,
+                              j)) { /* as if row and column of C and the entry of p_c were scaled */
             s->scales[j] *= cap / deviation;
         }
     }
@@ -247,11 +277,11 @@ bool cmaes_stay_well(struct cmaes *s)
     if (s->sigma > SIGMA_DRIFT_MAX * s->sigma_start) {
         pull_sigma_back(s);
     }
+    if (s->model == CMAES_SEPARABLE) {
+        return true;
+    }
     if (scales_drifted(s)) {
         return move_scales_out(s);
     }
-    if ((double)(s->generation - s->decomposed) >= s->constants.gap) {
-        return decompose(s);
-    }
-    return true;
+    return axes_are_due(s) ? decompose(s) : true;
 }

@@ -1,5 +1,5 @@
 /*
- * cmaes_internal.h - the state of a CMA-ES, for cmaes.c, cmaes_stop.c and cmaes_bytes.c only.
+ * cmaes_internal.h - the state of a CMA-ES, for the files called cmaes only.
  *
  * N coordinates, L candidates a generation.
  */
@@ -48,9 +48,12 @@ struct cmaes {
     size_t n_recent, n_slow; /* how many generations each history holds */
     uint64_t seed, stream;
     bool passive;
+    enum cmaes_model model;
     struct cmaes_limits limits;
-    struct cmaes_constants constants;
-    double *lower, *upper; /* [N] */
+    struct cmaes_constants
+        constants;                   /* of the covariance; in the separable model of the diagonal */
+    struct cmaes_constants diagonal; /* of the accelerated model's diagonal; its weights too */
+    double *lower, *upper;           /* [N] */
     double sigma_start;
     double *scales_start; /* [N] */
 
@@ -63,6 +66,21 @@ struct cmaes {
     double *lengths; /* [N] square roots of the eigenvalues, ascending */
     double *p_c;     /* [N] */
     double *p_sigma; /* [N] */
+    double *p_d;     /* [N] accelerated: the diagonal's path, in the units of p_c */
+
+    /* integer coordinates; all three empty unless `mixed` (cmaes_margin.c) */
+    bool mixed;
+    double margin;
+    double *steps;     /* [N] 0: continuous */
+    double *spreads;   /* [N] A: x = mean + sigma * scales * spreads * y; 1 for continuous ones */
+    double *mutation;  /* [N] chance to leave the mean's cell, as last set */
+    double *succeeded; /* [N] scratch: 1 where one of the best left the mean's cell */
+
+    struct cmaes_rates *rates; /* adaptive learning rates; NULL: none (cmaes_rates.c) */
+
+    uint64_t foreign; /* candidates of the open generation that were injected: the last ones */
+    double *injected; /* [L / 2, N] their y, the last candidate's first */
+
     uint64_t generation; /* updates made */
     uint64_t round;      /* generations told: those without an update too */
     uint64_t decomposed; /* generation of the last decomposition */
@@ -92,8 +110,26 @@ struct cmaes {
     bool sampled;             /* z and y belong to this round */
 };
 
-/* Everything allocated, sizes set, values zero. n and lambda within limits. */
-int cmaes_allocate(struct cmaes **out, size_t n, size_t lambda, bool passive, struct err *err);
+/* What decides how much memory a search takes. */
+struct cmaes_shape {
+    size_t n, lambda; /* within limits */
+    enum cmaes_model model;
+    bool passive, mixed, adaptive;
+};
+
+/* Everything allocated, sizes set, values zero. */
+int cmaes_allocate(struct cmaes **out, const struct cmaes_shape *shape, struct err *err);
+
+/* Entry j of the covariance's diagonal; 1 in the separable model, where scales hold it all. */
+static inline double cmaes_variance(const struct cmaes *cmaes, size_t j)
+{
+    return cmaes->model == CMAES_SEPARABLE ? 1.0 : cmaes->covariance[j * cmaes->n + j];
+}
+
+static inline bool cmaes_is_integer(const struct cmaes *cmaes, size_t j)
+{
+    return cmaes->mixed && cmaes->steps[j] > 0.0;
+}
 
 /* The standard deviation of coordinate j in its own units, before folding. */
 double cmaes_deviation(const struct cmaes *cmaes, size_t j);
@@ -108,6 +144,31 @@ void cmaes_covariance_update(struct cmaes *cmaes, double h);
 
 /* Upkeep after an update: bounds, scales, new axes when due. False when the search cannot go on. */
 bool cmaes_stay_well(struct cmaes *cmaes);
+
+/* v [N] times the symmetric root of the covariance (power 1) or its inverse (-1), as last
+ * decomposed. Uses rows. */
+void cmaes_multiply_root(const struct cmaes *cmaes, int power, double *v);
+
+/* C = keep C + the first n_plus outer products of rows - the n_minus after them. */
+void cmaes_add_products(struct cmaes *cmaes, double keep, size_t n_plus, size_t n_minus);
+
+/* ---- cmaes_diagonal.c ---- */
+
+/* The separable model's whole update of its covariance, in scales. */
+void cmaes_diagonal_update(struct cmaes *cmaes, double h);
+/* The accelerated model: move the diagonal's path by y_w [N]; after the covariance's update, learn
+ * the diagonal. */
+void cmaes_accelerate_path(struct cmaes *cmaes, double h, const double *y_w);
+void cmaes_accelerate(struct cmaes *cmaes, double h);
+
+/* ---- cmaes_margin.c ---- */
+
+/* The value of the cell that x lies in; x on an edge belongs to the lower cell. */
+double cmaes_cell(const struct cmaes *cmaes, size_t j, double x);
+/* Before an update: what the best agree on moves to the middle of its cell. */
+void cmaes_centre_integers(struct cmaes *cmaes);
+/* After it: every integer coordinate keeps a chance to change. */
+void cmaes_keep_margin(struct cmaes *cmaes);
 
 /* A deviation wider than a third of its box says nothing more and only wraps around in the fold. */
 void cmaes_cap_to_box(struct cmaes *cmaes);

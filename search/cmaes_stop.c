@@ -85,22 +85,37 @@ static bool out_of_rounds(const struct cmaes *s)
     return s->limits.rounds != UINT64_MAX && (double)s->round >= most;
 }
 
-static bool x_is_settled(const struct cmaes *s)
+/* Steps of integer coordinates say nothing: the margin keeps them up. */
+static bool is_all_integer(const struct cmaes *s)
 {
     for (size_t j = 0; j < s->n; j++) {
-        double limit = s->limits.x * s->sigma_start * s->scales_start[j];
-
-        if (!(cmaes_deviation(s, j) < limit && fabs(s->sigma * s->scales[j] * s->p_c[j]) < limit)) {
+        if (!cmaes_is_integer(s, j)) {
             return false;
         }
     }
     return true;
 }
 
+static bool x_is_settled(const struct cmaes *s)
+{
+    for (size_t j = 0; j < s->n; j++) {
+        if (cmaes_is_integer(s, j)) {
+            continue;
+        }
+        double limit = s->limits.x * s->sigma_start * s->scales_start[j];
+
+        if (!(cmaes_deviation(s, j) < limit && fabs(s->sigma * s->scales[j] * s->p_c[j]) < limit)) {
+            return false;
+        }
+    }
+    return !is_all_integer(s);
+}
+
 static bool x_has_exploded(const struct cmaes *s)
 {
     for (size_t j = 0; j < s->n; j++) {
-        if (cmaes_deviation(s, j) > s->limits.x_up * s->sigma_start * s->scales_start[j]) {
+        if (!cmaes_is_integer(s, j) &&
+            cmaes_deviation(s, j) > s->limits.x_up * s->sigma_start * s->scales_start[j]) {
             return true;
         }
     }
@@ -140,6 +155,12 @@ static bool axis_has_no_effect(const struct cmaes *s)
     size_t i = (size_t)(s->generation % s->n);
     double step = 0.1 * s->sigma * s->lengths[i];
 
+    if (s->mixed) {
+        return false; /* an axis may lie along an integer coordinate */
+    }
+    if (s->model == CMAES_SEPARABLE) {
+        return s->mean[i] + step * s->scales[i] == s->mean[i];
+    }
     for (size_t j = 0; j < s->n; j++) {
         if (s->mean[j] + step * s->scales[j] * s->axes[i * s->n + j] != s->mean[j]) {
             return false;
@@ -151,7 +172,7 @@ static bool axis_has_no_effect(const struct cmaes *s)
 static bool coordinate_has_no_effect(const struct cmaes *s)
 {
     for (size_t j = 0; j < s->n; j++) {
-        if (s->mean[j] + 0.2 * cmaes_deviation(s, j) == s->mean[j]) {
+        if (!cmaes_is_integer(s, j) && s->mean[j] + 0.2 * cmaes_deviation(s, j) == s->mean[j]) {
             return true;
         }
     }
@@ -220,7 +241,7 @@ static bool mean_stands_still(const struct cmaes *s)
 {
     double waited = (double)(s->generation - s->anchor_generation);
 
-    return s->limits.x_stagnation > 0.0 && waited > 20.0 + 0.1 * (double)s->generation;
+    return s->limits.x_stagnation > 0.0 && !s->mixed && waited > 20.0 + 0.1 * (double)s->generation;
 }
 
 /* ---- after each generation ---- */
@@ -260,7 +281,7 @@ void cmaes_stop_update(struct cmaes *cmaes)
         [CMAES_TOLX] = x_is_settled(s),
         [CMAES_TOLFUN] = f_is_settled(s),
         [CMAES_TOLFUNHIST] = bests_are_settled(s),
-        [CMAES_TOLFLATFITNESS] = s->flat > s->limits.flat,
+        [CMAES_TOLFLATFITNESS] = s->flat > s->limits.flat && !is_all_integer(s),
         [CMAES_TOLFACUPX] = x_has_exploded(s),
         [CMAES_TOLUPSIGMA] = s->sigma / s->lengths[s->n - 1] > s->limits.sigma_up * s->sigma_start,
         [CMAES_CONDITIONCOV] = cmaes_condition(s) > s->limits.condition,
