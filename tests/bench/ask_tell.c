@@ -11,7 +11,9 @@
  *   {"cmd":"save"}              -> {"state":"<hex>"}
  *   {"cmd":"restore","state":"<hex>"} -> {"ok":true}
  *
- * lower and upper hold null for an infinite side. A line that cannot be used gets {"error":".."}
+ * lower and upper hold null for an infinite side; steps 0 for a continuous coordinate, else the
+ * grid of an integer one. "restarts", "noise", "objectives" (f then holds a list a candidate) and
+ * "evaluations" are as in search/optimiser.h. A line that cannot be used gets {"error":".."}
  * and changes nothing.
  */
 #include <math.h>
@@ -21,9 +23,9 @@
 
 #include "base/doc.h"
 #include "base/mem.h"
-#include "search/cmaes.h"
+#include "search/optimiser.h"
 
-static struct cmaes *search; /* NULL until "new" or "restore" */
+static struct optimiser *search; /* NULL until "new" or "restore" */
 
 /* ---- reading ---- */
 
@@ -64,61 +66,69 @@ static bool is_given(const json_t *line, const char *key)
     return value != NULL && !json_is_null(value);
 }
 
-static int check_supported(const json_t *line, size_t n, double *scratch, struct err *err)
+/* The arrays of "new": start, lower, upper and steps in numbers [4, n]. */
+static int read_arrays(const json_t *line, size_t n, double *numbers,
+                       struct optimiser_options *options, struct err *err)
 {
-    const char *algorithm;
-    int rc = doc_text_or(line, "algorithm", "cma-es", &algorithm, err);
+    const double below = -HUGE_VAL, above = HUGE_VAL, none = 0.0;
+    int rc = read_numbers(line, "x0", n, NULL, numbers, err);
 
-    if (rc == 0 && strcmp(algorithm, "cma-es") != 0) {
-        rc = err_set(err, ERR_MISSING, "algorithm: no '%s'; there is cma-es", algorithm);
+    options->start = numbers;
+    if (rc == 0 && is_given(line, "lower")) {
+        options->lower = numbers + n;
+        rc = read_numbers(line, "lower", n, &below, numbers + n, err);
+    }
+    if (rc == 0 && is_given(line, "upper")) {
+        options->upper = numbers + 2 * n;
+        rc = read_numbers(line, "upper", n, &above, numbers + 2 * n, err);
     }
     if (rc == 0 && is_given(line, "steps")) {
-        rc = read_numbers(line, "steps", n, NULL, scratch, err);
-        for (size_t j = 0; rc == 0 && j < n; j++) {
-            if (scratch[j] != 0.0) {
-                rc = err_set(err, ERR_MISSING, "steps[%zu]: cma-es has no integer coordinates", j);
-            }
-        }
+        options->steps = numbers + 3 * n;
+        rc = read_numbers(line, "steps", n, &none, numbers + 3 * n, err);
     }
     return rc;
 }
 
-static int read_new(struct cmaes **out, const json_t *line, struct err *err)
+/* A whole number of "new", `missing` when it is absent or null. */
+static int read_count(const json_t *line, const char *key, int64_t least, int64_t most,
+                      int64_t missing, int64_t *out, struct err *err)
 {
-    static const char *const known[] = {"cmd",  "algorithm", "n",     "x0",    "sigma",
-                                        "seed", "lam",       "lower", "upper", "steps"};
-    const double below = -HUGE_VAL, above = HUGE_VAL;
-    int64_t n, seed, lambda = 0;
-    struct cmaes_options options = {0};
-    double *numbers = NULL;
+    *out = missing;
+    return is_given(line, key) ? doc_integer(line, key, least, most, out, err) : 0;
+}
+
+static int read_new(struct optimiser **out, const json_t *line, struct err *err)
+{
+    static const char *const known[] = {"cmd",   "algorithm", "n",          "x0",         "sigma",
+                                        "seed",  "lam",       "lower",      "upper",      "steps",
+                                        "noise", "restarts",  "objectives", "evaluations"};
+    int64_t n, seed, lambda, objectives, evaluations;
+    struct optimiser_options options = {0};
     int rc;
 
     if ((rc = doc_only(line, known, sizeof known / sizeof *known, err)) != 0 ||
-        (rc = doc_integer(line, "n", 1, CMAES_N_MAX, &n, err)) != 0 ||
-        (rc = doc_integer_or(line, "seed", 0, INT64_MAX, 1, &seed, err)) != 0 ||
-        (rc = doc_number(line, "sigma", &options.sigma, err)) != 0) {
+        (rc = doc_integer(line, "n", 1, OPTIMISER_N_MAX, &n, err)) != 0 ||
+        (rc = doc_number(line, "sigma", &options.sigma, err)) != 0 ||
+        (rc = doc_text_or(line, "algorithm", "cma-es", &options.algorithm, err)) != 0 ||
+        (rc = doc_text_or(line, "restarts", "none", &options.restarts, err)) != 0 ||
+        (rc = doc_text_or(line, "noise", "none", &options.noise, err)) != 0 ||
+        (rc = read_count(line, "seed", 0, INT64_MAX, 1, &seed, err)) != 0 ||
+        (rc = read_count(line, "lam", 2, 65536, 0, &lambda, err)) != 0 ||
+        (rc = read_count(line, "objectives", 1, OPTIMISER_OBJECTIVES_MAX, 1, &objectives, err)) !=
+            0 ||
+        (rc = read_count(line, "evaluations", 0, INT64_MAX, 0, &evaluations, err)) != 0) {
         return rc;
     }
-    if (is_given(line, "lam")) {
-        rc = doc_integer(line, "lam", 2, CMAES_LAMBDA_MAX, &lambda, err);
-    }
+    double *numbers = mem_array(4 * (size_t)n, sizeof *numbers);
+
     options.n = (size_t)n;
     options.seed = (uint64_t)seed;
     options.lambda = (size_t)lambda;
-    numbers = mem_array(4 * options.n, sizeof *numbers);
-    options.start = numbers;
-    rc = rc != 0 ? rc : check_supported(line, options.n, numbers + 3 * options.n, err);
-    rc = rc != 0 ? rc : read_numbers(line, "x0", options.n, NULL, numbers, err);
-    if (rc == 0 && is_given(line, "lower")) {
-        options.lower = numbers + options.n;
-        rc = read_numbers(line, "lower", options.n, &below, numbers + options.n, err);
-    }
-    if (rc == 0 && is_given(line, "upper")) {
-        options.upper = numbers + 2 * options.n;
-        rc = read_numbers(line, "upper", options.n, &above, numbers + 2 * options.n, err);
-    }
+    options.objectives = (size_t)objectives;
+    options.evaluations = (uint64_t)evaluations;
+    rc = read_arrays(line, options.n, numbers, &options, err);
     if (rc == 0) {
-        rc = cmaes_new(out, &options, err);
+        rc = optimiser_new(out, &options, err);
     }
     free(numbers);
     return rc;
@@ -128,11 +138,11 @@ static int read_new(struct cmaes **out, const json_t *line, struct err *err)
 
 static int command_new(const json_t *line, json_t *reply, struct err *err)
 {
-    struct cmaes *made = NULL;
+    struct optimiser *made = NULL;
     int rc = read_new(&made, line, err);
 
     if (rc == 0) {
-        cmaes_free(search);
+        optimiser_free(search);
         search = made;
         json_object_set_new(reply, "ok", json_true());
     }
@@ -143,11 +153,11 @@ static int command_ask(const json_t *line, json_t *reply, struct err *err)
 {
     (void)line;
     (void)err;
-    const size_t n = cmaes_n(search), lambda = cmaes_lambda(search);
+    const size_t n = optimiser_n(search), lambda = optimiser_asks(search);
     double *points = mem_array(lambda * n, sizeof *points);
     json_t *x = json_array();
 
-    cmaes_ask(search, points);
+    optimiser_ask(search, points);
     for (size_t k = 0; k < lambda; k++) {
         json_t *point = json_array();
 
@@ -161,14 +171,35 @@ static int command_ask(const json_t *line, json_t *reply, struct err *err)
     return 0;
 }
 
+/* Several objectives: a list a candidate. out [asks, m]. */
+static int read_rows(const json_t *line, size_t asks, size_t m, double *out, struct err *err)
+{
+    const double failed = (double)NAN;
+    json_t *rows;
+    int rc = doc_array(line, "f", &rows, err);
+
+    if (rc == 0 && json_array_size(rows) != asks) {
+        rc = err_set(err, ERR_FORMAT, "f: %zu entries, expected %zu", json_array_size(rows), asks);
+    }
+    for (size_t k = 0; k < asks && rc == 0; k++) {
+        json_t *row = json_pack("{s:O}", "f", json_array_get(rows, k));
+
+        rc = read_numbers(row, "f", m, &failed, out + k * m, err);
+        json_decref(row);
+    }
+    return rc;
+}
+
 static int command_tell(const json_t *line, json_t *reply, struct err *err)
 {
     const double failed = (double)NAN;
-    double *f = mem_array(cmaes_lambda(search), sizeof *f);
-    int rc = read_numbers(line, "f", cmaes_lambda(search), &failed, f, err);
+    const size_t asks = optimiser_asks(search), m = optimiser_objectives(search);
+    double *f = mem_array(asks * m, sizeof *f);
+    int rc =
+        m == 1 ? read_numbers(line, "f", asks, &failed, f, err) : read_rows(line, asks, m, f, err);
 
     if (rc == 0) {
-        rc = cmaes_tell(search, f, err);
+        rc = optimiser_tell(search, f, err);
     }
     if (rc == 0) {
         json_object_set_new(reply, "ok", json_true());
@@ -181,7 +212,7 @@ static int command_stop(const json_t *line, json_t *reply, struct err *err)
 {
     (void)line;
     (void)err;
-    const char *name = cmaes_stop(search);
+    const char *name = optimiser_stop(search);
 
     json_object_set_new(reply, "stop", name != NULL ? json_string(name) : json_null());
     return 0;
@@ -195,7 +226,7 @@ static int command_save(const json_t *line, json_t *reply, struct err *err)
     unsigned char *bytes;
     size_t n;
 
-    cmaes_save(search, &bytes, &n);
+    optimiser_save(search, &bytes, &n);
     char *hex = mem_alloc(2 * n + 1);
 
     for (size_t i = 0; i < n; i++) {
@@ -223,7 +254,7 @@ static int command_restore(const json_t *line, json_t *reply, struct err *err)
     }
     size_t n = strlen(hex) / 2;
     unsigned char *bytes = mem_alloc(n + 1);
-    struct cmaes *made = NULL;
+    struct optimiser *made = NULL;
 
     for (size_t i = 0; i < n && rc == 0; i++) {
         int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
@@ -232,10 +263,10 @@ static int command_restore(const json_t *line, json_t *reply, struct err *err)
         bytes[i] = (unsigned char)(high * 16 + low);
     }
     if (rc == 0) {
-        rc = cmaes_restore(&made, bytes, n, err);
+        rc = optimiser_restore(&made, bytes, n, err);
     }
     if (rc == 0) {
-        cmaes_free(search);
+        optimiser_free(search);
         search = made;
         json_object_set_new(reply, "ok", json_true());
     }
@@ -296,6 +327,6 @@ int main(void)
         json_decref(line);
     }
     free(bytes);
-    cmaes_free(search);
+    optimiser_free(search);
     return 0;
 }

@@ -82,16 +82,58 @@ static inline double objective_rastrigin(const double *x, size_t n)
     return sum;
 }
 
+/* ---- mixed spaces: the last n / 2 coordinates are whole numbers ---- */
+
+static inline double objective_ellipsoid_int(const double *x, size_t n)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        double scaled = pow(1000.0, (double)i / (double)(n - 1)) * x[i];
+
+        sum += scaled * scaled;
+    }
+    return sum;
+}
+
+/* Zeros among the last n / 2, which are 0 or 1. */
+static inline double objective_zeros(const double *x, size_t n)
+{
+    double zeros = 0.0;
+
+    for (size_t i = n - n / 2; i < n; i++) {
+        zeros += 1.0 - x[i];
+    }
+    return zeros;
+}
+
+static inline double objective_sphere_onemax(const double *x, size_t n)
+{
+    return objective_sphere(x, n - n / 2) + objective_zeros(x, n);
+}
+
+static inline double objective_ellipsoid_onemax(const double *x, size_t n)
+{
+    return objective_ellipsoid_int(x, n - n / 2) + objective_zeros(x, n);
+}
+
 /* NULL when there is no function of this name. */
 static inline objective *objective_named(const char *name)
 {
     static const struct {
         const char *name;
         objective *f;
-    } table[] = {{"sphere", objective_sphere},         {"ellipsoid", objective_ellipsoid},
-                 {"cigar", objective_cigar},           {"schwefel12", objective_schwefel12},
-                 {"rosenbrock", objective_rosenbrock}, {"ackley", objective_ackley},
-                 {"rastrigin", objective_rastrigin}};
+    } table[] = {{"sphere", objective_sphere},
+                 {"ellipsoid", objective_ellipsoid},
+                 {"cigar", objective_cigar},
+                 {"schwefel12", objective_schwefel12},
+                 {"rosenbrock", objective_rosenbrock},
+                 {"ackley", objective_ackley},
+                 {"rastrigin", objective_rastrigin},
+                 {"sphere_int", objective_sphere},
+                 {"ellipsoid_int", objective_ellipsoid_int},
+                 {"sphere_onemax", objective_sphere_onemax},
+                 {"ellipsoid_onemax", objective_ellipsoid_onemax}};
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcmp(table[i].name, name) == 0) {

@@ -1,0 +1,367 @@
+/*
+ * optimiser.c - the door: who is behind it, who is asked for, who is sent away.
+ *
+ * Bytes name their maker in their first letters, so restore needs no options; what stands around an
+ * optimiser (restarts, re-evaluation) holds another door inside.
+ */
+#include "search/optimiser.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "search/bounds.h"
+#include "search/cmaes.h"
+#include "search/cmaes_constants.h"
+#include "search/optimiser_kinds.h"
+#include "search/snapshot.h"
+
+struct optimiser {
+    const struct optimiser_kind *kind;
+    void *self;
+};
+
+enum { INTEGERS = 1, RESTARTS = 2, REEVALUATES = 4, ADAPTS = 8, SEVERAL = 16 };
+
+static const struct algorithm {
+    const char *name, *words;
+    const struct optimiser_kind *kind;
+    size_t n_max;
+    unsigned can;
+} algorithms[] = {
+    {"cma-es", "CMA-ES with full covariance and active update: the one to start with",
+     &optimiser_cmaes, CMAES_N_MAX, INTEGERS | RESTARTS | REEVALUATES | ADAPTS},
+    {"sep-cma-es", "CMA-ES with a diagonal covariance: many coordinates that hardly interact",
+     &optimiser_cmaes, CMAES_N_MAX, INTEGERS | RESTARTS | REEVALUATES},
+    {"dd-cma-es",
+     "CMA-ES with full covariance and a fast diagonal: many coordinates that may interact",
+     &optimiser_cmaes, CMAES_N_MAX, RESTARTS | REEVALUATES},
+    {"random", "uniform random points: the honest baseline", &optimiser_sampling, OPTIMISER_N_MAX,
+     INTEGERS},
+    {"halton", "points that fill the box evenly: the better baseline", &optimiser_sampling,
+     OPTIMISER_N_MAX, INTEGERS},
+};
+
+#define ALGORITHMS (sizeof algorithms / sizeof *algorithms)
+
+/* All that can be in bytes. */
+static const struct optimiser_kind *const kinds[] = {&optimiser_cmaes, &optimiser_restarts,
+                                                     &optimiser_sampling};
+
+static const struct algorithm *find(const char *name)
+{
+    for (size_t i = 0; i < ALGORITHMS; i++) {
+        if (strcmp(algorithms[i].name, name) == 0) {
+            return &algorithms[i];
+        }
+    }
+    return NULL;
+}
+
+const char *optimiser_algorithm(size_t i, const char **words)
+{
+    if (i >= ALGORITHMS) {
+        return NULL;
+    }
+    *words = algorithms[i].words;
+    return algorithms[i].name;
+}
+
+/* ---- choosing ---- */
+
+#define FULL_MAX 40 /* coordinates up to which the full covariance is learned soon enough */
+
+static bool has_integers(const struct optimiser_options *o)
+{
+    bool any = false;
+
+    for (size_t j = 0; j < o->n && o->steps != NULL; j++) {
+        any = any || o->steps[j] != 0.0;
+    }
+    return any;
+}
+
+/* Evaluations after which a full covariance has forgotten its start: lambda / (c_1 + c_mu). */
+static double learning_time(size_t n)
+{
+    struct cmaes_constants c;
+    size_t lambda = cmaes_lambda_default(n);
+
+    cmaes_constants_init(&c, n, lambda, false);
+    double time = (double)lambda / (c.c_1 + c.c_mu);
+
+    cmaes_constants_release(&c);
+    return time;
+}
+
+const char *optimiser_choose(const struct optimiser_options *o, char *why, size_t n)
+{
+    if (has_integers(o)) {
+        snprintf(why, n, "cma-es: with a margin that keeps integer coordinates moving");
+        return "cma-es";
+    }
+    if (o->n <= FULL_MAX) {
+        snprintf(why, n, "cma-es: %zu coordinates are few enough to learn how they interact", o->n);
+        return "cma-es";
+    }
+    double time = learning_time(o->n);
+
+    if (o->evaluations != 0 && (double)o->evaluations < time) {
+        snprintf(why, n,
+                 "sep-cma-es: how %zu coordinates interact takes %.0f evaluations to learn, the "
+                 "budget is %llu",
+                 o->n, time, (unsigned long long)o->evaluations);
+        return "sep-cma-es";
+    }
+    snprintf(why, n, "dd-cma-es: %zu coordinates, their scales learned before how they interact",
+             o->n);
+    return "dd-cma-es";
+}
+
+/* ---- checking ---- */
+
+static int check_coordinate(const struct optimiser_options *o, size_t j, struct err *err)
+{
+    double lower = o->lower != NULL ? o->lower[j] : -HUGE_VAL;
+    double upper = o->upper != NULL ? o->upper[j] : HUGE_VAL;
+    double step = o->steps != NULL ? o->steps[j] : 0.0;
+    double deviation = o->sigma * (o->deviations != NULL ? o->deviations[j] : 1.0);
+
+    if (!bounds_are_usable(lower, upper)) {
+        return err_set(err, ERR_LIMIT, "coordinate %zu: bounds %g to %g", j, lower, upper);
+    }
+    if (!(deviation > 0.0 && deviation <= 1e150)) {
+        return err_set(err, ERR_LIMIT, "coordinate %zu: deviation %g", j, deviation);
+    }
+    if (!(fabs(o->start[j]) <= 1e150 && o->start[j] >= lower && o->start[j] <= upper)) {
+        return err_set(err, ERR_LIMIT, "coordinate %zu: start %g outside %g to %g", j, o->start[j],
+                       lower, upper);
+    }
+    if (step != 0.0 && !bounds_take_step(step, lower, upper)) {
+        return err_set(err, ERR_LIMIT, "coordinate %zu: step %g between %g and %g", j, step, lower,
+                       upper);
+    }
+    return 0;
+}
+
+static bool is_set(const char *choice)
+{
+    return choice != NULL && strcmp(choice, "none") != 0;
+}
+
+/* What the algorithm is asked to do, it can. */
+static int check_abilities(const struct optimiser_options *o, const struct algorithm *a,
+                           struct err *err)
+{
+    bool reevaluate = is_set(o->noise) && strcmp(o->noise, "reevaluate") == 0;
+    const struct {
+        bool wanted;
+        unsigned ability;
+        const char *words;
+    } wishes[] = {{has_integers(o), INTEGERS, "integer coordinates"},
+                  {is_set(o->restarts), RESTARTS, "restarts"},
+                  {is_set(o->noise) && !reevaluate, ADAPTS, "learning rates that adapt to noise"},
+                  {reevaluate, REEVALUATES, "re-evaluation of noisy candidates"},
+                  {o->objectives > 1, SEVERAL, "several objectives"}};
+
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        if (wishes[i].wanted && (a->can & wishes[i].ability) == 0) {
+            return err_set(err, ERR_CONFLICT, "%s has no %s", a->name, wishes[i].words);
+        }
+    }
+    return 0;
+}
+
+static bool is_one_of(const char *choice, const char *first, const char *second)
+{
+    return !is_set(choice) || strcmp(choice, first) == 0 || strcmp(choice, second) == 0;
+}
+
+int optimiser_check(const struct optimiser_options *o, struct err *err)
+{
+    const struct algorithm *a = find(o->algorithm);
+
+    if (a == NULL) {
+        return err_set(err, ERR_MISSING, "there is no algorithm '%s'", o->algorithm);
+    }
+    if (!is_one_of(o->restarts, "ipop", "bipop")) {
+        return err_set(err, ERR_MISSING, "restarts: no '%s'; there are none, ipop and bipop",
+                       o->restarts);
+    }
+    if (!is_one_of(o->noise, "reevaluate", "adapt")) {
+        return err_set(err, ERR_MISSING, "noise: no '%s'; there are none, reevaluate and adapt",
+                       o->noise);
+    }
+    if (o->n < 1 || o->n > a->n_max) {
+        return err_set(err, ERR_LIMIT, "%zu coordinates: %s takes 1 to %zu", o->n, a->name,
+                       a->n_max);
+    }
+    if (o->lambda == 1 || o->lambda > CMAES_LAMBDA_MAX) {
+        return err_set(err, ERR_LIMIT, "population %zu: 2 to %d are possible", o->lambda,
+                       CMAES_LAMBDA_MAX);
+    }
+    if (!(o->sigma > 0.0 && o->sigma <= 1e150)) {
+        return err_set(err, ERR_LIMIT, "sigma %g: must be above 0", o->sigma);
+    }
+    if (o->objectives > OPTIMISER_OBJECTIVES_MAX) {
+        return err_set(err, ERR_LIMIT, "%zu objectives: at most %d", o->objectives,
+                       OPTIMISER_OBJECTIVES_MAX);
+    }
+    for (size_t j = 0; j < o->n; j++) {
+        int rc = check_coordinate(o, j, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return check_abilities(o, a, err);
+}
+
+/* ---- making ---- */
+
+static struct optimiser *wrap(const struct optimiser_kind *kind, void *self)
+{
+    struct optimiser *made = mem_alloc(sizeof *made);
+
+    *made = (struct optimiser){.kind = kind, .self = self};
+    return made;
+}
+
+int optimiser_new(struct optimiser **out, const struct optimiser_options *options, struct err *err)
+{
+    struct optimiser_options o = *options;
+    char why[160];
+    void *self = NULL;
+
+    if (o.n < 1 || o.n > OPTIMISER_N_MAX) {
+        return err_set(err, ERR_LIMIT, "%zu coordinates: 1 to %d are possible", o.n,
+                       OPTIMISER_N_MAX);
+    }
+    if (o.algorithm == NULL || strcmp(o.algorithm, "auto") == 0) {
+        o.algorithm = optimiser_choose(&o, why, sizeof why);
+    }
+    int rc = optimiser_check(&o, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    const struct optimiser_kind *kind =
+        is_set(o.restarts) ? &optimiser_restarts : find(o.algorithm)->kind;
+
+    rc = kind->make(&self, &o, err);
+    if (rc == 0) {
+        *out = wrap(kind, self);
+    }
+    return rc;
+}
+
+void optimiser_free(struct optimiser *optimiser)
+{
+    if (optimiser != NULL) {
+        optimiser->kind->free(optimiser->self);
+        free(optimiser);
+    }
+}
+
+void optimiser_save(const struct optimiser *optimiser, unsigned char **bytes, size_t *n)
+{
+    optimiser->kind->save(optimiser->self, bytes, n);
+}
+
+int optimiser_restore(struct optimiser **out, const unsigned char *bytes, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        void *self = NULL;
+
+        if (!snapshot_has_magic(kinds[i]->magic, bytes, n)) {
+            continue;
+        }
+        int rc = kinds[i]->restore(&self, bytes, n, err);
+
+        if (rc == 0) {
+            *out = wrap(kinds[i], self);
+        }
+        return rc;
+    }
+    return err_set(err, ERR_FORMAT, "optimiser state: not of an optimiser of this version");
+}
+
+/* ---- passing on ---- */
+
+const char *optimiser_name(const struct optimiser *optimiser)
+{
+    return optimiser->kind->name(optimiser->self);
+}
+
+size_t optimiser_n(const struct optimiser *optimiser)
+{
+    return optimiser->kind->n(optimiser->self);
+}
+
+size_t optimiser_objectives(const struct optimiser *optimiser)
+{
+    return optimiser->kind->objectives != NULL ? optimiser->kind->objectives(optimiser->self) : 1;
+}
+
+size_t optimiser_asks(const struct optimiser *optimiser)
+{
+    return optimiser->kind->asks(optimiser->self);
+}
+
+void optimiser_ask(struct optimiser *optimiser, double *points)
+{
+    optimiser->kind->ask(optimiser->self, points);
+}
+
+int optimiser_tell(struct optimiser *optimiser, const double *fitness, struct err *err)
+{
+    const size_t n = optimiser_asks(optimiser) * optimiser_objectives(optimiser);
+
+    for (size_t k = 0; k < n; k++) {
+        if (fitness[k] == -HUGE_VAL) {
+            return err_set(err, ERR_NUMERIC, "candidate %zu: the fitness is minus infinity",
+                           k / optimiser_objectives(optimiser));
+        }
+    }
+    return optimiser->kind->tell(optimiser->self, fitness, err);
+}
+
+int optimiser_inject(struct optimiser *optimiser, const double *point, struct err *err)
+{
+    if (optimiser->kind->inject == NULL) {
+        return err_set(err, ERR_MISSING, "%s takes no foreign points", optimiser_name(optimiser));
+    }
+    return optimiser->kind->inject(optimiser->self, point, err);
+}
+
+const char *optimiser_stop(const struct optimiser *optimiser)
+{
+    const char *words = NULL;
+
+    return optimiser->kind->stop(optimiser->self, &words);
+}
+
+const char *optimiser_stop_words(const struct optimiser *optimiser)
+{
+    const char *words = NULL;
+
+    return optimiser->kind->stop(optimiser->self, &words) != NULL ? words : NULL;
+}
+
+void optimiser_mean(const struct optimiser *optimiser, double *out)
+{
+    optimiser->kind->mean(optimiser->self, out);
+}
+
+double optimiser_sigma(const struct optimiser *optimiser)
+{
+    return optimiser->kind->sigma(optimiser->self);
+}
+
+double optimiser_best(const struct optimiser *optimiser, double *point)
+{
+    return optimiser->kind->best(optimiser->self, point);
+}

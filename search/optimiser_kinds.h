@@ -1,0 +1,36 @@
+/*
+ * optimiser_kinds.h - what an algorithm gives the door (optimiser.c): one table each. Only the
+ * files behind the door include it.
+ */
+#ifndef SEARCH_OPTIMISER_KINDS_H
+#define SEARCH_OPTIMISER_KINDS_H
+
+#include "search/optimiser.h"
+
+/* `self` is what make or restore gave. Options are checked by the door as far as all have them in
+ * common: sizes, box, start inside it, sigma, grids. */
+struct optimiser_kind {
+    const char *magic; /* its bytes begin so */
+    int (*make)(void **self, const struct optimiser_options *options, struct err *err);
+    int (*restore)(void **self, const unsigned char *bytes, size_t n, struct err *err);
+    void (*save)(const void *self, unsigned char **bytes, size_t *n);
+    void (*free)(void *self);
+    const char *(*name)(const void *self);
+    size_t (*n)(const void *self);
+    size_t (*objectives)(const void *self); /* NULL: 1 */
+    size_t (*asks)(const void *self);
+    void (*ask)(void *self, double *points);
+    int (*tell)(void *self, const double *fitness, struct err *err);
+    int (*inject)(void *self, const double *point, struct err *err); /* NULL: takes none */
+    const char *(*stop)(const void *self, const char **words);
+    void (*mean)(const void *self, double *out);
+    double (*sigma)(const void *self);
+    double (*best)(const void *self, double *point);
+};
+
+extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimiser_sampling;
+
+/* Whether the door takes these options, algorithm named. Errors as optimiser_new's. */
+int optimiser_check(const struct optimiser_options *options, struct err *err);
+
+#endif

@@ -1,0 +1,430 @@
+#include "search/optimiser.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* after the four headers it needs */
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tests/support/objectives.h"
+
+#define N_MAX 12
+
+/* Every optimiser that the door can make, with what stands around it. */
+static const struct row {
+    const char *algorithm, *restarts, *noise;
+    bool integers; /* the last half of the coordinates */
+    size_t objectives, n, generations;
+} rows[] = {
+    {"cma-es", NULL, NULL, false, 1, 5, 40},    {"cma-es", NULL, NULL, true, 1, 6, 60},
+    {"cma-es", "ipop", NULL, false, 1, 2, 200}, {"cma-es", "bipop", NULL, false, 1, 2, 300},
+    {"cma-es", "ipop", NULL, true, 1, 4, 150},  {"sep-cma-es", NULL, NULL, false, 1, 8, 40},
+    {"sep-cma-es", NULL, NULL, true, 1, 6, 60}, {"sep-cma-es", "bipop", NULL, false, 1, 3, 200},
+    {"dd-cma-es", NULL, NULL, false, 1, 8, 60}, {"dd-cma-es", "ipop", NULL, false, 1, 3, 200},
+    {"random", NULL, NULL, true, 1, 6, 20},     {"halton", NULL, NULL, true, 1, 6, 20},
+};
+
+#define ROWS (sizeof rows / sizeof *rows)
+
+/* ---- small helpers ---- */
+
+struct box {
+    double start[N_MAX], lower[N_MAX], upper[N_MAX], steps[N_MAX];
+};
+
+static struct optimiser_options options_of(const struct row *row, struct box *box, uint64_t seed)
+{
+    for (size_t j = 0; j < row->n; j++) {
+        bool whole = row->integers && j >= row->n / 2;
+
+        box->start[j] = whole ? 2.0 : 1.5;
+        box->lower[j] = whole ? -4.0 : -5.0;
+        box->upper[j] = whole ? 4.0 : 5.0;
+        box->steps[j] = whole ? 1.0 : 0.0;
+    }
+    return (struct optimiser_options){.algorithm = row->algorithm,
+                                      .restarts = row->restarts,
+                                      .noise = row->noise,
+                                      .n = row->n,
+                                      .start = box->start,
+                                      .sigma = 1.0,
+                                      .lower = box->lower,
+                                      .upper = box->upper,
+                                      .steps = box->steps,
+                                      .objectives = row->objectives,
+                                      .seed = seed};
+}
+
+static struct optimiser *make(const struct row *row, uint64_t seed)
+{
+    struct box box;
+    struct optimiser_options options = options_of(row, &box, seed);
+    struct optimiser *made = NULL;
+    struct err err = {0};
+
+    if (optimiser_new(&made, &options, &err) != 0) {
+        fail_msg("%s: %s", row->algorithm, err.text);
+    }
+    return made;
+}
+
+static struct optimiser *copy(const struct optimiser *o)
+{
+    struct optimiser *made = NULL;
+    unsigned char *bytes;
+    struct err err = {0};
+    size_t n;
+
+    optimiser_save(o, &bytes, &n);
+    if (optimiser_restore(&made, bytes, n, &err) != 0) {
+        fail_msg("%s: %s", optimiser_name(o), err.text);
+    }
+    free(bytes);
+    return made;
+}
+
+static void assert_same_bytes(const struct optimiser *a, const struct optimiser *b)
+{
+    unsigned char *left, *right;
+    size_t left_n, right_n;
+
+    optimiser_save(a, &left, &left_n);
+    optimiser_save(b, &right, &right_n);
+    assert_int_equal(left_n, right_n);
+    assert_memory_equal(left, right, left_n);
+    free(left);
+    free(right);
+}
+
+static double *ask(struct optimiser *o)
+{
+    double *points = mem_array(optimiser_asks(o) * optimiser_n(o), sizeof *points);
+
+    optimiser_ask(o, points);
+    return points;
+}
+
+/* A valley with a rough floor; the second objective pulls elsewhere; now and then a failure. */
+static void value_of(const double *x, size_t n, size_t m, double *out)
+{
+    for (size_t i = 0; i < m; i++) {
+        double moved[N_MAX];
+
+        for (size_t j = 0; j < n; j++) {
+            moved[j] = x[j] - (double)i;
+        }
+        out[i] = objective_ellipsoid(moved, n) + objective_rastrigin(moved, n);
+    }
+    if (fabs(sin(1e3 * x[0])) > 0.98) {
+        out[0] = (double)NAN;
+    }
+}
+
+/* Fitness of all points, found out in an order drawn from rng as workers would. */
+static double *measure(struct optimiser *o, const double *points, struct rng64 *rng)
+{
+    const size_t n = optimiser_n(o), asks = optimiser_asks(o), m = optimiser_objectives(o);
+    double *fitness = mem_array(asks * m, sizeof *fitness);
+    size_t *order = mem_array(asks, sizeof *order);
+
+    for (size_t k = 0; k < asks; k++) {
+        size_t at = (size_t)rng64_below(rng, k + 1);
+
+        order[k] = order[at];
+        order[at] = k;
+    }
+    for (size_t i = 0; i < asks; i++) {
+        value_of(points + order[i] * n, n, m, fitness + order[i] * m);
+    }
+    free(order);
+    return fitness;
+}
+
+static void step(struct optimiser *o, struct rng64 *rng)
+{
+    double *points = ask(o), *fitness = measure(o, points, rng);
+
+    assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+    free(points);
+    free(fitness);
+}
+
+/* ---- all of them alike ---- */
+
+/* One goes straight through, the other is saved and restored at every generation, asked a varying
+ * number of times, and told in another order. */
+static void goes_on_with_the_same_bytes_after_every_generation(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++) {
+        struct optimiser *straight = make(&rows[i], 11), *broken = make(&rows[i], 11);
+        struct rng64 one, other;
+
+        rng64_seed(&one, 1, 1);
+        rng64_seed(&other, 2, i);
+        for (size_t g = 0; g < rows[i].generations && optimiser_stop(straight) == NULL; g++) {
+            struct optimiser *next = copy(broken);
+            double *points = ask(straight);
+
+            assert_same_bytes(straight, broken);
+            optimiser_free(broken);
+            broken = next;
+            for (uint64_t again = rng64_below(&other, 3); again > 0; again--) {
+                double *same = ask(broken);
+
+                assert_memory_equal(points, same,
+                                    optimiser_asks(straight) * rows[i].n * sizeof *points);
+                free(same);
+            }
+            free(points);
+            step(straight, &one);
+            step(broken, &other);
+        }
+        assert_same_bytes(straight, broken);
+        optimiser_free(straight);
+        optimiser_free(broken);
+    }
+}
+
+static void points_stay_in_the_box_and_on_the_grid(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++) {
+        struct optimiser *o = make(&rows[i], 3);
+        struct rng64 rng;
+
+        rng64_seed(&rng, 5, i);
+        for (size_t g = 0; g < 30 && optimiser_stop(o) == NULL; g++) {
+            double *points = ask(o);
+
+            for (size_t k = 0; k < optimiser_asks(o) * rows[i].n; k++) {
+                bool whole = rows[i].integers && k % rows[i].n >= rows[i].n / 2;
+
+                assert_true(fabs(points[k]) <= (whole ? 4.0 : 5.0));
+                assert_true(!whole || points[k] == floor(points[k]));
+            }
+            free(points);
+            step(o, &rng);
+        }
+        optimiser_free(o);
+    }
+}
+
+static void another_seed_is_another_search(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++) {
+        struct optimiser *a = make(&rows[i], 1), *b = make(&rows[i], 2);
+        double *left = ask(a), *right = ask(b);
+
+        assert_memory_not_equal(left, right, rows[i].n * sizeof *left);
+        free(left);
+        free(right);
+        optimiser_free(a);
+        optimiser_free(b);
+    }
+}
+
+/* Every prefix and every flipped byte is refused, or gives an optimiser that asks for points. */
+static void damaged_bytes_are_refused_or_harmless(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++) {
+        struct optimiser *o = make(&rows[i], 4);
+        unsigned char *bytes;
+        struct rng64 rng;
+        size_t n;
+
+        rng64_seed(&rng, 6, i);
+        step(o, &rng);
+        step(o, &rng);
+        optimiser_save(o, &bytes, &n);
+        for (size_t at = 0; at < n; at += 1 + n / 400) {
+            unsigned char *cut = mem_alloc(at + 1);
+            struct optimiser *made = NULL;
+            struct err err = {0};
+
+            memcpy(cut, bytes, at);
+            assert_int_equal(optimiser_restore(&made, cut, at, &err), ERR_FORMAT);
+            free(cut);
+            bytes[at] ^= 0x55;
+            if (optimiser_restore(&made, bytes, n, &err) == 0) {
+                free(ask(made));
+                optimiser_free(made);
+            }
+            bytes[at] ^= 0x55;
+        }
+        free(bytes);
+        optimiser_free(o);
+    }
+}
+
+/* ---- each for what it is there for ---- */
+
+/* Generations until the best is below the target; 0 when it never is. */
+static size_t generations_to(const char *algorithm, objective *f, size_t n, double target,
+                             size_t most)
+{
+    const struct row row = {algorithm, NULL, NULL, false, 1, n, 0};
+    struct optimiser *o = make(&row, 5);
+    size_t taken = 0;
+
+    for (size_t g = 1; g <= most && taken == 0; g++) {
+        double *points = ask(o);
+        double *fitness = mem_array(optimiser_asks(o), sizeof *fitness);
+
+        for (size_t k = 0; k < optimiser_asks(o); k++) {
+            fitness[k] = f(points + k * n, n);
+        }
+        assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+        taken = optimiser_best(o, NULL) < target ? g : 0;
+        free(points);
+        free(fitness);
+    }
+    optimiser_free(o);
+    return taken;
+}
+
+static void a_diagonal_learns_scales_sooner(void **state)
+{
+    (void)state;
+    size_t full = generations_to("cma-es", objective_ellipsoid, 10, 1e-8, 1000);
+    size_t separable = generations_to("sep-cma-es", objective_ellipsoid, 10, 1e-8, 1000);
+    size_t accelerated = generations_to("dd-cma-es", objective_ellipsoid, 10, 1e-8, 1000);
+
+    assert_true(separable > 0 && accelerated > 0 && full > 0);
+    assert_true(separable < 3 * full / 4);
+    assert_true(accelerated < 3 * full / 4);
+}
+
+static void an_accelerated_search_still_learns_a_bent_valley(void **state)
+{
+    (void)state;
+    size_t full = generations_to("cma-es", objective_rosenbrock, 8, 1e-8, 2000);
+    size_t accelerated = generations_to("dd-cma-es", objective_rosenbrock, 8, 1e-8, 2000);
+
+    assert_true(full > 0 && accelerated > 0 && accelerated < 3 * full / 2);
+}
+
+static void restarts_leave_a_local_minimum(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"ipop", "bipop"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct row row = {"cma-es", kinds[i], NULL, false, 1, 4, 0};
+        struct optimiser *o = make(&row, 9);
+        double best = HUGE_VAL, point[4];
+
+        for (size_t used = 0; used < 60000 && best > 1e-8;) {
+            double *points = ask(o);
+            size_t asks = optimiser_asks(o);
+            double *fitness = mem_array(asks, sizeof *fitness);
+
+            for (size_t k = 0; k < asks; k++) {
+                fitness[k] = objective_rastrigin(points + k * 4, 4);
+            }
+            assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+            best = optimiser_best(o, point);
+            used += asks;
+            free(points);
+            free(fitness);
+        }
+        assert_true(best <= 1e-8);
+        assert_true(objective_rastrigin(point, 4) == best);
+        optimiser_free(o);
+    }
+}
+
+/* The largest gap between a share of points and a share of the line, over both halves' edges. */
+static void halton_points_fill_every_coordinate_evenly(void **state)
+{
+    (void)state;
+    const struct row row = {"halton", NULL, NULL, false, 1, N_MAX, 0};
+    struct optimiser *o = make(&row, 8);
+    struct rng64 rng;
+    size_t below[N_MAX] = {0}, n = 0;
+
+    rng64_seed(&rng, 1, 1);
+    for (size_t g = 0; g < 64; g++) {
+        double *points = ask(o);
+
+        for (size_t k = 0; k < optimiser_asks(o); k++, n++) {
+            for (size_t j = 0; j < N_MAX; j++) {
+                below[j] += points[k * N_MAX + j] < 0.0;
+            }
+        }
+        free(points);
+        step(o, &rng);
+    }
+    for (size_t j = 0; j < N_MAX; j++) { /* random points would miss by 3 % as often as not */
+        assert_true(fabs((double)below[j] / (double)n - 0.5) < 0.02);
+    }
+    optimiser_free(o);
+}
+
+/* ---- who is chosen, who is sent away ---- */
+
+static void auto_chooses_by_size_and_budget_and_says_why(void **state)
+{
+    (void)state;
+    char why[200];
+    struct optimiser_options few = {.n = 30}, many = {.n = 400};
+
+    assert_string_equal(optimiser_choose(&few, why, sizeof why), "cma-es");
+    assert_non_null(strstr(why, "30 coordinates"));
+    assert_string_equal(optimiser_choose(&many, why, sizeof why), "dd-cma-es");
+    many.evaluations = 2000;
+    assert_string_equal(optimiser_choose(&many, why, sizeof why), "sep-cma-es");
+    assert_non_null(strstr(why, "the budget is 2000"));
+}
+
+static void what_an_algorithm_cannot_do_is_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        struct row row;
+        int code;
+        const char *words;
+    } cases[] = {
+        {{"cmaes", NULL, NULL, false, 1, 3, 0}, ERR_MISSING, "there is no algorithm 'cmaes'"},
+        {{"random", "ipop", NULL, false, 1, 3, 0}, ERR_CONFLICT, "random has no restarts"},
+        {{"cma-es", "often", NULL, false, 1, 3, 0}, ERR_MISSING, "restarts: no 'often'"},
+        {{"cma-es", NULL, NULL, false, 2, 3, 0}, ERR_CONFLICT, "cma-es has no several objectives"},
+        {{"dd-cma-es", NULL, NULL, true, 1, 4, 0}, ERR_CONFLICT, "dd-cma-es has no integer"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct box box;
+        struct optimiser_options options = options_of(&cases[i].row, &box, 1);
+        struct optimiser *made = NULL;
+        struct err err = {0};
+
+        assert_int_equal(optimiser_new(&made, &options, &err), cases[i].code);
+        assert_non_null(strstr(err.text, cases[i].words));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(goes_on_with_the_same_bytes_after_every_generation),
+        cmocka_unit_test(points_stay_in_the_box_and_on_the_grid),
+        cmocka_unit_test(another_seed_is_another_search),
+        cmocka_unit_test(damaged_bytes_are_refused_or_harmless),
+        cmocka_unit_test(a_diagonal_learns_scales_sooner),
+        cmocka_unit_test(an_accelerated_search_still_learns_a_bent_valley),
+        cmocka_unit_test(restarts_leave_a_local_minimum),
+        cmocka_unit_test(halton_points_fill_every_coordinate_evenly),
+        cmocka_unit_test(auto_chooses_by_size_and_budget_and_says_why),
+        cmocka_unit_test(what_an_algorithm_cannot_do_is_refused_by_name),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
