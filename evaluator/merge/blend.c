@@ -93,16 +93,16 @@ static bool can_stream(const struct mix *mix, const struct target *target)
            (uintptr_t)(target->memory + mix->at * sizeof(uint16_t)) % 64 == 0;
 }
 
-static int hand_on(const struct target *target, const struct plan_tensor *tensor, enum dtype dtype,
-                   size_t at, const void *bytes, size_t n, struct err *err)
+static int hand_on(const struct target *target, const struct plan_tensor *tensor, size_t at,
+                   const void *bytes, size_t n, struct err *err)
 {
-    size_t size = dtype_size(dtype);
+    size_t size = dtype_size(tensor->dtype);
 
     if (target->digest != NULL) {
         digest_add(target->digest, bytes, n * size);
     }
     if (target->floats != NULL) {
-        dtype_to_f32(target->floats + at, bytes, dtype, n);
+        dtype_to_f32(target->floats + at, bytes, tensor->dtype, n);
     }
     if (target->memory != NULL && bytes != target->memory + at * size) {
         memcpy(target->memory + at * size, bytes, n * size);
@@ -113,23 +113,33 @@ static int hand_on(const struct target *target, const struct plan_tensor *tensor
     return 0;
 }
 
+/* Numbers of an input that are not finite, and where the first is. */
+static size_t count_nonfinite(const struct checkpoint_tensor *from, size_t *first)
+{
+    size_t size = dtype_size(from->dtype);
+    size_t count = 0;
+
+    for (size_t at = 0; at < from->n_elements; at++) {
+        at += dtype_find_nonfinite(from->data + at * size, from->dtype, from->n_elements - at);
+        if (at < from->n_elements) {
+            *first = count++ == 0 ? at : *first;
+        }
+    }
+    return count;
+}
+
 /* Say whose fault a value that is not finite is: a source's, or the recipe's. */
-static int blame(const struct plan *plan, const struct plan_tensor *tensor, size_t at, size_t n,
-                 struct err *err)
+static int blame(const struct plan_tensor *tensor, struct err *err)
 {
     for (size_t s = 0; s <= tensor->n_sources; s++) {
-        bool is_base = s == tensor->n_sources;
-        const struct checkpoint_tensor *from = is_base ? tensor->base : tensor->sources[s];
-        const struct checkpoint *model = is_base ? plan->base : plan->sources[s];
+        const struct checkpoint_tensor *from =
+            s == tensor->n_sources ? tensor->base : tensor->sources[s];
+        size_t first = 0;
+        size_t n = from != NULL ? count_nonfinite(from, &first) : 0;
 
-        if (from == NULL) {
-            continue;
-        }
-        size_t size = dtype_size(from->dtype);
-        size_t found = dtype_find_nonfinite(from->data + at * size, from->dtype, n);
-        if (found < n) {
-            return err_set(err, ERR_NUMERIC, "%s/%s: %s: element %zu is not finite",
-                           checkpoint_folder(model), from->file, from->name, at + found);
+        if (n > 0) {
+            return err_set(err, ERR_NUMERIC, "%s/%s: %s: element %zu is not finite (%zu of %zu)",
+                           from->folder, from->file, from->name, first, n, from->n_elements);
         }
     }
     return err_set(err, ERR_NUMERIC, "%s: the merge gives a value that is not finite",
@@ -137,9 +147,11 @@ static int blame(const struct plan *plan, const struct plan_tensor *tensor, size
 }
 
 /* Mix and round the next block; *bytes points at the results, in a buffer or already in place. */
-static size_t round_next(struct blend *blend, struct mix *mix, enum dtype dtype,
-                         const struct target *target, const void **bytes, bool *bad)
+static size_t round_next(struct blend *blend, struct mix *mix, const struct target *target,
+                         const void **bytes, bool *bad)
 {
+    enum dtype dtype = mix->tensor->dtype;
+
     *bytes = blend->bytes;
     if (can_stream(mix, target)) {
         void *place = target->memory + mix->at * sizeof(uint16_t);
@@ -151,16 +163,19 @@ static size_t round_next(struct blend *blend, struct mix *mix, enum dtype dtype,
         return mix_next(mix, blend->bytes, false, bad);
     }
     size_t n = mix_next(mix, blend->mixed, false, bad);
+    if (mix->tensor->work != DTYPE_F32) {
+        dtype_round(blend->mixed, mix->tensor->work, n);
+    }
     dtype_from_f32(blend->bytes, blend->mixed, dtype, n);
     *bad = *bad || dtype_find_nonfinite(blend->bytes, dtype, n) < n;
     return n;
 }
 
 /* True when kernels can work on the stored numbers. */
-static bool is_brain(const struct plan *plan, const struct plan_tensor *tensor)
+static bool is_brain(const struct plan_tensor *tensor)
 {
-    bool all =
-        plan->dtype == DTYPE_BF16 && (tensor->base == NULL || tensor->base->dtype == DTYPE_BF16);
+    bool all = tensor->dtype == DTYPE_BF16 && tensor->work != DTYPE_F16 &&
+               (tensor->base == NULL || tensor->base->dtype == DTYPE_BF16);
 
     for (size_t s = 0; s < tensor->n_sources; s++) {
         all = all && tensor->sources[s]->dtype == DTYPE_BF16;
@@ -169,8 +184,8 @@ static bool is_brain(const struct plan *plan, const struct plan_tensor *tensor)
 }
 
 /* All blocks of a tensor to where they go. */
-static int mix_all(struct blend *blend, const struct plan *plan, struct mix *mix,
-                   const struct target *target, struct err *err)
+static int mix_all(struct blend *blend, struct mix *mix, const struct target *target,
+                   struct err *err)
 {
     const struct plan_tensor *tensor = mix->tensor;
     int rc = 0;
@@ -179,10 +194,10 @@ static int mix_all(struct blend *blend, const struct plan *plan, struct mix *mix
         size_t at = mix->at;
         const void *bytes;
         bool bad;
-        size_t n = round_next(blend, mix, plan->dtype, target, &bytes, &bad);
+        size_t n = round_next(blend, mix, target, &bytes, &bad);
 
-        rc = bad ? blame(plan, tensor, at, n, err)
-                 : hand_on(target, tensor, plan->dtype, at, bytes, n, err);
+        rc = bad && !mix->plan->rules.allow_nonfinite ? blame(tensor, err)
+                                                      : hand_on(target, tensor, at, bytes, n, err);
     }
     return rc;
 }
@@ -196,7 +211,7 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
     struct mix mix;
 
     mix_memory_fit(&blend->memory, plan->n_tensors, plan->n_sources, plan->sources_digest);
-    int rc = mix_start(&mix, &blend->memory, plan, tensor, is_brain(plan, tensor), err);
+    int rc = mix_start(&mix, &blend->memory, plan, tensor, is_brain(tensor), err);
     if (rc == 0) {
         rc = open_target(&target, sink, tensor, err);
     }
@@ -204,7 +219,7 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
         return rc;
     }
     target.digest = content != NULL ? digest_new() : NULL;
-    rc = mix_all(blend, plan, &mix, &target, err);
+    rc = mix_all(blend, &mix, &target, err);
     if (target.digest != NULL) {
         digest_end(target.digest, rc == 0 ? content : unused);
     }
@@ -224,7 +239,7 @@ int blend_run(struct blend *blend, const struct plan *plan, const struct blend_s
 
         rc = blend_one(blend, plan, i, sink, digest != NULL ? content : NULL, err);
         if (rc == 0 && digest != NULL) {
-            checkpoint_digest_tensor(digest, tensor->name, plan->dtype, tensor->dims,
+            checkpoint_digest_tensor(digest, tensor->name, tensor->dtype, tensor->dims,
                                      tensor->n_dims, content);
         }
     }

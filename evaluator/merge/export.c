@@ -54,14 +54,10 @@ static int write_config(const struct plan *plan, const char *folder, struct err 
     json_t *donor = NULL;
     json_t *edited = NULL;
     struct text text = {0};
-    const struct config_edit edit = {.n_layers = plan->n_layers,
-                                     .dtype = dtype_config_name(plan->dtype),
-                                     .untie = checkpoint_config(plan->donor)->tied &&
-                                              !plan->config.tied};
 
     int rc = doc_load(&donor, source, CONFIG_SIZE_MAX, err);
     if (rc == 0) {
-        rc = config_apply(&edited, donor, &edit, err);
+        rc = config_apply(&edited, donor, &plan->edit, err);
     }
     if (rc == 0) {
         doc_print_pretty(&text, edited);
@@ -108,9 +104,9 @@ static int write_weights(const struct plan *plan, const char *folder, uint64_t s
         const struct plan_tensor *tensor = &plan->tensors[i];
 
         outputs[i] = (struct safetensors_output){.name = tensor->name,
-                                                 .dtype = plan->dtype,
+                                                 .dtype = tensor->dtype,
                                                  .n_dims = tensor->n_dims,
-                                                 .n_bytes = tensor->n * dtype_size(plan->dtype)};
+                                                 .n_bytes = tensor->n * dtype_size(tensor->dtype)};
         memcpy(outputs[i].dims, tensor->dims, sizeof(outputs[i].dims));
     }
     int rc = safetensors_write_begin(&writer, folder, outputs, plan->n_tensors,

@@ -13,6 +13,27 @@
 
 #define DIVISOR_MIN 1e-8 /* a smaller sum of weights does not divide task vectors */
 
+/* ---- families ---- */
+
+static int copy_prepare(struct mix *mix, struct err *err)
+{
+    (void)err;
+    assert(mix->block.k == 1);
+    mix->block.weights[0] = 1.0F;
+    mix->block.factors[0] = 1.0F;
+    mix->block.lambda = 1.0F;
+    mix->block.divisor = 1.0F;
+    return 0;
+}
+
+static uint32_t copy_next(struct mix *mix)
+{
+    return (mix->brain ? mix->kernels->sum_bf16 : mix->kernels->sum_f32)(&mix->block);
+}
+
+/* A tensor that copies its source. */
+static const struct family copy_family = {NULL, copy_prepare, copy_next};
+
 /* NULL when there is none. */
 static const struct family *find_family(const char *method)
 {
@@ -135,7 +156,7 @@ int mix_set_weights(struct mix *mix, struct err *err)
 int mix_start(struct mix *out, struct mix_memory *memory, const struct plan *plan,
               const struct plan_tensor *tensor, bool brain, struct err *err)
 {
-    const struct family *family = find_family(plan->method->name);
+    const struct family *family = tensor->copies ? &copy_family : find_family(plan->method->name);
     size_t n_sources = tensor->n_sources;
 
     if (family == NULL) {
@@ -166,6 +187,9 @@ void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *
         source == MIX_BASE ? mix->tensor->base : mix->tensor->sources[source];
 
     dtype_to_f32(out, from->data + at * dtype_size(from->dtype), from->dtype, n);
+    if (mix->tensor->work != DTYPE_F32) {
+        dtype_round(out, mix->tensor->work, n);
+    }
 }
 
 uint32_t mix_put(const struct mix *mix, size_t from, size_t n, const float *values)
@@ -181,12 +205,13 @@ uint32_t mix_put(const struct mix *mix, size_t from, size_t n, const float *valu
 static const void *input(const struct mix *mix, const struct checkpoint_tensor *from, size_t n,
                          float *buffer)
 {
-    const unsigned char *data = from->data + mix->at * dtype_size(from->dtype);
-
     if (mix->brain) {
-        return data;
+        return from->data + mix->at * dtype_size(from->dtype);
     }
-    dtype_to_f32(buffer, data, from->dtype, n);
+    dtype_to_f32(buffer, from->data + mix->at * dtype_size(from->dtype), from->dtype, n);
+    if (mix->tensor->work != DTYPE_F32) {
+        dtype_round(buffer, mix->tensor->work, n);
+    }
     return buffer;
 }
 

@@ -43,9 +43,9 @@ static int check_models(const struct plan *plan, struct err *err)
 {
     uint32_t n_layers = checkpoint_config(plan->donor)->n_layers;
 
-    if (n_layers != plan->n_layers) {
+    if (n_layers != plan->edit.n_layers) {
         return err_set(err, ERR_CONFLICT, "%s: it has %u layers, the recipe is for %u",
-                       checkpoint_folder(plan->donor), n_layers, plan->n_layers);
+                       checkpoint_folder(plan->donor), n_layers, plan->edit.n_layers);
     }
     int rc = plan->base != NULL ? checkpoint_unchanged(plan->base, err) : 0;
     for (size_t s = 0; s < plan->n_sources && rc == 0; s++) {
@@ -78,6 +78,9 @@ static int input_of(const struct checkpoint *model, const char *name, enum tenso
     return 0;
 }
 
+static const enum dtype dtypes[] = {
+    [RECIPE_FLOAT32] = DTYPE_F32, [RECIPE_FLOAT16] = DTYPE_F16, [RECIPE_BFLOAT16] = DTYPE_BF16};
+
 static int plan_tensor(struct plan *plan, const struct recipe *recipe,
                        const struct checkpoint_tensor *like, struct err *err)
 {
@@ -89,6 +92,7 @@ static int plan_tensor(struct plan *plan, const struct recipe *recipe,
                                    .layer = like->depth,
                                    .n_dims = like->n_dims,
                                    .n = like->n_elements,
+                                   .dtype = dtypes[recipe->dtype],
                                    .n_sources = plan->n_sources,
                                    .index = plan->n_tensors};
     memcpy(tensor->dims, like->dims, sizeof(tensor->dims));
@@ -137,6 +141,7 @@ static int plan_tensors(struct plan *plan, const struct recipe *recipe, struct e
     }
     plan->config = *checkpoint_config(plan->donor);
     plan->config.tied = plan->config.tied && checkpoint_config(like)->tied;
+    plan->edit.untie = checkpoint_config(plan->donor)->tied && !plan->config.tied;
     return rc;
 }
 
@@ -154,13 +159,11 @@ static void identify_sources(const struct recipe *recipe, char out[DIGEST_HEX])
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err)
 {
-    static const enum dtype dtypes[] = {
-        [RECIPE_FLOAT32] = DTYPE_F32, [RECIPE_FLOAT16] = DTYPE_F16, [RECIPE_BFLOAT16] = DTYPE_BF16};
-    struct plan made = {.method = recipe->method,
-                        .seed = recipe->seed,
-                        .n_layers = recipe->n_layers,
-                        .n_sources = recipe->n_sources,
-                        .dtype = dtypes[recipe->dtype]};
+    struct plan made = {
+        .method = recipe->method,
+        .seed = recipe->seed,
+        .n_sources = recipe->n_sources,
+        .edit = {.n_layers = recipe->n_layers, .dtype = dtype_config_name(dtypes[recipe->dtype])}};
 
     int rc = find_models(&made, recipe, models, n_models, err);
     if (rc == 0) {
@@ -184,8 +187,29 @@ void plan_release(struct plan *plan)
         free(plan->tensors[i].sources);
     }
     free(plan->tensors);
+    for (size_t i = 0; i < plan->n_owned; i++) {
+        free(plan->owned[i]);
+    }
+    free(plan->owned);
     free(plan->sources);
     *plan = (struct plan){0};
+}
+
+void *plan_own(struct plan *plan, void *block)
+{
+    plan->owned = mem_resize(plan->owned, plan->n_owned + 1, sizeof(void *));
+    plan->owned[plan->n_owned++] = block;
+    return block;
+}
+
+uint64_t plan_bytes(const struct plan *plan)
+{
+    uint64_t total = 0;
+
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        total += plan->tensors[i].n * dtype_size(plan->tensors[i].dtype);
+    }
+    return total;
 }
 
 /* See blend.c: a buffer a source and three more; see trim.h: a step a magnitude. */

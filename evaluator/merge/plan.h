@@ -22,7 +22,10 @@ struct plan_tensor {
     uint32_t layer;
     size_t n_dims;
     size_t dims[TENSORS_DIMS_MAX];
-    size_t n;                             /* elements */
+    size_t n;         /* elements */
+    enum dtype dtype; /* what the values are stored as */
+    enum dtype work;  /* what inputs are rounded to before and results after; F32: neither */
+    bool copies;      /* its only source as it is, whatever the method */
     const struct checkpoint_tensor *base; /* NULL when there is none */
     size_t n_sources;
     const struct checkpoint_tensor **sources; /* [n_sources] */
@@ -35,25 +38,28 @@ struct plan_tensor {
 struct plan_rules {
     bool strict; /* parameters that leave nothing of a source are refused, as in a recipe written by
                     hand; else the least is kept, so that a search can pass there */
-    bool exact_mergekit; /* slips of mergekit 0.1.4 are reproduced */
+    bool exact_mergekit;  /* slips of mergekit 0.1.4 are reproduced */
+    bool allow_nonfinite; /* NaN and infinity are carried through instead of refused */
 };
 
 struct plan {
     const struct method *method;
     struct plan_rules rules;
-    uint64_t seed;                     /* of random masks */
-    uint32_t n_layers;                 /* of the merged model */
-    const struct checkpoint *base;     /* NULL when there is none; kept until plan_release */
-    size_t n_sources;                  /* the most that a tensor has */
-    const struct checkpoint **sources; /* [n_sources] */
+    uint64_t seed;                 /* of random masks */
+    const struct checkpoint *base; /* NULL when there is none; kept until plan_release */
+    size_t n_sources;              /* the most that a tensor has */
+    const struct checkpoint *
+        *sources;                   /* [n_sources]; NULL when tensors have sources of their own */
     const struct checkpoint *donor; /* of config and tokenizer: the base, else the first source */
     struct config config; /* of the merged model: the donor's, its head untied when one is made */
-    enum dtype dtype;     /* what weights are rounded to */
+    struct config_edit edit;         /* what that changes in the donor's config.json */
     char sources_digest[DIGEST_HEX]; /* which inputs in which order; what is kept of them goes by it
                                       */
     size_t n_tensors;
     struct plan_tensor *tensors; /* by name */
     size_t n_elements;           /* of all tensors */
+    size_t n_owned;
+    void **owned; /* what a front end made for it: names, parameters, views of inputs */
 };
 
 /* A model that recipes can name. */
@@ -71,6 +77,12 @@ struct plan_model {
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err);
 void plan_release(struct plan *plan);
+
+/* Give a block of memory to the plan, which frees it at its end; returns it. */
+void *plan_own(struct plan *plan, void *block);
+
+/* Bytes of all tensors as they are stored. */
+uint64_t plan_bytes(const struct plan *plan);
 
 /* The most bytes that blending holds at once besides its results: buffers, and counts of task
  * vectors for methods that trim. Mapped sources are not counted: the system drops their pages. */

@@ -40,7 +40,7 @@ static double share_of_middle(double layer, double bottom, double top)
 static int prepare_swap(struct mix *mix, struct err *err)
 {
     struct blend_block *block = &mix->block;
-    double n_layers = (double)mix->plan->n_layers;
+    double n_layers = (double)mix->plan->config.n_layers;
     double bottom = mix_whole_value(mix, "bottom", 0.0) * n_layers;
     double top = (1.0 - mix_whole_value(mix, "top", 0.0)) * n_layers;
 

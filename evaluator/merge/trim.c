@@ -36,12 +36,17 @@ static void delta_block(const struct trim_delta *delta, size_t at, size_t n, flo
     float sources[BLOCK];
     float bases[BLOCK];
 
-    if (delta->source_dtype == DTYPE_BF16 && delta->base_dtype == DTYPE_BF16) {
+    if (delta->source_dtype == DTYPE_BF16 && delta->base_dtype == DTYPE_BF16 &&
+        delta->work != DTYPE_F16) {
         kernels->delta_bf16(out, source, base, n);
         return;
     }
     dtype_to_f32(sources, source, delta->source_dtype, n);
     dtype_to_f32(bases, base, delta->base_dtype, n);
+    if (delta->work != DTYPE_F32) {
+        dtype_round(sources, delta->work, n);
+        dtype_round(bases, delta->work, n);
+    }
     kernels->delta_f32(out, sources, bases, n);
 }
 

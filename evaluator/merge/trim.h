@@ -24,7 +24,8 @@
 struct trim_delta {
     const void *source, *base;
     enum dtype source_dtype, base_dtype;
-    size_t n; /* at most UINT32_MAX */
+    enum dtype work; /* both are rounded to it first; F32: not rounded */
+    size_t n;        /* at most UINT32_MAX */
 };
 
 /* Elements of one magnitude. */

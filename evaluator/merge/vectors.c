@@ -29,6 +29,7 @@ static int set_trim(struct mix *mix, size_t s, struct err *err)
                                      .base = tensor->base->data,
                                      .source_dtype = tensor->sources[s]->dtype,
                                      .base_dtype = tensor->base->dtype,
+                                     .work = tensor->work,
                                      .n = tensor->n};
     double density = mix_source_value(mix, s, "density", 1.0);
     size_t keep = trim_count(delta.n, density);

@@ -72,6 +72,7 @@ static void add_tensor(struct checkpoint *checkpoint, const struct safetensors_t
                                      .n_elements = from->n_elements,
                                      .n_bytes = from->end - from->begin,
                                      .data = from->data,
+                                     .folder = checkpoint->folder,
                                      .file = file,
                                      .role = TENSOR_UNKNOWN};
     memcpy(to->dims, from->dims, sizeof(to->dims));

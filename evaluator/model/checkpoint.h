@@ -34,6 +34,7 @@ struct checkpoint_tensor {
     size_t n_elements;
     size_t n_bytes;
     const unsigned char *data; /* in the map; any alignment */
+    const char *folder;        /* of the checkpoint, as given */
     const char *file;          /* bare name of the file it is in */
     enum tensor_role role;     /* TENSOR_UNKNOWN when the family is */
     enum tensor_part part;

@@ -375,8 +375,8 @@ static struct trim_delta delta_of(const struct kitchen *kitchen, size_t model, s
     const struct checkpoint_tensor *source = checkpoint_at(kitchen->models[model], tensor);
     const struct checkpoint_tensor *base = checkpoint_at(kitchen->models[0], tensor);
 
-    return (struct trim_delta){source->data, base->data, DTYPE_BF16, DTYPE_BF16,
-                               source->n_elements};
+    return (struct trim_delta){source->data, base->data, DTYPE_BF16,
+                               DTYPE_BF16,   DTYPE_F32,  source->n_elements};
 }
 
 /* The largest matrix of each of three task vectors, half of it kept. */

@@ -36,7 +36,7 @@ static void lists_every_tensor_by_name_with_its_inputs(void **state)
     assert_int_equal(plan_make(&plan, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL), 0);
     assert_int_equal(plan.n_tensors, checkpoint_count(kitchen.models[0]));
     assert_ptr_equal(plan.donor, kitchen.models[0]);
-    assert_int_equal(plan.dtype, DTYPE_BF16);
+    assert_int_equal(plan.tensors[0].dtype, DTYPE_BF16);
     size_t n_elements = 0;
     for (size_t i = 0; i < plan.n_tensors; i++) {
         const struct plan_tensor *tensor = &plan.tensors[i];

@@ -58,7 +58,8 @@ static struct sample *make_sample(enum dtype dtype, uint64_t seed)
         sample->sorted[i] = magnitude_bits(sample->delta[i]);
     }
     qsort(sample->sorted, N, sizeof sample->sorted[0], downwards);
-    sample->trim = (struct trim_delta){sample->stored_source, sample->stored_base, dtype, dtype, N};
+    sample->trim =
+        (struct trim_delta){sample->stored_source, sample->stored_base, dtype, dtype, DTYPE_F32, N};
     return sample;
 }
 
@@ -104,7 +105,7 @@ static void finds_the_threshold_when_all_are_equal(void **state)
 {
     const float source[] = {1, -1, 1, -1, 1};
     const float base[5] = {0};
-    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, 5};
+    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, DTYPE_F32, 5};
     struct trim_counts counts = {0};
     struct trim trim;
 
@@ -121,7 +122,7 @@ static void counts_upper_bits_when_magnitudes_are_too_many(void **state)
     const size_t n = 200000;
     float *source = mem_array(n, sizeof *source);
     float *base = mem_array(n, sizeof *base);
-    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, n};
+    const struct trim_delta delta = {source, base, DTYPE_F32, DTYPE_F32, DTYPE_F32, n};
     struct trim_counts counts = {0};
     struct trim trim;
 
