@@ -88,6 +88,22 @@ static int open_model(struct checkpoint **out, const struct bundle_model *model,
 
 /* ---- opening ---- */
 
+/* Weights and scratch for the merged model that a plan makes. Candidates of a study agree on it but
+ * where models differ: one has a head of its own, one turns its heads otherwise. */
+static int fit_engine(struct evaluator *evaluator, const struct config *config, struct err *err)
+{
+    if (evaluator->weights != NULL && evaluator->forward != NULL &&
+        config_equal(weights_config(evaluator->weights), config)) {
+        return 0;
+    }
+    weights_free(evaluator->weights);
+    forward_free(evaluator->forward);
+    evaluator->weights = NULL;
+    evaluator->forward = NULL;
+    int rc = weights_new(&evaluator->weights, config, err);
+    return rc != 0 ? rc : forward_new(&evaluator->forward, config, 0, err);
+}
+
 static int open_engine(struct evaluator *evaluator, struct err *err)
 {
     const struct checkpoint *first = evaluator->models[0];
@@ -95,10 +111,7 @@ static int open_engine(struct evaluator *evaluator, struct err *err)
 
     evaluator->blend = blend_new();
     if (rc == 0) {
-        rc = weights_new(&evaluator->weights, checkpoint_config(first), err);
-    }
-    if (rc == 0) {
-        rc = forward_new(&evaluator->forward, checkpoint_config(first), 0, err);
+        rc = fit_engine(evaluator, checkpoint_config(first), err);
     }
     return rc != 0 ? err_wrap(err, "%s", checkpoint_folder(first)) : 0;
 }
@@ -167,13 +180,17 @@ static int build(struct evaluator *evaluator, const char *text, size_t size, str
 {
     struct recipe recipe = {0};
     struct plan plan = {0};
-    const struct blend_sink sink = {.place = place, .context = evaluator->weights};
     int rc = recipe_parse(&recipe, text, size, err);
 
     if (rc == 0) {
         rc = plan_make(&plan, &recipe, evaluator->named, evaluator->bundle->n_models, err);
     }
     if (rc == 0) {
+        rc = fit_engine(evaluator, &plan.config, err);
+    }
+    if (rc == 0) {
+        const struct blend_sink sink = {.place = place, .context = evaluator->weights};
+
         rc = blend_run(evaluator->blend, &plan, &sink, out->weights, err);
     }
     if (rc == 0) {
@@ -247,7 +264,7 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
                   struct score *out, struct err *err)
 {
     struct score made = {.path = mem_text(forward_path())};
-    uint64_t before = forward_positions(evaluator->forward);
+    uint64_t positions = 0;
     int rc = 0;
 
     for (size_t i = 0; i < evaluator->bundle->n_models && rc == 0; i++) {
@@ -259,7 +276,10 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
     }
     rc = build(evaluator, recipe, size, &made, err);
     if (rc == 0) {
+        uint64_t before = forward_positions(evaluator->forward);
+
         rc = run_tasks(evaluator, split, &made, err);
+        positions = forward_positions(evaluator->forward) - before;
     }
     enum score_failure failure = kind_of(rc);
     if (rc != 0 && failure == SCORE_OK) {
@@ -273,7 +293,7 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
         score_release(&made);
         made = (struct score){.failure = failure, .detail = mem_text(err->text), .path = path};
     }
-    made.positions = forward_positions(evaluator->forward) - before;
+    made.positions = positions;
     *out = made;
     return 0;
 }

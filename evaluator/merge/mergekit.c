@@ -35,11 +35,7 @@ struct listing {
 
 static struct listing list_tensors(const struct recipe *recipe)
 {
-    const struct config everything = {.family = CONFIG_LLAMA,
-                                      .n_layers = recipe->n_layers,
-                                      .qkv_bias = true,
-                                      .out_bias = true,
-                                      .mlp_bias = true};
+    const struct config everything = {.family = CONFIG_EVERY, .n_layers = recipe->n_layers};
     struct listing listing = {.n = tensors_count(&everything)};
 
     listing.tensors = mem_array(listing.n, sizeof(struct listed));

@@ -415,6 +415,12 @@ static int read_windows(struct config *config, const json_t *doc,
                          : slide_by_rule(config, doc, architecture, err);
 }
 
+/* Configs begin as zeros, padding too, and are copied whole. */
+bool config_equal(const struct config *a, const struct config *b)
+{
+    return memcmp((const unsigned char *)a, (const unsigned char *)b, sizeof(*a)) == 0;
+}
+
 uint32_t config_window(const struct config *config, uint32_t layer)
 {
     return config->sliding[layer / 64] >> layer % 64 & 1 ? config->window : 0;

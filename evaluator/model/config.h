@@ -29,7 +29,8 @@ enum config_family {
     CONFIG_GEMMA,
     CONFIG_GEMMA2,
     CONFIG_GEMMA3,
-    CONFIG_PHI3
+    CONFIG_PHI3,
+    CONFIG_EVERY /* no family: its tensors are all that any may have, for lists of names */
 };
 
 enum config_activation {
@@ -107,6 +108,10 @@ int config_load(struct config *out, const char *folder, struct err *err);
 
 /* The same from documents; generation may be NULL. */
 int config_parse(struct config *out, const json_t *doc, const json_t *generation, struct err *err);
+
+/* True when every number is the same: one model's weights then run as the other's do. Configs come
+ * from config_parse, or are copies of such. */
+bool config_equal(const struct config *a, const struct config *b);
 
 /* Of one layer: places it attends to, 0 for all; and how its heads turn. */
 uint32_t config_window(const struct config *config, uint32_t layer);

@@ -48,8 +48,8 @@ static const struct row table[] = {
     {TENSOR_K_BIAS, "self_attn.k_proj.bias", TENSOR_PART_ATTENTION, G, NONE, QKV_BIAS},
     {TENSOR_V, "self_attn.v_proj.weight", TENSOR_PART_ATTENTION, G, D, SPLIT},
     {TENSOR_V_BIAS, "self_attn.v_proj.bias", TENSOR_PART_ATTENTION, G, NONE, QKV_BIAS},
-    {TENSOR_Q_NORM, "self_attn.q_norm.weight", TENSOR_PART_NORM, K, NONE, QK_NORM},
-    {TENSOR_K_NORM, "self_attn.k_norm.weight", TENSOR_PART_NORM, K, NONE, QK_NORM},
+    {TENSOR_Q_NORM, "self_attn.q_norm.weight", TENSOR_PART_ATTENTION, K, NONE, QK_NORM},
+    {TENSOR_K_NORM, "self_attn.k_norm.weight", TENSOR_PART_ATTENTION, K, NONE, QK_NORM},
     {TENSOR_O, "self_attn.o_proj.weight", TENSOR_PART_ATTENTION, D, Q, ALWAYS},
     {TENSOR_O_BIAS, "self_attn.o_proj.bias", TENSOR_PART_ATTENTION, D, NONE, OUT_BIAS},
     {TENSOR_ATTENTION_NORM, "post_attention_layernorm.weight", TENSOR_PART_NORM, D, NONE, SANDWICH},
@@ -72,6 +72,9 @@ static const struct row table[] = {
 
 static bool is_present(const struct config *config, const struct row *row)
 {
+    if (config->family == CONFIG_EVERY) {
+        return true;
+    }
     switch (row->presence) {
     case SPLIT:
         return !config->fused;

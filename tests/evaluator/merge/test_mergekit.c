@@ -74,10 +74,9 @@ static json_t *parse(const struct recipe *recipe)
     return doc;
 }
 
-static void assert_same_values(const struct recipe *recipe)
+/* For the tensors of one family. */
+static void assert_same_values_in(const struct recipe *recipe, struct config config)
 {
-    const struct config config = {
-        .family = CONFIG_QWEN2, .n_layers = LAYERS, .qkv_bias = true, .mlp_bias = true};
     const struct method *method = recipe->method;
     size_t n_source = method_count(method, METHOD_SOURCE);
     json_t *doc = parse(recipe);
@@ -105,6 +104,21 @@ static void assert_same_values(const struct recipe *recipe)
         }
     }
     json_decref(doc);
+}
+
+static void assert_same_values(const struct recipe *recipe)
+{
+    assert_same_values_in(recipe, (struct config){.family = CONFIG_QWEN2,
+                                                  .n_layers = LAYERS,
+                                                  .qkv_bias = true,
+                                                  .mlp_bias = true});
+    assert_same_values_in(recipe, (struct config){.family = CONFIG_GEMMA3,
+                                                  .n_layers = LAYERS,
+                                                  .qk_norm = true,
+                                                  .sandwich = true,
+                                                  .tied = true});
+    assert_same_values_in(
+        recipe, (struct config){.family = CONFIG_PHI3, .n_layers = LAYERS, .fused = true});
 }
 
 static void writes_one_value_when_there_is_one(void **state)

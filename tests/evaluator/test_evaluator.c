@@ -1,0 +1,235 @@
+#include "evaluator/evaluator.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "evaluator/merge/export.h"
+#include "evaluator/merge/plan.h"
+#include "study/recipe.h"
+#include "tests/support/support.h"
+
+#define EXAMPLES TESTS_DIR "/../study/examples/"
+
+/* A copy of an example model's folder with one piece of its config.json replaced. */
+static char *copy_model(const char *folder, const char *name, const char *old, const char *new)
+{
+    static const char *const files[] = {"config.json", "model.safetensors", "tokenizer.json",
+                                        "tokenizer_config.json"};
+    char *to = file_join(folder, name);
+
+    assert_int_equal(file_make_dirs(to, NULL), 0);
+    for (size_t i = 0; i < 4; i++) {
+        char *from = mem_printf(EXAMPLES "models/%s/%s", name, files[i]);
+        struct file_bytes bytes = {0};
+
+        assert_int_equal(file_read(&bytes, from, 1 << 24, NULL), 0);
+        char *at = i == 0 ? strstr(bytes.data, old) : NULL;
+        if (i == 0) {
+            assert_non_null(at);
+            char *changed =
+                mem_printf("%.*s%s%s", (int)(at - bytes.data), bytes.data, new, at + strlen(old));
+            support_write(to, files[i], changed);
+            free(changed);
+        } else {
+            support_write_bytes(to, files[i], bytes.data, bytes.size);
+        }
+        file_release(&bytes);
+        free(from);
+    }
+    return to;
+}
+
+static void add_model(struct bundle *bundle, const char *name, const char *path)
+{
+    struct bundle_model *model = &bundle->models[bundle->n_models++];
+    struct checkpoint *checkpoint = NULL;
+
+    assert_int_equal(checkpoint_open(&checkpoint, path, NULL), 0);
+    *model = (struct bundle_model){.name = mem_text(name), .path = mem_text(path)};
+    assert_int_equal(checkpoint_digest(checkpoint, model->digest, NULL), 0);
+    checkpoint_close(checkpoint);
+}
+
+/* Up to two models and a short task. */
+static struct bundle new_bundle(void)
+{
+    struct bundle bundle = {.study = mem_text("t"),
+                            .shares = {1.0, 0.0, 0.0},
+                            .models = mem_array(2, sizeof(struct bundle_model)),
+                            .n_tasks = 1,
+                            .tasks = mem_array(1, sizeof(struct bundle_task))};
+
+    bundle.tasks[0].limit = 30;
+    assert_int_equal(task_load(&bundle.tasks[0].task, EXAMPLES "tasks/addition_choice.yaml", NULL),
+                     0);
+    return bundle;
+}
+
+/* The uniform average of a bundle's models, or its only model as it is. */
+static struct recipe recipe_of(const struct bundle *bundle)
+{
+    const char *digests[2] = {bundle->models[0].digest, bundle->models[1].digest};
+    const struct method *method = NULL;
+    struct recipe recipe = {0};
+
+    assert_int_equal(method_find(&method, bundle->n_models == 1 ? "passthrough" : "linear", NULL),
+                     0);
+    recipe_init(&recipe, method, RECIPE_FLOAT32, 1, 6, digests, bundle->n_models, NULL);
+    return recipe;
+}
+
+static struct score must_score(struct evaluator *evaluator, const struct recipe *recipe)
+{
+    struct text text = {0};
+    struct score score = {0};
+    struct err err = {0};
+
+    recipe_print(&text, recipe);
+    if (evaluator_run(evaluator, text_get(&text), text.size, SPLIT_ALL, &score, &err) != 0 ||
+        score.failure != SCORE_OK) {
+        fail_msg("%s%s", err.text, score.detail != NULL ? score.detail : "");
+    }
+    text_release(&text);
+    return score;
+}
+
+static struct evaluator *open_evaluator(const struct bundle *bundle)
+{
+    struct evaluator *evaluator = NULL;
+    struct err err = {0};
+
+    if (evaluator_open(&evaluator, bundle, NULL, 0, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return evaluator;
+}
+
+/* Write the recipe's merge as a folder. */
+static void export(const struct bundle *bundle, const struct recipe *recipe, const char *out)
+{
+    struct checkpoint *models[2] = {0};
+    struct plan_model named[2];
+    struct plan plan = {0};
+    char weights[DIGEST_HEX];
+    struct err err = {0};
+
+    for (size_t i = 0; i < bundle->n_models; i++) {
+        assert_int_equal(checkpoint_open(&models[i], bundle->models[i].path, &err), 0);
+        named[i] = (struct plan_model){bundle->models[i].digest, models[i]};
+    }
+    if (plan_make(&plan, recipe, named, bundle->n_models, &err) != 0 ||
+        export_write(&plan, out, NULL, 0, 0, NULL, weights, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    plan_release(&plan);
+    checkpoint_close(models[0]);
+    checkpoint_close(models[1]);
+}
+
+static void assert_scores_as_its_export(const char *folder, struct bundle *bundle)
+{
+    struct recipe recipe = recipe_of(bundle);
+    struct evaluator *evaluator = open_evaluator(bundle);
+    struct score merged = must_score(evaluator, &recipe);
+    struct score again = must_score(evaluator, &recipe);
+    struct bundle alone = new_bundle();
+    char *out = file_join(folder, "out");
+
+    export(bundle, &recipe, out);
+    add_model(&alone, "out", out);
+    struct recipe itself = recipe_of(&alone);
+    struct evaluator *other = open_evaluator(&alone);
+    struct score exported = must_score(other, &itself);
+    assert_true(merged.positions > 0 && merged.positions == exported.positions);
+    assert_memory_equal(merged.tasks[0].document_values, exported.tasks[0].document_values,
+                        merged.tasks[0].n * merged.tasks[0].n_metrics * sizeof(double));
+    assert_memory_equal(merged.tasks[0].document_values, again.tasks[0].document_values,
+                        merged.tasks[0].n * merged.tasks[0].n_metrics * sizeof(double));
+    score_release(&merged);
+    score_release(&again);
+    score_release(&exported);
+    evaluator_close(evaluator);
+    evaluator_close(other);
+    recipe_release(&recipe);
+    recipe_release(&itself);
+    bundle_release(&alone);
+    free(out);
+}
+
+static void a_tied_model_and_one_with_a_head_score_as_their_export(void **state)
+{
+    (void)state;
+    char *folder = support_temp_dir();
+    char *tied = copy_model(folder, "base", "\"tie_word_embeddings\": false",
+                            "\"tie_word_embeddings\": true");
+    struct bundle bundle = new_bundle();
+
+    add_model(&bundle, "tied", tied);
+    add_model(&bundle, "adder", EXAMPLES "models/adder");
+    assert_scores_as_its_export(folder, &bundle);
+    bundle_release(&bundle);
+    free(tied);
+    support_remove_dir(folder);
+}
+
+/* The first source gives the merged model its config, and is not the first model here. */
+static void a_merge_runs_by_the_config_that_it_is_exported_with(void **state)
+{
+    (void)state;
+    char *folder = support_temp_dir();
+    char *slow = copy_model(folder, "base", "\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": 0.1");
+    struct bundle bundle = new_bundle();
+
+    add_model(&bundle, "adder", EXAMPLES "models/adder");
+    add_model(&bundle, "slow", slow);
+    struct bundle_model first = bundle.models[0];
+    struct recipe recipe;
+    struct evaluator *evaluator = open_evaluator(&bundle);
+
+    bundle.n_models = 1;
+    recipe = recipe_of(&bundle);
+    struct score fast = must_score(evaluator, &recipe);
+    recipe_release(&recipe);
+    memcpy(bundle.models[0].digest, bundle.models[1].digest, DIGEST_HEX);
+    recipe = recipe_of(&bundle);
+    bundle.models[0] = first;
+    bundle.n_models = 2;
+    struct score other = must_score(evaluator, &recipe);
+    recipe_release(&recipe);
+    assert_true(memcmp(fast.tasks[0].values, other.tasks[0].values, sizeof(double)) != 0);
+    struct bundle alone = new_bundle();
+    add_model(&alone, "slow", slow);
+    recipe = recipe_of(&alone);
+    struct evaluator *itself = open_evaluator(&alone);
+    struct score wanted = must_score(itself, &recipe);
+    assert_memory_equal(other.tasks[0].document_values, wanted.tasks[0].document_values,
+                        wanted.tasks[0].n * wanted.tasks[0].n_metrics * sizeof(double));
+    score_release(&fast);
+    score_release(&other);
+    score_release(&wanted);
+    recipe_release(&recipe);
+    evaluator_close(evaluator);
+    evaluator_close(itself);
+    bundle_release(&bundle);
+    bundle_release(&alone);
+    free(slow);
+    support_remove_dir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tied_model_and_one_with_a_head_score_as_their_export),
+        cmocka_unit_test(a_merge_runs_by_the_config_that_it_is_exported_with),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
