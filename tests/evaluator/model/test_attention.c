@@ -96,6 +96,12 @@ static void attend_plainly(const struct tree *tree, size_t node, size_t h, doubl
             p[j] += (double)tree->qkv[node * tree->stride + h * K + d] * (double)key[d];
         }
         p[j] /= sqrt((double)K);
+        if (shape->cap > 0.0F) {
+            p[j] = (double)shape->cap * tanh(p[j] / (double)shape->cap);
+        }
+        if (shape->window > 0 && j + shape->window < n) {
+            p[j] = -HUGE_VAL;
+        }
         largest = fmax(largest, p[j]);
     }
     for (size_t j = 0; j < n; j++) {
@@ -185,11 +191,42 @@ static void heads_may_have_any_width(void **state)
     }
 }
 
-static void cutting_into_chunks_changes_no_bit(void **state)
+/* The same tree, of which nodes see the last entries of their path. */
+static struct tree with_window(struct tree tree, size_t window)
+{
+    tree.shape.window = window;
+    return tree;
+}
+
+static void a_window_hides_what_is_farther_back(void **state)
 {
     (void)state;
+    const size_t windows[] = {1, 2, 3, 5, 16, 17, 40, 149, 150, 1000};
+
+    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        assert_equals_plain(with_window(grow(2, 2, 16, 150, 1U << 30), windows[i]));
+        assert_equals_plain(with_window(grow(4, 1, 24, 150, 5), windows[i]));
+    }
+}
+
+static void scores_are_capped(void **state)
+{
+    (void)state;
+    const float caps[] = {0.5F, 2.0F, 50.0F};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct tree tree = grow(4, 2, 24, 100, 9);
+
+        tree.shape.cap = caps[i];
+        tree.shape.window = i == 1 ? 20 : 0;
+        assert_equals_plain(tree);
+    }
+}
+
+/* However many nodes a call takes, and so however queries share loads. */
+static void assert_cuts_change_no_bit(struct tree tree)
+{
     const size_t steps[] = {1, 2, 3, 5, 17, 64};
-    struct tree tree = grow(4, 2, 24, 200, 9);
 
     for (int isa = 0; isa <= (int)isa_best(); isa++) {
         const struct attention *attention = attention_for((enum isa)isa);
@@ -204,6 +241,15 @@ static void cutting_into_chunks_changes_no_bit(void **state)
         free(whole);
     }
     fell(&tree);
+}
+
+static void cutting_into_chunks_changes_no_bit(void **state)
+{
+    (void)state;
+    assert_cuts_change_no_bit(grow(4, 2, 24, 200, 9));
+    for (size_t window = 1; window < 40; window += 6) {
+        assert_cuts_change_no_bit(with_window(grow(4, 2, 24, 200, 9), window));
+    }
 }
 
 static void other_branches_change_no_bit(void **state)
@@ -285,6 +331,8 @@ int main(void)
         cmocka_unit_test(equals_the_plain_formula_on_a_tree),
         cmocka_unit_test(heads_share_keys_in_groups),
         cmocka_unit_test(heads_may_have_any_width),
+        cmocka_unit_test(a_window_hides_what_is_farther_back),
+        cmocka_unit_test(scores_are_capped),
         cmocka_unit_test(cutting_into_chunks_changes_no_bit),
         cmocka_unit_test(other_branches_change_no_bit),
         cmocka_unit_test(large_scores_do_not_overflow),

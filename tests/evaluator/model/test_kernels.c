@@ -192,6 +192,42 @@ static void long_wavelengths_are_stretched_as_llama3_does(void **state)
     assert_near(rotary_frequency(&config, &config.rope, 0), 0.25, 1e-15);
 }
 
+/* Pairs of 128 elements at base 1e6, 32768 places stretched four times, by the published formula in
+ * another language. */
+static void slow_pairs_are_stretched_as_yarn_does(void **state)
+{
+    static const struct {
+        size_t pair;
+        double frequency;
+    } golden[] = {{0, 1},
+                  {10, 0.1154781984689458},
+                  {23, 0.0069783058485986633},
+                  {24, 0.0053753214907901019},
+                  {30, 0.0010643609812470017},
+                  {39, 6.4903943208370279e-05},
+                  {40, 4.4456985250973067e-05},
+                  {63, 3.1023444018792988e-07}};
+    const struct config config = {.head_width = 128,
+                                  .rope = {.kind = CONFIG_ROPE_YARN,
+                                           .theta = 1e6,
+                                           .factor = 4.0,
+                                           .beta_fast = 32.0,
+                                           .beta_slow = 1.0,
+                                           .whole_pairs = true,
+                                           .original_positions = 32768.0,
+                                           .attention_factor = 1.25}};
+    float angles[2 * 128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(golden) / sizeof(golden[0]); i++) {
+        assert_near(rotary_frequency(&config, &config.rope, golden[i].pair) / golden[i].frequency,
+                    1.0, 1e-13);
+    }
+    rotary_angles(angles, &config, &config.rope, 2);
+    assert_true(angles[0] == 1.25F && angles[64] == 0.0F);
+    assert_near((double)angles[128], 1.25 * cos(1.0), 1e-7);
+}
+
 static void gates_equal_their_formula(void **state)
 {
     (void)state;
@@ -219,6 +255,114 @@ static void gates_equal_their_formula(void **state)
             free(out);
         }
     }
+}
+
+static void gelu_gates_equal_their_formula(void **state)
+{
+    (void)state;
+    const double slope = sqrt(2.0 / acos(-1.0));
+    const struct kernels *kernels;
+
+    for (int isa = 0; (kernels = next_set(&isa)) != NULL;) {
+        for (size_t w = 0; w < WIDTHS; w++) {
+            size_t F = widths[w];
+            float *x = normals(2 * 2 * F, w);
+            float *out = mem_array(2 * F, sizeof(float));
+
+            kernels->gelu_up(out, x, 2, F);
+            for (size_t t = 0; t < 2; t++) {
+                for (size_t f = 0; f < F; f++) {
+                    double g = (double)x[t * 2 * F + f];
+                    double up = (double)x[t * 2 * F + F + f];
+                    double want = 0.5 * g * (1.0 + tanh(slope * (g + 0.044715 * g * g * g))) * up;
+
+                    assert_near((double)out[t * F + f], want, 3e-7);
+                }
+            }
+            free(x);
+            free(out);
+        }
+        const float extreme[] = {-1000.0F, 1000.0F, NAN, 0.0F, 1.0F, 1.0F, 1.0F, 1.0F};
+        float out[4];
+
+        kernels->gelu_up(out, extreme, 1, 4);
+        assert_true(fabsf(out[0]) < 1e-30F && out[1] == 1000.0F);
+        assert_true(isnan(out[2]) && out[3] == 0.0F);
+    }
+}
+
+static void caps_equal_their_formula(void **state)
+{
+    (void)state;
+    const struct kernels *kernels;
+
+    for (int isa = 0; (kernels = next_set(&isa)) != NULL;) {
+        for (double x = 1e-6; x < 400.0; x *= 1.013) {
+            float capped[] = {(float)x, (float)-x, 0.0F, INFINITY, NAN};
+            double want = 30.0 * tanh((double)(float)x / 30.0);
+
+            kernels->soft_cap(capped, 5, 30.0F);
+            assert_true(fabs((double)capped[0] - want) <= 4e-7 * want);
+            assert_true(fabs((double)capped[1] + want) <= 4e-7 * want);
+            assert_true(capped[2] == 0.0F && capped[3] == 30.0F && isnan(capped[4]));
+        }
+    }
+}
+
+static void norms_may_add_one_and_add_to_a_row(void **state)
+{
+    (void)state;
+    const struct kernels *kernels;
+    float *y = normals(3 * 100, 7);
+    float *gain = normals(100, 8);
+    float above[100];
+
+    for (size_t d = 0; d < 100; d++) {
+        above[d] = 1.0F + gain[d];
+    }
+    for (int isa = 0; (kernels = next_set(&isa)) != NULL;) {
+        float want[3 * 100], normed[3 * 100], x[3 * 100];
+
+        kernels->rms_norm(want, y, &(struct kernels_norm){above, 0, 1e-6F}, 3, 100);
+        kernels->rms_norm(normed, y, &(struct kernels_norm){gain, 1, 1e-6F}, 3, 100);
+        assert_memory_equal(normed, want, sizeof(want));
+        for (size_t i = 0; i < 300; i++) {
+            x[i] = (float)i;
+        }
+        kernels->add_rms_norm(x, y, &(struct kernels_norm){gain, 1, 1e-6F}, 3, 100);
+        for (size_t i = 0; i < 300; i++) {
+            assert_near((double)x[i], (double)i + (double)want[i], 3e-7);
+        }
+    }
+    free(y);
+    free(gain);
+}
+
+static void each_head_is_normed_on_its_own(void **state)
+{
+    (void)state;
+    const size_t stride = 5 * 20; /* three heads of 20, and 40 that stay */
+    const struct kernels *kernels;
+    float *gain = normals(20, 9);
+    const struct kernels_norm norm = {gain, 1, 1e-6F};
+
+    for (int isa = 0; (kernels = next_set(&isa)) != NULL;) {
+        float *x = normals(2 * stride, 3);
+        float *normed = normals(2 * stride, 3);
+        float head[20];
+
+        kernels->norm_heads(normed, stride, &norm, 2, 3, 20);
+        for (size_t t = 0; t < 2; t++) {
+            for (size_t h = 0; h < 3; h++) {
+                kernels->rms_norm(head, x + t * stride + h * 20, &norm, 1, 20);
+                assert_memory_equal(normed + t * stride + h * 20, head, sizeof(head));
+            }
+            assert_memory_equal(normed + t * stride + 60, x + t * stride + 60, 40 * sizeof(float));
+        }
+        free(x);
+        free(normed);
+    }
+    free(gain);
 }
 
 static void extreme_gates_close_and_open(void **state)
@@ -351,7 +495,12 @@ int main(void)
         cmocka_unit_test(a_row_of_the_norm_does_not_depend_on_the_others),
         cmocka_unit_test(rotation_turns_pairs_half_a_head_apart),
         cmocka_unit_test(long_wavelengths_are_stretched_as_llama3_does),
+        cmocka_unit_test(slow_pairs_are_stretched_as_yarn_does),
         cmocka_unit_test(gates_equal_their_formula),
+        cmocka_unit_test(gelu_gates_equal_their_formula),
+        cmocka_unit_test(caps_equal_their_formula),
+        cmocka_unit_test(norms_may_add_one_and_add_to_a_row),
+        cmocka_unit_test(each_head_is_normed_on_its_own),
         cmocka_unit_test(extreme_gates_close_and_open),
         cmocka_unit_test(a_bias_is_added_to_every_row),
         cmocka_unit_test(the_exponential_is_right_over_its_range),
