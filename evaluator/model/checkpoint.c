@@ -18,6 +18,7 @@
 
 #define INDEX_SIZE_MAX ((size_t)100 << 20)
 #define SHARDS_MAX 10000
+#define INDEX_NAME "model.safetensors.index.json"
 
 struct shard {
     char *name; /* bare file name */
@@ -116,6 +117,9 @@ static int read_weight_map(struct checkpoint *checkpoint, const json_t *map, con
             }
             s = checkpoint->n_shards;
             int rc = add_shard(checkpoint, file, err);
+            if (rc == ERR_MISSING) {
+                return err_wrap(err, "%s: %.200s", index_path, name);
+            }
             if (rc != 0) {
                 return rc;
             }
@@ -161,7 +165,7 @@ static int open_single(struct checkpoint *checkpoint, struct err *err)
             err, ERR_MISSING, "%s: no model.safetensors%s", checkpoint->folder,
             file_exists(pickle)
                 ? "; pickles (pytorch_model.bin) are never opened, convert it to safetensors"
-                : " and no model.safetensors.index.json");
+                : " and no " INDEX_NAME);
     } else {
         rc = add_shard(checkpoint, "model.safetensors", err);
     }
@@ -275,7 +279,8 @@ static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 
         tensors_at(&checkpoint->config, i, &place);
         if (checkpoint_find(checkpoint, place.name) == NULL) {
-            return err_set(err, ERR_MISSING, "%s: %s: the tensor is missing", checkpoint->folder,
+            return err_set(err, ERR_MISSING, "%s/%s: %s: the tensor is missing", checkpoint->folder,
+                           checkpoint->n_shards == 1 ? checkpoint->shards[0].name : INDEX_NAME,
                            place.name);
         }
     }
@@ -286,7 +291,7 @@ static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 
 static int open_folder(struct checkpoint *made, struct err *err)
 {
-    char *index_path = file_join(made->folder, "model.safetensors.index.json");
+    char *index_path = file_join(made->folder, INDEX_NAME);
     int rc;
 
     if (!file_is_dir(made->folder)) {

@@ -3,6 +3,7 @@
  */
 #include "evaluator/model/safetensors.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,12 +140,17 @@ static int check_tiling(struct safetensors *file, size_t data_size, const char *
         if (rc != 0) {
             return rc;
         }
+        if (tensor->end > data_size) {
+            return err_set(err, ERR_FORMAT,
+                           "%s: %s: its data end at %zu, the file's at %zu; it is cut short", path,
+                           tensor->name, tensor->end, data_size);
+        }
         at = tensor->end;
     }
     if (at != data_size) {
         return err_set(err, ERR_FORMAT,
-                       "%s: its tensors need %zu bytes of data, the file has %zu%s", path, at,
-                       data_size, at > data_size ? "; it is cut short" : "");
+                       "%s: its tensors need %zu bytes of data, the file has %zu, %zu bytes more",
+                       path, at, data_size, data_size - at);
     }
     return 0;
 }
@@ -195,24 +201,50 @@ static uint64_t header_size(const unsigned char *bytes)
 }
 
 /*
+ * The key that ends at this column of a header's first line: its place and size, NULL when there is
+ * none. Columns count characters, not bytes.
+ */
+static const char *key_before(const char *bytes, size_t n, int column, size_t *size)
+{
+    size_t end = 0;
+
+    for (int c = 0; end < n && c < column; end++) {
+        c += ((unsigned char)bytes[end] & 0xC0) != 0x80;
+    }
+    if (end < 3 || bytes[end - 1] != '"') {
+        return NULL;
+    }
+    size_t begin = end - 2;
+    while (begin > 0 && bytes[begin] != '"') {
+        begin--;
+    }
+    *size = end - 2 - begin;
+    return bytes + begin + 1;
+}
+
+/*
  * The header as JSON; depth and duplicate names are doc_parse's to refuse, but its line and column
  * say little about one long line, so a name that occurs twice is said in plain words.
  */
 static int parse_header(json_t **out, const unsigned char *bytes, size_t n, const char *name,
                         struct err *err)
 {
-    static const char twice[] = "duplicate object key near '\"";
     struct err inner = {0};
     int rc = doc_parse(out, (const char *)bytes, n, &inner);
+    int column = 0;
+    size_t size = 0;
 
     if (rc == 0) {
         return 0;
     }
-    const char *key = strstr(inner.text, twice);
-    if (key != NULL) {
-        key += strlen(twice);
-        return err_set(err, ERR_FORMAT, "%s: header: '%.*s' appears twice", name,
-                       (int)strcspn(key, "\""), key);
+    if (strstr(inner.text, "duplicate object key") != NULL &&
+        sscanf(inner.text, "line 1 column %d:", &column) == 1) {
+        const char *key = key_before((const char *)bytes, n, column, &size);
+
+        if (key != NULL) {
+            return err_set(err, ERR_FORMAT, "%s: header: '%.*s' appears twice", name,
+                           (int)(size < 200 ? size : 200), key);
+        }
     }
     return err_set(err, inner.code, "%s: header: %s", name, inner.text);
 }
