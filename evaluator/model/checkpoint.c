@@ -15,10 +15,9 @@
 #include "base/mem.h"
 #include "evaluator/model/adapter.h"
 #include "evaluator/model/safetensors.h"
+#include "evaluator/model/shard_index.h"
 
-#define INDEX_SIZE_MAX ((size_t)100 << 20)
-#define SHARDS_MAX 10000
-#define INDEX_NAME "model.safetensors.index.json"
+#define DIGESTED_SIZE_MAX ((size_t)100 << 20) /* of a file beside the weights */
 
 struct shard {
     char *name; /* bare file name */
@@ -49,16 +48,6 @@ static int add_shard(struct checkpoint *checkpoint, const char *name, struct err
     return safetensors_open(&shard->file, shard->path, err);
 }
 
-static size_t find_shard(const struct checkpoint *checkpoint, const char *name)
-{
-    for (size_t s = 0; s < checkpoint->n_shards; s++) {
-        if (strcmp(checkpoint->shards[s].name, name) == 0) {
-            return s;
-        }
-    }
-    return SIZE_MAX;
-}
-
 /* Names stay where they are when the lists of shards and tensors grow and move. */
 static void add_tensor(struct checkpoint *checkpoint, const struct safetensors_tensor *from,
                        const char *file)
@@ -79,78 +68,76 @@ static void add_tensor(struct checkpoint *checkpoint, const struct safetensors_t
     memcpy(to->dims, from->dims, sizeof(to->dims));
 }
 
-static const struct safetensors_tensor *find_in_shard(const struct shard *shard, const char *name)
+static int by_tensor_name(const void *a, const void *b)
 {
-    for (size_t i = 0; i < shard->file.n_tensors; i++) {
-        if (strcmp(shard->file.tensors[i].name, name) == 0) {
-            return &shard->file.tensors[i];
-        }
-    }
-    return NULL;
+    const struct safetensors_tensor *const *x = a;
+    const struct safetensors_tensor *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
 }
 
-static bool is_bare_name(const char *name)
+/* Open a shard, and list its tensors by name: an index may name very many. */
+static int open_shard(struct checkpoint *checkpoint, const char *name,
+                      const struct safetensors_tensor ***out, struct err *err)
 {
-    return *name != '\0' && strchr(name, '/') == NULL && strcmp(name, "..") != 0 &&
-           strcmp(name, ".") != 0;
-}
+    int rc = add_shard(checkpoint, name, err);
 
-/* Each entry of the index: open its shard if that is new, and find the tensor in it. */
-static int read_weight_map(struct checkpoint *checkpoint, const json_t *map, const char *index_path,
-                           struct err *err)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach((json_t *)map, name, value)
-    {
-        const char *file = json_string_value(value);
-
-        if (file == NULL || !is_bare_name(file)) {
-            return err_set(err, ERR_FORMAT, "%s: %.200s: '%.200s' is no bare file name", index_path,
-                           name, file != NULL ? file : "");
-        }
-        size_t s = find_shard(checkpoint, file);
-        if (s == SIZE_MAX) {
-            if (checkpoint->n_shards == SHARDS_MAX) {
-                return err_set(err, ERR_LIMIT, "%s: more than %d shards", index_path, SHARDS_MAX);
-            }
-            s = checkpoint->n_shards;
-            int rc = add_shard(checkpoint, file, err);
-            if (rc == ERR_MISSING) {
-                return err_wrap(err, "%s: %.200s", index_path, name);
-            }
-            if (rc != 0) {
-                return rc;
-            }
-        }
-        const struct safetensors_tensor *tensor = find_in_shard(&checkpoint->shards[s], name);
-        if (tensor == NULL) {
-            return err_set(err, ERR_MISSING,
-                           "%s: %.200s: the index promises it here, the file does not have it",
-                           checkpoint->shards[s].path, name);
-        }
-        add_tensor(checkpoint, tensor, checkpoint->shards[s].name);
-    }
-    return 0;
-}
-
-static int open_sharded(struct checkpoint *checkpoint, const char *index_path, struct err *err)
-{
-    json_t *index = NULL;
-    json_t *map;
-
-    int rc = doc_load(&index, index_path, INDEX_SIZE_MAX, err);
     if (rc != 0) {
         return rc;
     }
-    rc = doc_object(index, "weight_map", &map, err);
-    if (rc != 0) {
-        rc = err_wrap(err, "%s", index_path);
-    } else {
-        rc = read_weight_map(checkpoint, map, index_path, err);
+    const struct safetensors *file = &checkpoint->shards[checkpoint->n_shards - 1].file;
+    *out = mem_array(file->n_tensors, sizeof(**out));
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        (*out)[i] = &file->tensors[i];
     }
-    json_decref(index);
+    qsort(*out, file->n_tensors, sizeof(**out), by_tensor_name);
+    return 0;
+}
+
+static int take_entry(struct checkpoint *checkpoint, const struct shard_index_entry *entry,
+                      const struct safetensors_tensor **by_names, struct err *err)
+{
+    const struct shard *shard = &checkpoint->shards[entry->file];
+    const struct safetensors_tensor key = {.name = (char *)entry->tensor};
+    const struct safetensors_tensor *wanted = &key;
+    const struct safetensors_tensor **found =
+        bsearch(&wanted, by_names, shard->file.n_tensors, sizeof(*by_names), by_tensor_name);
+
+    if (found == NULL) {
+        return err_set(err, ERR_MISSING,
+                       "%s: %.200s: the index promises it here, the file does not have it",
+                       shard->path, entry->tensor);
+    }
+    add_tensor(checkpoint, *found, shard->name);
+    return 0;
+}
+
+/* Files are opened in the order of their first mention, so that an error names the first tensor
+ * that cannot be had. */
+static int open_sharded(struct checkpoint *checkpoint, const char *index_path, struct err *err)
+{
+    struct shard_index index = {0};
+    int rc = shard_index_load(&index, index_path, err);
+    const struct safetensors_tensor ***by_names = mem_array(index.n_files, sizeof(*by_names));
+
+    for (size_t i = 0; i < index.n && rc == 0; i++) {
+        const struct shard_index_entry *entry = &index.entries[i];
+
+        if (entry->file == checkpoint->n_shards) {
+            rc = open_shard(checkpoint, index.files[entry->file], &by_names[entry->file], err);
+            if (rc == ERR_MISSING) {
+                rc = err_wrap(err, "%s: %.200s", index_path, entry->tensor);
+            }
+        }
+        if (rc == 0) {
+            rc = take_entry(checkpoint, entry, by_names[entry->file], err);
+        }
+    }
+    for (size_t f = 0; f < index.n_files; f++) {
+        free(by_names[f]);
+    }
+    free(by_names);
+    shard_index_release(&index);
     return rc;
 }
 
@@ -165,7 +152,7 @@ static int open_single(struct checkpoint *checkpoint, struct err *err)
             err, ERR_MISSING, "%s: no model.safetensors%s", checkpoint->folder,
             file_exists(pickle)
                 ? "; pickles (pytorch_model.bin) are never opened, convert it to safetensors"
-                : " and no " INDEX_NAME);
+                : " and no " SHARD_INDEX_NAME);
     } else {
         rc = add_shard(checkpoint, "model.safetensors", err);
     }
@@ -280,7 +267,8 @@ static int check_tensors(struct checkpoint *checkpoint, struct err *err)
         tensors_at(&checkpoint->config, i, &place);
         if (checkpoint_find(checkpoint, place.name) == NULL) {
             return err_set(err, ERR_MISSING, "%s/%s: %s: the tensor is missing", checkpoint->folder,
-                           checkpoint->n_shards == 1 ? checkpoint->shards[0].name : INDEX_NAME,
+                           checkpoint->n_shards == 1 ? checkpoint->shards[0].name
+                                                     : SHARD_INDEX_NAME,
                            place.name);
         }
     }
@@ -291,7 +279,7 @@ static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 
 static int open_folder(struct checkpoint *made, struct err *err)
 {
-    char *index_path = file_join(made->folder, INDEX_NAME);
+    char *index_path = file_join(made->folder, SHARD_INDEX_NAME);
     int rc;
 
     if (!file_is_dir(made->folder)) {
@@ -443,7 +431,7 @@ static int digest_file(struct digest *digest, const char *folder, const char *na
 
     digest_add_text(digest, name);
     if (file_exists(path)) {
-        rc = file_read(&bytes, path, INDEX_SIZE_MAX, err);
+        rc = file_read(&bytes, path, DIGESTED_SIZE_MAX, err);
     }
     digest_add_u64(digest, bytes.size);
     digest_add(digest, bytes.data, bytes.size);
