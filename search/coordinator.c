@@ -417,7 +417,7 @@ void coordinator_close(struct coordinator *coordinator)
     free(coordinator->leases);
     free(coordinator->tasks);
     store_study_release(&coordinator->study);
-    cmaes_free(coordinator->cmaes);
+    optimiser_free(coordinator->optimiser);
     space_free(coordinator->space);
     free(coordinator);
 }

@@ -16,9 +16,9 @@
 #ifndef SEARCH_COORDINATOR_INTERNAL_H
 #define SEARCH_COORDINATOR_INTERNAL_H
 
-#include "search/cmaes.h"
 #include "search/coordinator.h"
 #include "search/fitness.h"
+#include "search/optimiser.h"
 #include "search/space.h"
 
 #define COORDINATOR_TTL_MS 30000
@@ -55,8 +55,8 @@ struct coordinator {
     struct fitness_task *tasks; /* [n_tasks] */
     size_t n_tasks;
     struct space *space;
-    struct cmaes
-        *cmaes; /* as it was before the open generation was asked; asking changes nothing */
+    struct optimiser
+        *optimiser; /* as it was before the open generation was asked; asking changes nothing */
     struct store_study study;
     struct store_tally tally;
     struct generation open;
@@ -158,9 +158,9 @@ int stages_advance(struct coordinator *coordinator, struct err *err);
 
 /* All that telling a generation changes. */
 struct sequel {
-    struct cmaes *cmaes;      /* as it will be */
-    struct generation next;   /* n = 0: there is none */
-    struct store_study study; /* the row as it will be */
+    struct optimiser *optimiser; /* as it will be */
+    struct generation next;      /* n = 0: there is none */
+    struct store_study study;    /* the row as it will be */
     size_t room;
 };
 void sequel_release(struct sequel *sequel);
@@ -169,8 +169,8 @@ void sequel_release(struct sequel *sequel);
 int sequel_baseline(struct coordinator *coordinator, struct sequel *sequel, struct err *err);
 void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint64_t number,
                    uint64_t generation);
-/* What follows the open generation, in the transaction that tells it: sequel->cmaes and the row's
- * trajectory are as after it. sequel->next.n is 0 when the study ends. */
+/* What follows the open generation, in the transaction that tells it: sequel->optimiser and the
+ * row's trajectory are as after it. sequel->next.n is 0 when the study ends. */
 int sequel_next(struct coordinator *coordinator, struct sequel *sequel, struct err *err);
 /* The canonical recipe of a point; free() it. */
 char *sequel_recipe(const struct space *space, const double *point);

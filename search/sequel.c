@@ -24,7 +24,7 @@
 
 void sequel_release(struct sequel *sequel)
 {
-    cmaes_free(sequel->cmaes);
+    optimiser_free(sequel->optimiser);
     generation_release(&sequel->next);
     store_study_release(&sequel->study);
 }
@@ -113,17 +113,17 @@ int sequel_baseline(struct coordinator *coordinator, struct sequel *sequel, stru
 void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint64_t number,
                    uint64_t generation)
 {
-    size_t n = cmaes_n(sequel->cmaes), lambda = cmaes_lambda(sequel->cmaes);
+    size_t n = optimiser_n(sequel->optimiser), lambda = optimiser_asks(sequel->optimiser);
     double *points = mem_array(n * lambda, sizeof(*points));
     struct store_generation *row = &sequel->next.row;
 
     sequel_stage(sequel, STAGE_SEARCH, number, generation);
     sequel->study.generation = generation;
-    row->sigma = cmaes_sigma(sequel->cmaes);
+    row->sigma = optimiser_sigma(sequel->optimiser);
     row->n_mean = n;
     row->mean = mem_array(n, sizeof(*row->mean));
-    cmaes_mean(sequel->cmaes, row->mean);
-    cmaes_ask(sequel->cmaes, points);
+    optimiser_mean(sequel->optimiser, row->mean);
+    optimiser_ask(sequel->optimiser, points);
     for (size_t k = 0; k < lambda; k++) {
         const double *point = points + k * n;
         struct store_candidate *candidate =
@@ -148,11 +148,11 @@ static bool has_recipe(const struct generation *generation, const char *digest)
 /* The distribution's mean: on noisy objectives often better than the best sample. */
 static void sequel_mean(struct coordinator *coordinator, struct sequel *sequel)
 {
-    size_t n = cmaes_n(sequel->cmaes);
+    size_t n = optimiser_n(sequel->optimiser);
     double *mean = mem_array(n, sizeof(*mean));
     char digest[DIGEST_HEX];
 
-    cmaes_mean(sequel->cmaes, mean);
+    optimiser_mean(sequel->optimiser, mean);
     char *recipe = sequel_recipe(coordinator->space, mean);
     digest_hex_of(recipe, strlen(recipe), digest);
     if (has_recipe(&sequel->next, digest)) {
@@ -229,23 +229,13 @@ static int sequel_report(struct coordinator *coordinator, struct sequel *sequel,
 
 /* ---- when the search is over ---- */
 
-static void say_stop(char *out, const struct cmaes *cmaes)
-{
-    unsigned stops = cmaes_stops(cmaes), rule = 0;
-
-    while ((stops >> rule & 1U) == 0 && cmaes_stop_name(rule + 1) != NULL) {
-        rule++;
-    }
-    snprintf(out, REASON_MAX, "%s", cmaes_stop_words(rule));
-}
-
 /* Why no further generation is asked, in words; "" when one is. */
 static void why_over(char out[REASON_MAX], const struct coordinator *coordinator,
                      const struct sequel *sequel)
 {
     const struct study_budget *budget = &coordinator->options.study->budget;
     uint64_t generation = coordinator->open.row.generation;
-    size_t lambda = cmaes_lambda(sequel->cmaes);
+    size_t lambda = optimiser_asks(sequel->optimiser);
 
     out[0] = '\0';
     if (sequel->study.ending[0] != '\0') {
@@ -253,8 +243,8 @@ static void why_over(char out[REASON_MAX], const struct coordinator *coordinator
     } else if (coordinator->tally.searched + lambda > budget->evaluations) {
         snprintf(out, REASON_MAX, "the budget of %llu evaluations is used",
                  (unsigned long long)budget->evaluations);
-    } else if (cmaes_stop(sequel->cmaes) != NULL) {
-        say_stop(out, sequel->cmaes);
+    } else if (optimiser_stop(sequel->optimiser) != NULL) {
+        snprintf(out, REASON_MAX, "%s", optimiser_stop_words(sequel->optimiser));
     } else if (budget->stagnation > 0 && !isnan(coordinator->tally.best) &&
                generation - coordinator->tally.best_generation >= budget->stagnation) {
         snprintf(out, REASON_MAX, "no better candidate for %u generations", budget->stagnation);

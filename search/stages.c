@@ -133,44 +133,82 @@ static void adopt(struct coordinator *coordinator, struct sequel *sequel)
             }
         }
     }
-    struct cmaes *old = coordinator->cmaes;
-    coordinator->cmaes = sequel->cmaes;
-    sequel->cmaes = old;
+    struct optimiser *old = coordinator->optimiser;
+    coordinator->optimiser = sequel->optimiser;
+    sequel->optimiser = old;
     struct store_study row = coordinator->study;
     coordinator->study = sequel->study;
     sequel->study = row;
     coordinator->wake++;
 }
 
-static int new_optimiser(const struct coordinator *coordinator, struct cmaes **out, struct err *err)
+/* The unit box [3, n]: lower, upper, steps. A whole number of K values stands on a grid of K
+ * points, each in the middle of its share. */
+static double *box_of(const struct space *space)
 {
-    const struct study_optimizer *wanted = &coordinator->options.study->optimizer;
-    const struct cmaes_options options = {
-        .n = space_n(coordinator->space),
-        .start = space_start(coordinator->space),
-        .sigma = wanted->sigma > 0.0 ? wanted->sigma : SIGMA_AUTO,
-        .lambda = wanted->population,
-        .seed = coordinator->options.study->seed,
-        .lower = space_lower(coordinator->space),
-        .upper = space_upper(coordinator->space),
-    };
+    const size_t n = space_n(space);
+    double *box = mem_array(3 * n, sizeof(*box));
 
-    return cmaes_new(out, &options, err);
+    for (size_t i = 0; i < n; i++) {
+        const struct space_coordinate *c = &space_coordinates(space)[i];
+        double share = c->whole ? 1.0 / (c->upper - c->lower + 1.0) : 0.0;
+
+        box[i] = space_lower(space)[i] + 0.5 * share;
+        box[n + i] = space_upper(space)[i] - 0.5 * share;
+        box[2 * n + i] = share;
+    }
+    return box;
+}
+
+/* why [REASON_MAX]: what auto chose and for what reason, "" when the study names one itself. */
+static int new_optimiser(const struct coordinator *coordinator, struct optimiser **out, char *why,
+                         struct err *err)
+{
+    const struct study *study = coordinator->options.study;
+    const size_t n = space_n(coordinator->space);
+    double *box = box_of(coordinator->space);
+    const struct optimiser_options options = {
+        .algorithm = study->optimizer.algorithm,
+        .restarts = study->optimizer.restarts,
+        .noise = study->optimizer.noise,
+        .n = n,
+        .start = space_start(coordinator->space),
+        .sigma = study->optimizer.sigma > 0.0 ? study->optimizer.sigma : SIGMA_AUTO,
+        .lambda = study->optimizer.population,
+        .seed = study->seed,
+        .evaluations = study->budget.evaluations,
+        .lower = box,
+        .upper = box + n,
+        .steps = box + 2 * n,
+    };
+    why[0] = '\0';
+    if (strcmp(options.algorithm, "auto") == 0) {
+        optimiser_choose(&options, why, REASON_MAX);
+    }
+    int rc = optimiser_new(out, &options, err);
+
+    free(box);
+    return rc != 0 ? err_wrap(err, "optimizer") : 0;
 }
 
 int stages_begin(struct coordinator *coordinator, struct err *err)
 {
     struct sequel sequel = {.study = study_copy(&coordinator->study)};
+    const struct store_event chosen = {.kind = "optimiser"};
+    char why[REASON_MAX];
 
-    int rc = new_optimiser(coordinator, &sequel.cmaes, err);
+    int rc = new_optimiser(coordinator, &sequel.optimiser, why, err);
     if (rc == 0 && coordinator->options.n_baselines > 0) {
         rc = sequel_baseline(coordinator, &sequel, err);
     } else if (rc == 0) {
         sequel_search(coordinator, &sequel, 0, 0);
     }
     if (rc == 0) {
-        cmaes_save(sequel.cmaes, &sequel.next.row.optimiser, &sequel.next.row.n_optimiser);
+        optimiser_save(sequel.optimiser, &sequel.next.row.optimiser, &sequel.next.row.n_optimiser);
         rc = store_add_study(coordinator->store, &sequel.study, err);
+    }
+    if (rc == 0 && why[0] != '\0') {
+        rc = store_add_event(coordinator->store, &chosen, err, "%s", why);
     }
     if (rc == 0) {
         rc = store_asked(coordinator, &sequel, err);
@@ -206,24 +244,24 @@ static void fill_fitness(const struct coordinator *coordinator, double *fitness)
 }
 
 /* The optimiser as it is after the open generation. */
-static int learn(const struct coordinator *coordinator, struct cmaes **out, struct err *err)
+static int learn(const struct coordinator *coordinator, struct optimiser **out, struct err *err)
 {
     const struct store_generation *row = &coordinator->open.row;
-    struct cmaes *cmaes = NULL;
+    struct optimiser *optimiser = NULL;
 
-    int rc = cmaes_restore(&cmaes, row->optimiser, row->n_optimiser, err);
+    int rc = optimiser_restore(&optimiser, row->optimiser, row->n_optimiser, err);
     if (rc == 0 && coordinator->open.stage == STAGE_SEARCH) {
         double *fitness = mem_array(coordinator->open.n, sizeof(*fitness));
 
         fill_fitness(coordinator, fitness);
-        rc = cmaes_tell(cmaes, fitness, err);
+        rc = optimiser_tell(optimiser, fitness, err);
         free(fitness);
     }
     if (rc != 0) {
-        cmaes_free(cmaes);
+        optimiser_free(optimiser);
         return rc;
     }
-    *out = cmaes;
+    *out = optimiser;
     return 0;
 }
 
@@ -261,7 +299,7 @@ static int store_told(struct coordinator *coordinator, struct sequel *sequel, st
         return store_add_event(coordinator->store, &end, err, "%s: %s", sequel->study.state,
                                sequel->study.reason);
     }
-    cmaes_save(sequel->cmaes, &sequel->next.row.optimiser, &sequel->next.row.n_optimiser);
+    optimiser_save(sequel->optimiser, &sequel->next.row.optimiser, &sequel->next.row.n_optimiser);
     return store_asked(coordinator, sequel, err);
 }
 
@@ -271,9 +309,9 @@ static int tell(struct coordinator *coordinator, struct err *err)
     unsigned char *bytes = NULL;
     size_t n = 0;
 
-    int rc = learn(coordinator, &sequel.cmaes, err);
+    int rc = learn(coordinator, &sequel.optimiser, err);
     if (rc == 0) {
-        cmaes_save(sequel.cmaes, &bytes, &n);
+        optimiser_save(sequel.optimiser, &bytes, &n);
         rc = trajectory_extend(coordinator, bytes, n, sequel.study.trajectory, err);
     }
     if (rc == 0) {
@@ -462,14 +500,14 @@ static int load_open(struct coordinator *coordinator, struct err *err)
 static int compare_asked(const struct coordinator *coordinator, struct err *err)
 {
     const struct generation *open = &coordinator->open;
-    size_t n = cmaes_n(coordinator->cmaes), lambda = cmaes_lambda(coordinator->cmaes);
+    size_t n = optimiser_n(coordinator->optimiser), lambda = optimiser_asks(coordinator->optimiser);
     int rc = 0;
 
     if (n != space_n(coordinator->space) || lambda != open->n) {
         return err_set(err, ERR_CONFLICT, "database: its optimiser is not this study's");
     }
     double *points = mem_array(n * lambda, sizeof(*points));
-    cmaes_ask(coordinator->cmaes, points);
+    optimiser_ask(coordinator->optimiser, points);
     for (size_t k = 0; k < lambda && rc == 0; k++) {
         const struct store_candidate *row = &open->places[k].row;
         char *recipe = sequel_recipe(coordinator->space, points + k * n);
@@ -502,7 +540,8 @@ int stages_resume(struct coordinator *coordinator, struct err *err)
         return err_set(err, ERR_CONFLICT,
                        "database: damaged: its stage is not its last generation's");
     }
-    rc = cmaes_restore(&coordinator->cmaes, open->row.optimiser, open->row.n_optimiser, err);
+    rc =
+        optimiser_restore(&coordinator->optimiser, open->row.optimiser, open->row.n_optimiser, err);
     if (rc == 0 && open->stage == STAGE_SEARCH) {
         rc = compare_asked(coordinator, err);
     }

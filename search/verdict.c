@@ -97,10 +97,10 @@ int verdict_choose(struct coordinator *coordinator, size_t *winner, struct err *
 {
     const struct generation *open = &coordinator->open;
     struct statistics_finalist *finalists = mem_array(open->n, sizeof(*finalists));
-    double *mean = mem_array(cmaes_n(coordinator->cmaes), sizeof(*mean));
+    double *mean = mem_array(optimiser_n(coordinator->optimiser), sizeof(*mean));
     int rc = 0;
 
-    cmaes_mean(coordinator->cmaes, mean);
+    optimiser_mean(coordinator->optimiser, mean);
     for (size_t i = 0; i < open->n && rc == 0; i++) {
         rc = look_at_finalist(coordinator, &open->places[i].row, mean, &finalists[i], err);
     }

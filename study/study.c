@@ -206,16 +206,43 @@ static json_t *print_splits(const struct study *study)
     return doc;
 }
 
+/* One of n words, the first when the key is absent. *out is borrowed from the document. */
+static int one_of(const json_t *doc, const char *key, const char *const *words, size_t n,
+                  const char **out, struct err *err)
+{
+    struct text all = {0};
+    int rc = doc_text_or(doc, key, words[0], out, err);
+
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (strcmp(*out, words[i]) == 0) {
+            text_release(&all);
+            return 0;
+        }
+        text_printf(&all, "%s%s", i == 0 ? "" : i + 1 == n ? " and " : ", ", words[i]);
+    }
+    if (rc == 0) {
+        rc = err_set(err, ERR_FORMAT, "%s: no '%s'; there are %s", key, *out, text_get(&all));
+    }
+    text_release(&all);
+    return rc;
+}
+
 static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"algorithm", "population", "sigma", "restarts"};
+    static const char *const known[] = {"algorithm", "population", "sigma", "restarts", "noise"};
+    static const char *const algorithms[] = {"cma-es",    "auto",   "sep-cma-es",
+                                             "dd-cma-es", "random", "halton"};
+    static const char *const restarts[] = {"none", "ipop", "bipop"};
+    static const char *const noises[] = {"none"};
+    const char *algorithm, *restart, *noise;
     int64_t population = 0;
     double sigma = 0;
     int rc;
 
     if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
-        (!is_auto(doc, "algorithm") && (rc = only_value(doc, "algorithm", "cma-es", err)) != 0) ||
-        (rc = only_value(doc, "restarts", "none", err)) != 0 ||
+        (rc = one_of(doc, "algorithm", algorithms, COUNT(algorithms), &algorithm, err)) != 0 ||
+        (rc = one_of(doc, "restarts", restarts, COUNT(restarts), &restart, err)) != 0 ||
+        (rc = one_of(doc, "noise", noises, COUNT(noises), &noise, err)) != 0 ||
         (!is_auto(doc, "population") &&
          (rc = doc_integer(doc, "population", 2, POPULATION_MAX, &population, err)) != 0) ||
         (!is_auto(doc, "sigma") && (rc = doc_number(doc, "sigma", &sigma, err)) != 0)) {
@@ -224,8 +251,11 @@ static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
     if (!is_auto(doc, "sigma") && (sigma <= 0 || sigma > 1)) {
         return err_set(err, ERR_LIMIT, "sigma: %g is no share of the box in (0, 1]", sigma);
     }
-    study->optimizer = (struct study_optimizer){
-        .algorithm = mem_text("cma-es"), .population = (size_t)population, .sigma = sigma};
+    study->optimizer = (struct study_optimizer){.algorithm = mem_text(algorithm),
+                                                .restarts = mem_text(restart),
+                                                .noise = mem_text(noise),
+                                                .population = (size_t)population,
+                                                .sigma = sigma};
     return 0;
 }
 
@@ -236,8 +266,14 @@ static json_t *print_optimizer(const struct study *study)
                                                    : json_string("auto");
     json_t *sigma = optimizer->sigma > 0 ? json_real(optimizer->sigma) : json_string("auto");
 
-    return json_pack("{s:s, s:o, s:o, s:s}", "algorithm", optimizer->algorithm, "population",
-                     population, "sigma", sigma, "restarts", "none");
+    json_t *doc = json_pack("{s:s, s:o, s:o, s:s}", "algorithm", optimizer->algorithm, "population",
+                            population, "sigma", sigma, "restarts", optimizer->restarts);
+
+    if (strcmp(optimizer->noise, "none") !=
+        0) { /* said only when asked for: older studies stay as they were */
+        json_object_set_new(doc, "noise", json_string(optimizer->noise));
+    }
+    return doc;
 }
 
 static int parse_budget(struct study *study, json_t *doc, struct err *err)
@@ -478,6 +514,8 @@ void study_release(struct study *study)
     study_tasks_release(study);
     study_merge_release(&study->merge);
     free(study->optimizer.algorithm);
+    free(study->optimizer.restarts);
+    free(study->optimizer.noise);
     free(study->models);
     free(study->name);
     free(study->folder);

@@ -74,7 +74,9 @@ struct study_task {
 enum study_objective { STUDY_WEIGHTED_MEAN, STUDY_MINIMUM };
 
 struct study_optimizer {
-    char *algorithm;   /* "cma-es" (auto means that too) */
+    char *algorithm;   /* default "cma-es"; "auto": by size and budget, when the search begins */
+    char *restarts;    /* "none", "ipop", "bipop" */
+    char *noise;       /* "none", "reevaluate", "adapt" */
     size_t population; /* 0: auto */
     double sigma;      /* share of the box width, 0: auto (0.25) */
 };

@@ -41,15 +41,26 @@ static void open_again(struct house *house)
                                  house->now_ms, &house->err));
 }
 
-static int set_up(void **state)
+/* A house whose search is by this algorithm, of at most so many evaluations. */
+static struct house *build(const char *algorithm, const char *restarts, uint64_t evaluations)
 {
     struct house *house = mem_array(1, sizeof(*house));
+    struct study_optimizer *optimizer = &house->world.study.optimizer;
 
-    world_init(&house->world, 3, 4, 8);
+    world_init(&house->world, 3, 4, evaluations);
     house->world.failing = 0;
+    free(optimizer->algorithm);
+    free(optimizer->restarts);
+    optimizer->algorithm = mem_text(algorithm);
+    optimizer->restarts = mem_text(restarts);
     must(house, store_open(&house->store, ":memory:", &house->err));
     open_again(house);
-    *state = house;
+    return house;
+}
+
+static int set_up(void **state)
+{
+    *state = build("cma-es", "none", 8);
     return 0;
 }
 
@@ -235,6 +246,23 @@ static void opening_again_at_every_candidate_changes_nothing(void **state)
     world_undisturbed(&house->world, other, &end);
     assert_string_equal(status_of(house).trajectory, end.trajectory);
     store_close(other);
+}
+
+static void so_it_is_with_every_optimiser(void **state)
+{
+    static const char *const optimisers[][2] = {{"auto", "none"},
+                                                {"sep-cma-es", "bipop"},
+                                                {"dd-cma-es", "ipop"},
+                                                {"random", "none"},
+                                                {"halton", "none"}};
+
+    for (size_t i = 0; i < sizeof optimisers / sizeof *optimisers; i++) {
+        void *house = build(optimisers[i][0], optimisers[i][1], 24);
+
+        opening_again_at_every_candidate_changes_nothing(&house);
+        tear_down(&house);
+    }
+    (void)state;
 }
 
 static void the_search_ends_with_whole_generations(void **state)
@@ -852,6 +880,7 @@ int main(void)
         TEST(a_study_goes_from_its_baselines_to_its_report),
         TEST(a_finished_study_stays_as_it_is),
         TEST(opening_again_at_every_candidate_changes_nothing),
+        cmocka_unit_test(so_it_is_with_every_optimiser),
         TEST(the_search_ends_with_whole_generations),
         TEST(a_search_without_progress_ends),
         TEST(asked_to_finish_it_tells_the_open_generation_and_goes_on_to_the_end),

@@ -141,7 +141,7 @@ static void what_is_left_out_has_its_default(void **state)
 static void optional_sections_may_be_empty(void **state)
 {
     (void)state;
-    expect_same("optimizer: ~", "optimizer: {algorithm: auto, population: auto}");
+    expect_same("optimizer: ~", "optimizer: {algorithm: cma-es, population: auto}");
     expect_same("evaluator: {kind: ~, memory: ~, timeout: ~, dtype: ~}", "evaluator: ~");
     expect_same("{splits: ~}", "{}");
 }
