@@ -358,7 +358,8 @@ INLINED double exp_of(double x)
 #define ROOT_2 1.4142135623730951
 #define TWO_52 4503599627370496.0
 
-/* ln x for normal x > 0: e ln 2 + ln m with m near 1, ln m = 2 artanh((m - 1) / (m + 1)). */
+/* ln x for normal x > 0, NaN for NaN: e ln 2 + ln m with m near 1, ln m = 2 artanh((m - 1) / (m +
+ * 1)). */
 INLINED double log_of(double x)
 {
     uint64_t bits = bits_of(x);
@@ -382,7 +383,7 @@ INLINED double log_of(double x)
     p = p * q + 1.0 / 7.0;
     p = p * q + 1.0 / 5.0;
     p = p * q + 1.0 / 3.0;
-    return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW));
+    return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW)) + (x - x);
 }
 
 static double exponentials(const float *restrict x, float top, size_t n)
