@@ -126,6 +126,8 @@ const char *err_code_name(enum err_code code)
         return "memory";
     case ERR_NUMERIC:
         return "numeric";
+    case ERR_STOPPED:
+        return "stopped";
     }
     return "unknown";
 }

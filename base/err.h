@@ -18,7 +18,8 @@ enum err_code {
     ERR_CONFLICT = -4, /* it exists already, or disagrees with what is stored */
     ERR_LIMIT = -5,    /* larger than a named maximum */
     ERR_MEMORY = -6,   /* a data-sized allocation failed */
-    ERR_NUMERIC = -7   /* not finite, not positive definite, did not converge */
+    ERR_NUMERIC = -7,  /* not finite, not positive definite, did not converge */
+    ERR_STOPPED = -8   /* a signal asked to stop (stop.h) */
 };
 
 #define ERR_TEXT_MAX 512

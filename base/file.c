@@ -159,6 +159,85 @@ void file_release(struct file_bytes *bytes)
     *bytes = (struct file_bytes){0};
 }
 
+/* ---- maps ---- */
+
+/* Where the maps of this process lie, so that nothing else is ever dropped. */
+static struct {
+    bool drop; /* what is passed */
+    size_t n;
+    struct {
+        struct file_map map;
+        char *path; /* NULL: of a file without a name */
+    } * list;
+} mapped;
+
+static void remember_map(const struct file_map *map, char *path)
+{
+    mapped.list = mem_resize(mapped.list, mapped.n + 1, sizeof(*mapped.list));
+    mapped.list[mapped.n].map = *map;
+    mapped.list[mapped.n++].path = path;
+}
+
+void file_map_adopt(const struct file_map *map)
+{
+    remember_map(map, NULL);
+}
+
+static void forget_map(const struct file_map *map)
+{
+    for (size_t i = 0; i < mapped.n; i++) {
+        if (mapped.list[i].map.data == map->data) {
+            free(mapped.list[i].path);
+            mapped.list[i] = mapped.list[--mapped.n];
+            break;
+        }
+    }
+    if (mapped.n == 0) {
+        free(mapped.list);
+        mapped.list = NULL;
+    }
+}
+
+void file_drop_passed(void)
+{
+    mapped.drop = true;
+}
+
+/* Drop the pages of maps that have a part in [from, to). */
+static void drop_pages(uintptr_t from, uintptr_t to)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+    from -= from % page;
+    for (size_t i = 0; i < mapped.n; i++) {
+        uintptr_t begin = (uintptr_t)mapped.list[i].map.data;
+        uintptr_t end = begin + mapped.list[i].map.size;
+        uintptr_t first = from > begin ? from : begin;
+        uintptr_t last = to < end ? to : end;
+
+        if (first < last) {
+            (void)madvise((void *)first, last - first, MADV_DONTNEED);
+        }
+    }
+}
+
+void file_passed(const void *from, size_t n)
+{
+    uintptr_t first = (uintptr_t)from / FILE_STEP;
+    uintptr_t last = ((uintptr_t)from + n) / FILE_STEP;
+
+    if (mapped.drop && last > first) { /* a border was crossed */
+        drop_pages(first * FILE_STEP, last * FILE_STEP);
+    }
+}
+
+void file_done(const void *from, size_t n)
+{
+    if (mapped.drop) {
+        drop_pages((uintptr_t)from, (uintptr_t)from + n);
+    }
+}
+
 int file_map(struct file_map *out, const char *path, struct err *err)
 {
     struct stat status = {0};
@@ -185,6 +264,9 @@ int file_map(struct file_map *out, const char *path, struct err *err)
             .inode = (uint64_t)status.st_ino,
             .device = (uint64_t)status.st_dev,
         };
+        if (data != NULL) {
+            remember_map(out, mem_text(path));
+        }
     }
     close(fd);
     return rc;
@@ -193,6 +275,7 @@ int file_map(struct file_map *out, const char *path, struct err *err)
 void file_unmap(struct file_map *map)
 {
     if (map->data != NULL) {
+        forget_map(map);
         munmap((void *)map->data, map->size);
     }
     *map = (struct file_map){0};
@@ -211,6 +294,18 @@ int file_unchanged(const struct file_map *map, const char *path, struct err *err
         return err_set(err, ERR_CONFLICT, "%s: changed since it was opened", path);
     }
     return 0;
+}
+
+int file_maps_unchanged(struct err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < mapped.n && rc == 0; i++) {
+        const char *path = mapped.list[i].path;
+
+        rc = path != NULL ? file_unchanged(&mapped.list[i].map, path, err) : 0;
+    }
+    return rc;
 }
 
 /* A new file beside path: its descriptor, and *temp its name; -1 and errno when there is none. */

@@ -34,6 +34,24 @@ void file_unmap(struct file_map *map);
 /* 0 when the file at path still has the size, time and inode of the map; else ERR_CONFLICT. */
 int file_unchanged(const struct file_map *map, const char *path, struct err *err);
 
+/* The same of all maps that this process has. */
+int file_maps_unchanged(struct err *err);
+
+/* A map of a file without a name, made elsewhere (scratch.h), that file_unmap will end. */
+void file_map_adopt(const struct file_map *map);
+
+/*
+ * For a process that goes through its maps once: from now on it keeps no more of them in memory
+ * than a step of FILE_STEP bytes a reader. What is behind stays in the system's cache, and is there
+ * again when it is touched. A reader that goes forward says what it has read (file_passed), and
+ * what it will not come back to (file_done). Both do nothing in other processes, nor to memory that
+ * is no map of file_map.
+ */
+#define FILE_STEP ((size_t)4 << 20)
+void file_drop_passed(void);
+void file_passed(const void *from, size_t n);
+void file_done(const void *from, size_t n);
+
 /* Write bytes to path: a temporary name beside it, fsync, rename, fsync of the folder. mode as in
  * open(2). On failure the old file stands and no temporary stays. */
 int file_write(const char *path, const void *bytes, size_t size, unsigned mode, struct err *err);

@@ -78,6 +78,9 @@ int scratch_map(const struct scratch *scratch, struct file_map *out, struct err 
         }
     }
     *out = (struct file_map){.data = data, .size = scratch->size};
+    if (data != NULL) {
+        file_map_adopt(out);
+    }
     return 0;
 }
 

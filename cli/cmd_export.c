@@ -309,6 +309,7 @@ int cmd_export(int argc, char **argv)
     struct err err = {0};
 
     command_parse(&argp, argc, argv, &arguments);
+    command_catch_signals();
     int rc = store_open_reader(&store, arguments.database, &err);
     if (rc == 0) {
         rc = gather(&made, store, &arguments, &candidate, &err);

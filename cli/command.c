@@ -13,19 +13,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-
-static volatile sig_atomic_t stop_requested;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop_requested = 1;
-}
+#include "base/stop.h"
 
 int command_fail(const char *name, const struct err *err)
 {
     fprintf(stderr, "%s: %s\n", name, err->text);
-    return COMMAND_FAILED;
+    return err->code == ERR_STOPPED ? COMMAND_STOPPED : COMMAND_FAILED;
 }
 
 void command_parse(const struct argp *argp, int argc, char **argv, void *input)
@@ -38,19 +31,16 @@ void command_parse(const struct argp *argp, int argc, char **argv, void *input)
 
 void command_catch_signals(void)
 {
-    struct sigaction stop = {.sa_handler = on_signal};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-    sigemptyset(&stop.sa_mask);
     sigemptyset(&ignore.sa_mask);
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
+    stop_on_signals();
 }
 
 bool command_stopped(void)
 {
-    return stop_requested != 0;
+    return stop_requested();
 }
 
 char *command_program(void)

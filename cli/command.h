@@ -17,7 +17,7 @@ enum command_exit {
     COMMAND_DONE = 0,
     COMMAND_FAILED = 1,
     COMMAND_USAGE = 2,
-    COMMAND_STOPPED = 3 /* by a signal, with everything saved */
+    COMMAND_STOPPED = 3 /* by a signal, with everything saved, or nothing left behind */
 };
 
 /* argv[0] is "braid NAME", for messages. */
@@ -35,7 +35,7 @@ int cmd_import(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
-/* Print "braid NAME: text" and give COMMAND_FAILED. */
+/* Print "braid NAME: text" and give COMMAND_FAILED, or COMMAND_STOPPED for ERR_STOPPED. */
 int command_fail(const char *name, const struct err *err);
 
 /* Run argp; unknown options and wrong counts print one line and a hint, and exit with

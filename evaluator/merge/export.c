@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "evaluator/merge/blend.h"
+#include "base/stop.h"
+#include "evaluator/merge/carry.h"
 #include "evaluator/model/safetensors_write.h"
 
 #define COPY_MAX ((size_t)1 << 30)
@@ -86,19 +88,11 @@ static int write_texts(const struct export_text *texts, size_t n, const char *fo
     return rc;
 }
 
-static int sink_write(void *context, const struct plan_tensor *tensor, const void *bytes, size_t n,
-                      struct err *err)
-{
-    (void)tensor;
-    return safetensors_write_bytes(context, bytes, n, err);
-}
-
 static int write_weights(const struct plan *plan, const char *folder, uint64_t shard_bytes,
                          char weights[DIGEST_HEX], struct err *err)
 {
     struct safetensors_output *outputs = mem_array(plan->n_tensors, sizeof(*outputs));
     struct safetensors_writer *writer = NULL;
-    struct blend *blend = blend_new();
 
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const struct plan_tensor *tensor = &plan->tensors[i];
@@ -112,16 +106,13 @@ static int write_weights(const struct plan *plan, const char *folder, uint64_t s
     int rc = safetensors_write_begin(&writer, folder, outputs, plan->n_tensors,
                                      shard_bytes > 0 ? shard_bytes : SAFETENSORS_SHARD_BYTES, err);
     if (rc == 0) {
-        const struct blend_sink sink = {.write = sink_write, .context = writer};
-
-        rc = blend_run(blend, plan, &sink, weights, err);
+        rc = carry_out(plan, writer, 0, weights, err);
         if (rc == 0) {
-            rc = safetensors_write_end(writer, err);
+            rc = safetensors_write_seal(writer, err);
         } else {
             safetensors_write_abandon(writer);
         }
     }
-    blend_free(blend);
     free(outputs);
     return rc;
 }
@@ -130,12 +121,15 @@ static int write_all(const struct plan *plan, const char *folder, const struct e
                      size_t n_texts, uint64_t shard_bytes, const char *expected,
                      char weights[DIGEST_HEX], struct err *err)
 {
-    int rc = write_weights(plan, folder, shard_bytes, weights, err);
+    bool is_checked = expected != NULL && expected[0] != '\0';
+    char own[DIGEST_HEX];
 
+    weights = weights == NULL && is_checked ? own : weights;
+    int rc = write_weights(plan, folder, shard_bytes, weights, err);
     if (rc != 0) {
         return rc;
     }
-    if (expected != NULL && expected[0] != '\0' && strcmp(expected, weights) != 0) {
+    if (is_checked && strcmp(expected, weights) != 0) {
         return err_set(
             err, ERR_CONFLICT,
             "the weights hash to %.16s..., but %.16s... was measured; has a source changed?",
@@ -191,8 +185,14 @@ int export_write(const struct plan *plan, const char *folder, const struct expor
     if (rc == 0) {
         rc = write_all(plan, made, texts, n_texts, shard_bytes, expected, weights, err);
     }
+    if (rc == 0 && stop_requested()) {
+        rc = err_set(err, ERR_STOPPED, "stopped by a signal");
+    }
     if (rc == 0) {
         rc = move_into_place(made, target, err);
+    }
+    if (rc == ERR_STOPPED) {
+        (void)err_wrap(err, "%s: not written", target);
     }
     if (rc != 0) {
         file_remove_tree(made, NULL);

@@ -7,7 +7,8 @@
  *   and the texts given: README.md, search.json, mergekit_config.yml
  *
  * All is written into a temporary folder beside the target, synced, and renamed at the end; an
- * existing target is never touched. A failure leaves nothing behind.
+ * existing target is never touched. A failure leaves nothing behind, nor does a signal that the
+ * caller catches (base/stop.h). Weights are made by one process a core (carry.h).
  */
 #ifndef MERGE_EXPORT_H
 #define MERGE_EXPORT_H
@@ -28,7 +29,8 @@ struct export_text {
 
 /*
  * expected: the digest the weights must have ("" or NULL: any); ERR_CONFLICT when they differ,
- * ERR_CONFLICT when the folder exists. weights receives the digest. shard_bytes 0: the usual 5 GB.
+ * ERR_CONFLICT when the folder exists. weights receives the digest; NULL: not wanted, unless
+ * expected is. shard_bytes 0: the usual 5 GB.
  */
 int export_write(const struct plan *plan, const char *folder, const struct export_text *texts,
                  size_t n_texts, uint64_t shard_bytes, const char *expected,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "evaluator/merge/family.h"
 
@@ -185,11 +186,13 @@ void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *
 {
     const struct checkpoint_tensor *from =
         source == MIX_BASE ? mix->tensor->base : mix->tensor->sources[source];
+    const unsigned char *data = from->data + at * dtype_size(from->dtype);
 
-    dtype_to_f32(out, from->data + at * dtype_size(from->dtype), from->dtype, n);
+    dtype_to_f32(out, data, from->dtype, n);
     if (mix->tensor->work != DTYPE_F32) {
         dtype_round(out, mix->tensor->work, n);
     }
+    file_passed(data, n * dtype_size(from->dtype));
 }
 
 uint32_t mix_put(const struct mix *mix, size_t from, size_t n, const float *values)
@@ -215,6 +218,13 @@ static const void *input(const struct mix *mix, const struct checkpoint_tensor *
     return buffer;
 }
 
+static void pass(const struct mix *mix, const struct checkpoint_tensor *from)
+{
+    size_t size = dtype_size(from->dtype);
+
+    file_passed(from->data + mix->at * size, mix->block.n * size);
+}
+
 size_t mix_next(struct mix *mix, void *out, bool stream, bool *bad)
 {
     const struct plan_tensor *tensor = mix->tensor;
@@ -231,6 +241,12 @@ size_t mix_next(struct mix *mix, void *out, bool stream, bool *bad)
         block->x[s] = input(mix, tensor->sources[s], n, mix->floats[s]);
     }
     *bad = mix->family->next(mix) != 0;
+    if (tensor->base != NULL) {
+        pass(mix, tensor->base);
+    }
+    for (size_t s = 0; s < block->k; s++) {
+        pass(mix, tensor->sources[s]);
+    }
     mix->at += block->n;
     return block->n;
 }

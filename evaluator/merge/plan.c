@@ -212,20 +212,39 @@ uint64_t plan_bytes(const struct plan *plan)
     return total;
 }
 
-/* See blend.c: a buffer a source and three more; see trim.h: a step a magnitude. */
+/* See blend.c: a buffer a source and three more. */
+static size_t buffer_bytes(const struct plan *plan)
+{
+    return (plan->n_sources + 3) * 65536;
+}
+
+/* See trim.h: a step a magnitude, for methods that trim. */
+static size_t count_bytes(const struct plan *plan, const struct plan_tensor *tensor)
+{
+    size_t n_steps = tensor->n < TRIM_STEPS_MAX ? tensor->n : TRIM_STEPS_MAX;
+    bool trims = method_index(plan->method, METHOD_SOURCE, "density") != SIZE_MAX;
+
+    return trims ? plan->n_sources * n_steps * sizeof(struct trim_step) : 0;
+}
+
 size_t plan_memory(const struct plan *plan)
 {
-    const size_t block_bytes = 65536;
-    size_t n_sources = plan->n_sources;
-    size_t total = (n_sources + 3) * block_bytes;
+    size_t total = buffer_bytes(plan) + TRIM_SCRATCH_BYTES;
 
-    if (method_index(plan->method, METHOD_SOURCE, "density") == SIZE_MAX) {
-        return total;
-    }
     for (size_t i = 0; i < plan->n_tensors; i++) {
-        size_t n = plan->tensors[i].n;
-
-        total += n_sources * (n < TRIM_STEPS_MAX ? n : TRIM_STEPS_MAX) * sizeof(struct trim_step);
+        total += count_bytes(plan, &plan->tensors[i]);
     }
     return total;
+}
+
+size_t plan_memory_tensor(const struct plan *plan)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        size_t n = count_bytes(plan, &plan->tensors[i]);
+
+        most = n > most ? n : most;
+    }
+    return buffer_bytes(plan) + TRIM_SCRATCH_BYTES + most;
 }

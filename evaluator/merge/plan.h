@@ -84,8 +84,10 @@ void *plan_own(struct plan *plan, void *block);
 /* Bytes of all tensors as they are stored. */
 uint64_t plan_bytes(const struct plan *plan);
 
-/* The most bytes that blending holds at once besides its results: buffers, and counts of task
- * vectors for methods that trim. Mapped sources are not counted: the system drops their pages. */
+/* The most bytes that blending holds at once besides its results and the maps of its sources:
+ * buffers, and counts of task vectors for methods that trim. plan_memory: counts of all tensors are
+ * kept, as in a search; plan_memory_tensor: those of one tensor at a time. */
 size_t plan_memory(const struct plan *plan);
+size_t plan_memory_tensor(const struct plan *plan);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "evaluator/merge/blend_kernels.h"
 
@@ -39,15 +40,17 @@ static void delta_block(const struct trim_delta *delta, size_t at, size_t n, flo
     if (delta->source_dtype == DTYPE_BF16 && delta->base_dtype == DTYPE_BF16 &&
         delta->work != DTYPE_F16) {
         kernels->delta_bf16(out, source, base, n);
-        return;
+    } else {
+        dtype_to_f32(sources, source, delta->source_dtype, n);
+        dtype_to_f32(bases, base, delta->base_dtype, n);
+        if (delta->work != DTYPE_F32) {
+            dtype_round(sources, delta->work, n);
+            dtype_round(bases, delta->work, n);
+        }
+        kernels->delta_f32(out, sources, bases, n);
     }
-    dtype_to_f32(sources, source, delta->source_dtype, n);
-    dtype_to_f32(bases, base, delta->base_dtype, n);
-    if (delta->work != DTYPE_F32) {
-        dtype_round(sources, delta->work, n);
-        dtype_round(bases, delta->work, n);
-    }
-    kernels->delta_f32(out, sources, bases, n);
+    file_passed(source, n * dtype_size(delta->source_dtype));
+    file_passed(base, n * dtype_size(delta->base_dtype));
 }
 
 static size_t block_size(const struct trim_delta *delta, size_t at)

@@ -37,6 +37,9 @@ struct trim_step {
 /* Most different magnitudes that are counted one by one. */
 #define TRIM_STEPS_MAX 65536
 
+/* Counting takes no more than this besides the counts. */
+#define TRIM_SCRATCH_BYTES ((size_t)2 << 20)
+
 /* All that is known of one task vector. All zero: nothing yet. */
 struct trim_counts {
     size_t n_steps;

@@ -1,34 +1,56 @@
 /*
  * safetensors_write.c - a model's weights written as safetensors.
+ *
+ *   size of the header, 8 bytes | header, padded to 8 | tensor | tensor | ...
  */
 #include "evaluator/model/safetensors_write.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/doc.h"
 #include "base/file.h"
 #include "base/mem.h"
 
-#define BUFFER_BYTES ((size_t)1 << 20)
+#define STRETCH_BYTES ((uint64_t)8 << 20) /* what is sent to the disk at once */
+
+/* sync_file_range of linux/fs.h */
+#define RANGE_WAIT_BEFORE 1U
+#define RANGE_WRITE 2U
+#define RANGE_WAIT_AFTER 4U
+
+#define NO_SHARD SIZE_MAX
+
+/* Bytes of the open shard. */
+struct stretch {
+    uint64_t begin, end;
+};
 
 struct safetensors_writer {
     char *folder;
     const struct safetensors_output *tensors;
     size_t n_tensors;
     size_t *shard_of; /* [n_tensors] */
+    uint64_t *at;     /* [n_tensors] first byte in the shard's file */
     size_t n_shards;
     uint64_t total_bytes;
-    size_t tensor;  /* the one being written */
-    size_t written; /* bytes of it */
-    int fd;         /* of the open shard, -1: none */
+    bool drops; /* from the system's cache what is on the disk */
+    /* the open shard */
+    size_t shard; /* NO_SHARD: none */
+    int fd;
     char *path;
-    unsigned char *buffer;
-    size_t buffered;
+    struct stretch written; /* since the last one was sent */
+    struct stretch sent;    /* the last one */
+    /* bytes in order: the tensor that is next, and how many of its bytes are there */
+    size_t tensor;
+    uint64_t filled;
 };
 
 /* Fill a shard until the next tensor would pass the limit; a larger tensor has one of its own. */
@@ -44,6 +66,7 @@ static void assign_shards(struct safetensors_writer *writer, uint64_t shard_byte
             writer->n_shards++;
             filled = 0;
         }
+        writer->at[i] = filled;
         filled += n;
         writer->shard_of[i] = writer->n_shards - 1;
         writer->total_bytes += n;
@@ -58,51 +81,92 @@ static char *shard_name(const struct safetensors_writer *writer, size_t shard)
     return mem_printf("model-%05zu-of-%05zu.safetensors", shard + 1, writer->n_shards);
 }
 
-/* ---- buffered bytes ---- */
-
-static int flush(struct safetensors_writer *writer, struct err *err)
+static int fail(const struct safetensors_writer *writer, struct err *err)
 {
-    size_t at = 0;
+    return err_set_errno(err, ERR_IO, "%s", writer->path);
+}
 
-    while (at < writer->buffered) {
-        ssize_t n = write(writer->fd, writer->buffer + at, writer->buffered - at);
+/* ---- files ---- */
 
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0) {
-            return err_set_errno(err, ERR_IO, "%s", writer->path);
-        }
-        at += (size_t)n;
+static int open_shard(struct safetensors_writer *writer, size_t shard, int flags, struct err *err)
+{
+    char *name = shard_name(writer, shard);
+
+    free(writer->path);
+    writer->path = file_join(writer->folder, name);
+    free(name);
+    writer->fd = open(writer->path, O_WRONLY | O_CLOEXEC | flags, 0666);
+    if (writer->fd < 0) {
+        return fail(writer, err);
     }
-    writer->buffered = 0;
+    writer->shard = shard;
+    writer->written = (struct stretch){0};
+    writer->sent = (struct stretch){0};
     return 0;
 }
 
-static int put(struct safetensors_writer *writer, const void *bytes, size_t n, struct err *err)
+static int put(const struct safetensors_writer *writer, uint64_t at, const void *bytes, size_t n,
+               struct err *err)
 {
     const unsigned char *from = bytes;
 
     while (n > 0) {
-        size_t room = BUFFER_BYTES - writer->buffered;
-        size_t part = n < room ? n : room;
+        ssize_t done = pwrite(writer->fd, from, n, (off_t)at);
 
-        memcpy(writer->buffer + writer->buffered, from, part);
-        writer->buffered += part;
-        from += part;
-        n -= part;
-        if (writer->buffered == BUFFER_BYTES) {
-            int rc = flush(writer, err);
-
-            if (rc != 0) {
-                return rc;
-            }
+        if (done < 0 && errno == EINTR) {
+            continue;
         }
+        if (done < 0) {
+            return fail(writer, err);
+        }
+        from += done;
+        at += (uint64_t)done;
+        n -= (size_t)done;
     }
     return 0;
 }
 
-/* ---- shards ---- */
+/* Let the disk begin with what was written; what it was given before is there by now, or nearly. */
+static void send_written(struct safetensors_writer *writer)
+{
+    const struct stretch sent = writer->sent;
+
+    if (writer->written.end == writer->written.begin) {
+        return;
+    }
+    /* Advice only: where the system has no such calls, or fails, fsync at the end does it all. */
+    (void)syscall(SYS_sync_file_range, writer->fd, (off_t)writer->written.begin,
+                  (off_t)(writer->written.end - writer->written.begin), RANGE_WRITE);
+    if (writer->drops && sent.end > sent.begin) {
+        (void)syscall(SYS_sync_file_range, writer->fd, (off_t)sent.begin,
+                      (off_t)(sent.end - sent.begin),
+                      RANGE_WAIT_BEFORE | RANGE_WRITE | RANGE_WAIT_AFTER);
+        (void)posix_fadvise(writer->fd, (off_t)sent.begin, (off_t)(sent.end - sent.begin),
+                            POSIX_FADV_DONTNEED);
+    }
+    writer->sent = writer->written;
+    writer->written.begin = writer->written.end;
+}
+
+static int close_shard(struct safetensors_writer *writer, bool sync, struct err *err)
+{
+    int rc = 0;
+
+    if (sync && fsync(writer->fd) != 0) {
+        rc = fail(writer, err);
+    }
+    if (sync && writer->drops) {
+        (void)posix_fadvise(writer->fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
+    if (close(writer->fd) != 0 && rc == 0) {
+        rc = fail(writer, err);
+    }
+    writer->fd = -1;
+    writer->shard = NO_SHARD;
+    return rc;
+}
+
+/* ---- headers ---- */
 
 static void header_text(const struct safetensors_writer *writer, size_t shard, struct text *out)
 {
@@ -133,95 +197,83 @@ static void header_text(const struct safetensors_writer *writer, size_t shard, s
     json_decref(header);
 }
 
-static int open_shard(struct safetensors_writer *writer, size_t shard, struct err *err)
+/* Take the room for a file of this size; a file system that cannot, need not. */
+static int reserve(const struct safetensors_writer *writer, uint64_t n_bytes, struct err *err)
 {
-    char *name = shard_name(writer, shard);
+    if (syscall(SYS_fallocate, writer->fd, 0, (off_t)0, (off_t)n_bytes) == 0) {
+        return 0;
+    }
+    if (errno != EOPNOTSUPP && errno != ENOSYS) {
+        return fail(writer, err);
+    }
+    return ftruncate(writer->fd, (off_t)n_bytes) == 0 ? 0 : fail(writer, err);
+}
+
+/* A shard's file at full size, with its header. */
+static int make_shard(struct safetensors_writer *writer, size_t shard, struct err *err)
+{
     struct text header = {0};
     unsigned char size[8];
+    uint64_t end = 0;
 
-    free(writer->path);
-    writer->path = file_join(writer->folder, name);
-    free(name);
-    writer->fd = open(writer->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (writer->fd < 0) {
-        return err_set_errno(err, ERR_IO, "%s", writer->path);
+    int rc = open_shard(writer, shard, O_CREAT | O_EXCL, err);
+    if (rc != 0) {
+        return rc;
     }
     header_text(writer, shard, &header);
     for (size_t i = 0; i < 8; i++) {
         size[i] = (unsigned char)((uint64_t)header.size >> (8 * i));
     }
-    int rc = put(writer, size, 8, err);
-    if (rc == 0) {
-        rc = put(writer, text_get(&header), header.size, err);
-    }
-    text_release(&header);
-    return rc;
-}
-
-static int close_shard(struct safetensors_writer *writer, struct err *err)
-{
-    int rc = flush(writer, err);
-
-    if (rc == 0 && fsync(writer->fd) != 0) {
-        rc = err_set_errno(err, ERR_IO, "%s", writer->path);
-    }
-    if (close(writer->fd) != 0 && rc == 0) {
-        rc = err_set_errno(err, ERR_IO, "%s", writer->path);
-    }
-    writer->fd = -1;
-    return rc;
-}
-
-/* The next tensor begins: move to its shard when it is another. */
-static int enter_tensor(struct safetensors_writer *writer, struct err *err)
-{
-    size_t shard = writer->shard_of[writer->tensor];
-    bool first = writer->tensor == 0 || writer->shard_of[writer->tensor - 1] != shard;
-    int rc = 0;
-
-    if (!first) {
-        return 0;
-    }
-    if (writer->fd >= 0) {
-        rc = close_shard(writer, err);
-    }
-    return rc != 0 ? rc : open_shard(writer, shard, err);
-}
-
-/* Step over what is complete, tensors without bytes included. */
-static int advance(struct safetensors_writer *writer, struct err *err)
-{
-    while (writer->tensor < writer->n_tensors &&
-           writer->written == writer->tensors[writer->tensor].n_bytes) {
-        writer->tensor++;
-        writer->written = 0;
-        if (writer->tensor < writer->n_tensors) {
-            int rc = enter_tensor(writer, err);
-
-            if (rc != 0) {
-                return rc;
-            }
+    for (size_t i = 0; i < writer->n_tensors; i++) {
+        if (writer->shard_of[i] == shard) {
+            writer->at[i] += 8 + header.size;
+            end = writer->at[i] + writer->tensors[i].n_bytes;
         }
     }
-    return 0;
+    rc = reserve(writer, end > 0 ? end : 8 + header.size, err);
+    if (rc == 0) {
+        rc = put(writer, 0, size, 8, err);
+    }
+    if (rc == 0) {
+        rc = put(writer, 8, text_get(&header), header.size, err);
+    }
+    text_release(&header);
+    int closed = close_shard(writer, false, rc == 0 ? err : NULL);
+    return rc != 0 ? rc : closed;
 }
 
 /* ---- the door ---- */
+
+/* True when the output would push out of memory what is there now, the inputs first of all. */
+static bool is_scarce(uint64_t n_bytes)
+{
+#if defined(_SC_AVPHYS_PAGES)
+    uint64_t n_free = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    return n_free / 2 < n_bytes;
+#else
+    return true;
+#endif
+}
 
 int safetensors_write_begin(struct safetensors_writer **out, const char *folder,
                             const struct safetensors_output *tensors, size_t n,
                             uint64_t shard_bytes, struct err *err)
 {
     struct safetensors_writer *writer = mem_array(1, sizeof(*writer));
+    int rc = 0;
 
-    *writer = (struct safetensors_writer){
-        .folder = mem_text(folder), .tensors = tensors, .n_tensors = n, .fd = -1};
-    writer->shard_of = mem_array(n, sizeof(size_t));
-    writer->buffer = mem_alloc(BUFFER_BYTES);
+    *writer = (struct safetensors_writer){.folder = mem_text(folder),
+                                          .tensors = tensors,
+                                          .n_tensors = n,
+                                          .shard_of = mem_array(n, sizeof(size_t)),
+                                          .at = mem_array(n, sizeof(uint64_t)),
+                                          .shard = NO_SHARD,
+                                          .fd = -1};
     assign_shards(writer, shard_bytes);
-    int rc = n > 0 ? enter_tensor(writer, err) : open_shard(writer, 0, err);
-    if (rc == 0) {
-        rc = advance(writer, err);
+    writer->drops = is_scarce(writer->total_bytes);
+    for (size_t shard = 0; shard < writer->n_shards && rc == 0; shard++) {
+        rc = make_shard(writer, shard, err);
     }
     if (rc != 0) {
         safetensors_write_abandon(writer);
@@ -231,17 +283,69 @@ int safetensors_write_begin(struct safetensors_writer **out, const char *folder,
     return 0;
 }
 
+/* Make the shard of a tensor the open one. */
+static int enter_shard(struct safetensors_writer *writer, size_t shard, struct err *err)
+{
+    int rc = 0;
+
+    if (writer->shard == shard) {
+        return 0;
+    }
+    if (writer->shard != NO_SHARD) {
+        send_written(writer);
+        rc = close_shard(writer, false, err);
+    }
+    return rc != 0 ? rc : open_shard(writer, shard, 0, err);
+}
+
+int safetensors_write_at(struct safetensors_writer *writer, size_t i, uint64_t at,
+                         const void *bytes, size_t n, struct err *err)
+{
+    uint64_t begin = writer->at[i] + at;
+
+    assert(i < writer->n_tensors && at + n <= writer->tensors[i].n_bytes);
+    int rc = enter_shard(writer, writer->shard_of[i], err);
+    if (rc == 0) {
+        rc = put(writer, begin, bytes, n, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (begin != writer->written.end) { /* a jump */
+        send_written(writer);
+        writer->written.begin = begin;
+    }
+    writer->written.end = begin + n;
+    if (writer->written.end - writer->written.begin >= STRETCH_BYTES) {
+        send_written(writer);
+    }
+    return 0;
+}
+
+/* Step over tensors that are complete, those without bytes included. */
+static void advance(struct safetensors_writer *writer)
+{
+    while (writer->tensor < writer->n_tensors &&
+           writer->filled == writer->tensors[writer->tensor].n_bytes) {
+        writer->tensor++;
+        writer->filled = 0;
+    }
+}
+
 int safetensors_write_bytes(struct safetensors_writer *writer, const void *bytes, size_t n,
                             struct err *err)
 {
-    if (writer->tensor == writer->n_tensors ||
-        n > writer->tensors[writer->tensor].n_bytes - writer->written) {
-        return err_set(err, ERR_FORMAT, "%s: more bytes than the tensor has", writer->path);
+    advance(writer);
+    if (n == 0) {
+        return 0;
     }
-    int rc = put(writer, bytes, n, err);
+    if (writer->tensor == writer->n_tensors ||
+        n > writer->tensors[writer->tensor].n_bytes - writer->filled) {
+        return err_set(err, ERR_FORMAT, "%s: more bytes than the tensor has", writer->folder);
+    }
+    int rc = safetensors_write_at(writer, writer->tensor, writer->filled, bytes, n, err);
     if (rc == 0) {
-        writer->written += n;
-        rc = advance(writer, err);
+        writer->filled += n;
     }
     return rc;
 }
@@ -268,19 +372,35 @@ static int write_index(const struct safetensors_writer *writer, struct err *err)
     return rc;
 }
 
-int safetensors_write_end(struct safetensors_writer *writer, struct err *err)
+static int sync_shard(struct safetensors_writer *writer, size_t shard, struct err *err)
+{
+    int rc = enter_shard(writer, shard, err);
+
+    return rc != 0 ? rc : close_shard(writer, true, err);
+}
+
+int safetensors_write_seal(struct safetensors_writer *writer, struct err *err)
 {
     int rc = 0;
 
-    if (writer->tensor < writer->n_tensors) {
-        rc = err_set(err, ERR_FORMAT, "%s: tensor %s is incomplete", writer->path,
-                     writer->tensors[writer->tensor].name);
-    } else {
-        rc = close_shard(writer, err);
+    for (size_t shard = 0; shard < writer->n_shards && rc == 0; shard++) {
+        rc = sync_shard(writer, shard, err);
     }
     if (rc == 0 && writer->n_shards > 1) {
         rc = write_index(writer, err);
     }
+    safetensors_write_abandon(writer);
+    return rc;
+}
+
+int safetensors_write_end(struct safetensors_writer *writer, struct err *err)
+{
+    advance(writer);
+    if (writer->tensor == writer->n_tensors) {
+        return safetensors_write_seal(writer, err);
+    }
+    int rc = err_set(err, ERR_FORMAT, "%s: tensor %s is incomplete", writer->folder,
+                     writer->tensors[writer->tensor].name);
     safetensors_write_abandon(writer);
     return rc;
 }
@@ -296,6 +416,6 @@ void safetensors_write_abandon(struct safetensors_writer *writer)
     free(writer->folder);
     free(writer->path);
     free(writer->shard_of);
-    free(writer->buffer);
+    free(writer->at);
     free(writer);
 }

@@ -110,6 +110,7 @@ static void names_every_code(void **state)
     assert_string_equal(err_code_name(ERR_LIMIT), "limit");
     assert_string_equal(err_code_name(ERR_MEMORY), "memory");
     assert_string_equal(err_code_name(ERR_NUMERIC), "numeric");
+    assert_string_equal(err_code_name(ERR_STOPPED), "stopped");
     assert_string_equal(err_code_name((enum err_code) - 99), "unknown");
 }
 
