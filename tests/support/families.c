@@ -49,80 +49,81 @@
 const struct family_model family_models[] = {
     {"llama", "LlamaForCausalLM", "llama", 3, 48, 40, 6, 6, 0, 60,
      ",\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":false", NORMS ATTENTION MLP, "lm_head.weight",
-     "F32"},
+     "F32", 0},
     {"llama-3.1", "LlamaForCausalLM", "llama", 3, 48, 40, 6, 2, 0, 60,
      ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
      "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
      "\"original_max_position_embeddings\":32}",
-     NORMS ATTENTION MLP, "lm_head.weight", "BF16"},
+     NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0},
     {"llama-3.1-new-keys", "LlamaForCausalLM", "llama", 3, 48, 40, 6, 2, 0, 60,
      ",\"dtype\":\"bfloat16\",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":"
      "500000.0,\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
      "\"original_max_position_embeddings\":32}",
-     NORMS ATTENTION MLP, "lm_head.weight", "BF16"},
+     NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0},
     {"llama-linear", "LlamaForCausalLM", "llama", 2, 48, 40, 6, 6, 0, 60,
      ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":4.0}", NORMS ATTENTION MLP,
-     "lm_head.weight", "F32"},
+     "lm_head.weight", "F32", 0},
     {"llama-dynamic", "LlamaForCausalLM", "llama", 2, 48, 40, 6, 6, 0, 60,
      ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}", NORMS ATTENTION MLP,
-     "lm_head.weight", "F32"},
+     "lm_head.weight", "F32", 0},
     {"llama-yarn", "LlamaForCausalLM", "llama", 2, 48, 40, 3, 3, 0, 60,
      ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"beta_fast\":8.0,"
      "\"original_max_position_embeddings\":64}",
-     NORMS ATTENTION MLP, "lm_head.weight", "F32"},
+     NORMS ATTENTION MLP, "lm_head.weight", "F32", 0},
     {"llama-biases", "LlamaForCausalLM", "llama", 2, 48, 40, 6, 6, 0, 60,
      ",\"attention_bias\":true,\"mlp_bias\":true",
      NORMS ATTENTION QKV_BIASES "self_attn.o_proj.bias D\n" MLP
                                 "mlp.gate_proj.bias F\nmlp.up_proj.bias F\nmlp.down_proj.bias D\n",
-     "lm_head.weight", "F32"},
+     "lm_head.weight", "F32", 0},
     {"mistral", "MistralForCausalLM", "mistral", 3, 48, 40, 4, 2, 20, 60,
      ",\"sliding_window\":7,\"rope_theta\":1000000.0", NORMS ATTENTION MLP, "lm_head.weight",
-     "BF16"},
+     "BF16", 0},
     {"mistral-without-window", "MistralForCausalLM", "mistral", 3, 48, 40, 4, 2, 20, 60,
-     ",\"sliding_window\":null", NORMS ATTENTION MLP, "lm_head.weight", "BF16"},
+     ",\"sliding_window\":null", NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0},
     {"qwen2", "Qwen2ForCausalLM", "qwen2", 3, 48, 40, 6, 2, 0, 60,
      ",\"tie_word_embeddings\":true,\"use_sliding_window\":false,\"sliding_window\":7,"
      "\"max_window_layers\":1,\"rope_theta\":1000000.0",
-     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16"},
+     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16", 0},
     {"qwen2-sliding", "Qwen2ForCausalLM", "qwen2", 3, 48, 40, 6, 2, 0, 60,
      ",\"tie_word_embeddings\":true,\"use_sliding_window\":true,\"sliding_window\":7,"
      "\"max_window_layers\":1,\"rope_theta\":1000000.0",
-     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16"},
+     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16", 0},
     {"qwen3", "Qwen3ForCausalLM", "qwen3", 3, 48, 40, 4, 2, 20, 60,
      ",\"tie_word_embeddings\":false,\"attention_bias\":false,\"rope_theta\":1000000.0,"
      "\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\"]",
-     NORMS ATTENTION HEAD_NORMS MLP, "lm_head.weight", "BF16"},
+     NORMS ATTENTION HEAD_NORMS MLP, "lm_head.weight", "BF16", 0},
     {"qwen3-wide-heads", "Qwen3ForCausalLM", "qwen3", 2, 48, 40, 2, 1, 0, 60,
-     ",\"tie_word_embeddings\":true", NORMS ATTENTION HEAD_NORMS MLP, NULL, "F32"},
+     ",\"tie_word_embeddings\":true", NORMS ATTENTION HEAD_NORMS MLP, NULL, "F32", 0},
     {"gemma", "GemmaForCausalLM", "gemma", 2, 48, 40, 4, 1, 16, 60, ",\"hidden_act\":\"gelu\"",
-     NORMS ATTENTION MLP, NULL, "BF16"},
+     NORMS ATTENTION MLP, NULL, "BF16", 0},
     {"gemma2", "Gemma2ForCausalLM", "gemma2", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"query_pre_attn_scalar\":24,\"attn_logit_softcapping\":2.0,"
      "\"final_logit_softcapping\":3.0,\"hidden_activation\":\"gelu_pytorch_tanh\"",
-     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16"},
+     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16", 0},
     {"gemma2-layer-types", "Gemma2ForCausalLM", "gemma2", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"query_pre_attn_scalar\":24,\"attn_logit_softcapping\":null,"
      "\"final_logit_softcapping\":3.0,\"layer_types\":[\"full_attention\",\"sliding_attention\","
      "\"sliding_attention\",\"full_attention\"]",
-     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16"},
+     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16", 0},
     {"gemma3", "Gemma3ForCausalLM", "gemma3_text", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"sliding_window_pattern\":3,\"query_pre_attn_scalar\":24,"
      "\"rope_theta\":1000000.0,\"rope_local_base_freq\":100.0,"
      "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}",
-     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16"},
+     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16", 0},
     {"gemma3-new-keys", "Gemma3ForCausalLM", "gemma3_text", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"query_pre_attn_scalar\":24,\"layer_types\":[\"sliding_attention\","
      "\"sliding_attention\",\"full_attention\",\"sliding_attention\"],\"rope_parameters\":{"
      "\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8.0,\"rope_theta\":1000000.0},"
      "\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":100.0}}",
-     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16"},
+     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16", 0},
     {"phi3", "Phi3ForCausalLM", "phi3", 3, 48, 40, 4, 4, 0, 60,
-     ",\"sliding_window\":7,\"tie_word_embeddings\":false", NORMS FUSED, "lm_head.weight", "BF16"},
+     ",\"sliding_window\":7,\"tie_word_embeddings\":false", NORMS FUSED, "lm_head.weight", "BF16",
+     0},
     {"phi3-longrope", "Phi3ForCausalLM", "phi3", 2, 48, 40, 4, 2, 0, 60,
      ",\"tie_word_embeddings\":true,\"partial_rotary_factor\":0.5,"
      "\"original_max_position_embeddings\":64,\"rope_scaling\":{\"type\":\"longrope\","
      "\"short_factor\":[1.0,1.25,2.5],\"long_factor\":[4.0,8.0,16.0]}",
-     NORMS FUSED, NULL, "F32"},
+     NORMS FUSED, NULL, "F32", 0},
 };
 
 const size_t n_family_models = sizeof(family_models) / sizeof(family_models[0]);
@@ -161,7 +162,7 @@ static uint32_t hash_of_name(const char *name)
 static float value_at(const struct family_model *model, const char *name, size_t n_dims,
                       size_t columns, size_t i)
 {
-    double u = (double)hash(hash_of_name(name), (uint32_t)i) / 2147483648.0 - 1.0;
+    double u = (double)hash(hash_of_name(name) + model->seed, (uint32_t)i) / 2147483648.0 - 1.0;
 
     if (n_dims == 2) {
         bool scores = strstr(name, "q_proj") != NULL || strstr(name, "k_proj") != NULL;

@@ -17,6 +17,7 @@ struct family_model {
     const char *layer;  /* tensors of a layer: "stem dim dim\n", dims D, F, Q, E or numbers */
     const char *head;   /* "lm_head.weight", or NULL when tied */
     const char *dtype;  /* "F32" or "BF16" */
+    unsigned seed;      /* of the weights; 0 in the table */
 };
 
 /* One row a family and variant. */
@@ -27,7 +28,7 @@ extern const size_t n_family_models;
 const struct family_model *family_model(const char *name);
 
 /* Write it as folder/name; returns the path, which the caller frees. Two models of equal sizes,
- * tensors and dtype have equal weights. */
+ * tensors, dtype and seed have equal weights. */
 char *family_model_write(const char *folder, const struct family_model *model);
 
 #endif

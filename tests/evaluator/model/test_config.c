@@ -108,6 +108,107 @@ static void always_gives_qwen2_its_biases(void **state)
     assert_int_equal(config.bos, -1);
 }
 
+/* Sizes of any family, with four layers. */
+static struct config family(const char *architecture, const char *more)
+{
+    struct text text = {0};
+
+    text_printf(&text,
+                "{\"architectures\":[\"%s\"],\"model_type\":\"x\",\"hidden_size\":64,"
+                "\"intermediate_size\":96,\"num_hidden_layers\":4,\"num_attention_heads\":4,"
+                "\"vocab_size\":100%s}",
+                architecture, more);
+    struct config config = must_parse(text_get(&text));
+    text_release(&text);
+    return config;
+}
+
+static void fills_in_what_gemma2_leaves_out(void **state)
+{
+    struct config config = family("Gemma2ForCausalLM", "");
+
+    (void)state;
+    assert_int_equal(config.head_width, 256);
+    assert_true(config.tied && config.sandwich && !config.qk_norm);
+    assert_int_equal(config.activation, CONFIG_GELU_TANH);
+    assert_true(config.norm_offset == 1.0F && config.embedding_scale == 8.0);
+    assert_true(config.query_scalar == 256.0);
+    assert_true(config.attention_cap == 50.0 && config.logit_cap == 30.0);
+    assert_int_equal(config.window, 4096);
+    assert_int_equal(config.bos, 2);
+    assert_int_equal(config.eos[0], 1);
+    config = family("Gemma2ForCausalLM",
+                    ",\"attn_logit_softcapping\":null,\"final_logit_softcapping\":null");
+    assert_true(config.attention_cap == 0.0 && config.logit_cap == 0.0);
+}
+
+/* A digit a layer: 1 slides. */
+static void assert_slides(const char *architecture, const char *more, const char *layers)
+{
+    struct config config = family(architecture, more);
+
+    for (uint32_t layer = 0; layer < 4; layer++) {
+        if ((config_window(&config, layer) > 0) != (layers[layer] == '1')) {
+            fail_msg("%s%s: layer %u", architecture, more, layer);
+        }
+    }
+}
+
+static void slides_the_layers_that_a_family_slides(void **state)
+{
+    const char *late = ",\"use_sliding_window\":true,\"max_window_layers\":2";
+    const char *types = ",\"layer_types\":[\"full_attention\",\"sliding_attention\","
+                        "\"sliding_attention\",\"full_attention\"]";
+
+    (void)state;
+    assert_slides("LlamaForCausalLM", ",\"sliding_window\":8", "0000");
+    assert_slides("MistralForCausalLM", "", "1111"); /* 4096 */
+    assert_slides("MistralForCausalLM", ",\"sliding_window\":null", "0000");
+    assert_slides("Phi3ForCausalLM", "", "0000");
+    assert_slides("Phi3ForCausalLM", ",\"sliding_window\":8", "1111");
+    assert_slides("Qwen2ForCausalLM", ",\"sliding_window\":8", "0000");
+    assert_slides("Qwen2ForCausalLM", late, "0011");
+    assert_slides("Qwen3ForCausalLM", late, "0011");
+    assert_slides("GemmaForCausalLM", ",\"sliding_window\":8", "0000");
+    assert_slides("Gemma2ForCausalLM", "", "1010");
+    assert_slides("Gemma2ForCausalLM", types, "0110");
+    assert_slides("Gemma3ForCausalLM", "", "1111");
+    assert_slides("Gemma3ForCausalLM", ",\"sliding_window_pattern\":2", "1010");
+    assert_slides("Gemma3ForCausalLM", ",\"_sliding_window_pattern\":3", "1101");
+    assert_slides("Gemma3ForCausalLM", types, "0110");
+}
+
+static void turns_sliding_layers_by_a_base_of_their_own(void **state)
+{
+    struct config config = family("Gemma3ForCausalLM", ",\"sliding_window_pattern\":2");
+
+    (void)state;
+    assert_true(config_rope_of(&config, 0)->theta == 10000.0);
+    assert_true(config_rope_of(&config, 1)->theta == 1000000.0);
+    config = family("Gemma2ForCausalLM", "");
+    assert_ptr_equal(config_rope_of(&config, 0), config_rope_of(&config, 1));
+}
+
+static void reads_how_long_contexts_were_stretched(void **state)
+{
+    struct config config =
+        family("LlamaForCausalLM", ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":8.0}");
+    const struct config_rope *rope = &config.rope;
+
+    (void)state;
+    assert_true(rope->beta_fast == 32.0 && rope->beta_slow == 1.0 && rope->whole_pairs);
+    assert_true(rope->attention_factor > 1.2079 && rope->attention_factor < 1.208);
+    assert_int_equal(config_positions_max(&config), 0);
+    config = family("Phi3ForCausalLM",
+                    ",\"max_position_embeddings\":4096,\"original_max_position_embeddings\":512,"
+                    "\"partial_rotary_factor\":0.25,"
+                    "\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1.0,2.0]}");
+    assert_int_equal(config.rotary_width, 4);
+    assert_int_equal(config_positions_max(&config), 512);
+    assert_true(rope->divisors[1] == 2.0);
+    assert_true(rope->attention_factor > 1.1546 && rope->attention_factor < 1.1548);
+}
+
 static void gives_llama_biases_on_all_four_when_asked(void **state)
 {
     struct config config = must_parse(LLAMA ",\"attention_bias\":true,\"mlp_bias\":true}");
@@ -177,7 +278,31 @@ static void says_which_member_is_wrong(void **state)
     assert_refused(LLAMA ",\"rms_norm_eps\":-1}", "rms_norm_eps");
     assert_refused(LLAMA ",\"rope_scaling\":{\"rope_type\":\"odd\"}}", "'odd' is not known");
     assert_refused(LLAMA ",\"rope_scaling\":[]}", "rope_scaling");
+    assert_refused(LLAMA ",\"rope_scaling\":{\"type\":\"longrope\"}}", "short_factor");
+    assert_refused(LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1]}}",
+                   "short_factor: 1 numbers for 8 rotary pairs");
+    assert_refused(LLAMA ",\"rope_scaling\":{\"type\":\"longrope\","
+                         "\"short_factor\":[1,1,1,1,1,1,1,0]}}",
+                   "short_factor: entry 7");
+    assert_refused(LLAMA ",\"partial_rotary_factor\":0.2}",
+                   "partial_rotary_factor: 0.2 of 16 is 3");
     assert_refused(LLAMA ",\"tie_word_embeddings\":\"yes\"}", "tie_word_embeddings");
+}
+
+#define GEMMA                                                                                 \
+    "{\"architectures\":[\"Gemma2ForCausalLM\"],\"hidden_size\":64,\"intermediate_size\":96," \
+    "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"vocab_size\":100"
+
+static void says_which_layer_is_of_no_known_type(void **state)
+{
+    (void)state;
+    assert_refused(GEMMA ",\"layer_types\":\"full\"}", "layer_types: 0 entries for 2 layers");
+    assert_refused(GEMMA ",\"layer_types\":[\"full_attention\"]}", "1 entries for 2 layers");
+    assert_refused(GEMMA ",\"layer_types\":[\"full_attention\",\"chunked_attention\"]}",
+                   "layer 1: 'chunked_attention' is not known");
+    assert_refused(GEMMA ",\"layer_types\":[7,8]}", "layer 0");
+    assert_refused(GEMMA ",\"sliding_window\":-4}", "sliding_window");
+    assert_refused(GEMMA ",\"query_pre_attn_scalar\":0}", "query_pre_attn_scalar");
 }
 
 static void reads_a_family_it_does_not_know_for_merging(void **state)
@@ -287,6 +412,11 @@ int main(void)
         cmocka_unit_test(takes_null_as_absent),
         cmocka_unit_test(sizes_heads_from_head_dim_when_it_is_there),
         cmocka_unit_test(always_gives_qwen2_its_biases),
+        cmocka_unit_test(fills_in_what_gemma2_leaves_out),
+        cmocka_unit_test(slides_the_layers_that_a_family_slides),
+        cmocka_unit_test(turns_sliding_layers_by_a_base_of_their_own),
+        cmocka_unit_test(reads_how_long_contexts_were_stretched),
+        cmocka_unit_test(says_which_layer_is_of_no_known_type),
         cmocka_unit_test(gives_llama_biases_on_all_four_when_asked),
         cmocka_unit_test(reads_both_spellings_of_rotary_settings_alike),
         cmocka_unit_test(reads_the_oldest_spelling_of_scaling),
