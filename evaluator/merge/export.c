@@ -21,16 +21,18 @@
 #define COPY_MAX ((size_t)1 << 30)
 #define RENAME_KEEP 1U /* RENAME_NOREPLACE of linux/fs.h */
 
+/* The last is no tokenizer's. */
 static const char *const copied_files[] = {
     "tokenizer.json",  "tokenizer_config.json", "special_tokens_map.json",
     "tokenizer.model", "added_tokens.json",     "vocab.json",
     "merges.txt",      "chat_template.jinja",   "generation_config.json"};
 
-static int copy_files(const char *from, const char *to, struct err *err)
+static int copy_files(const char *from, const char *to, bool without_tokenizer, struct err *err)
 {
+    size_t n = sizeof(copied_files) / sizeof(copied_files[0]);
     int rc = 0;
 
-    for (size_t i = 0; i < sizeof(copied_files) / sizeof(copied_files[0]) && rc == 0; i++) {
+    for (size_t i = without_tokenizer ? n - 1 : 0; i < n && rc == 0; i++) {
         char *source = file_join(from, copied_files[i]);
         char *target = file_join(to, copied_files[i]);
         struct file_bytes bytes = {0};
@@ -136,7 +138,8 @@ static int write_all(const struct plan *plan, const char *folder, const struct e
             weights, expected);
     }
     if ((rc = write_config(plan, folder, err)) != 0 ||
-        (rc = copy_files(checkpoint_folder(plan->donor), folder, err)) != 0 ||
+        (rc = copy_files(checkpoint_folder(plan->donor), folder, plan->without_tokenizer, err)) !=
+            0 ||
         (rc = write_texts(texts, n_texts, folder, err)) != 0) {
         return rc;
     }

@@ -165,17 +165,17 @@ char *mergekit_model_label(const struct mergekit_model *model)
 int mergekit_model_find(char **out, const char *path, const char *recipe_folder, struct err *err)
 {
     char *beside = file_resolve(recipe_folder, path);
+    bool found = file_is_dir(beside) || file_is_dir(path);
+    bool is_file = file_exists(beside) || file_exists(path);
 
-    if (file_is_dir(beside)) {
-        *out = beside;
-        return 0;
+    if (found) {
+        *out = file_is_dir(beside) ? mem_text(beside) : mem_text(path);
     }
     free(beside);
-    if (file_is_dir(path)) {
-        *out = mem_text(path);
+    if (found) {
         return 0;
     }
-    if (file_exists(path)) {
+    if (is_file) {
         return err_set(err, ERR_MISSING, "%s: a model is a folder, this is none", path);
     }
     return err_set(err, ERR_MISSING,

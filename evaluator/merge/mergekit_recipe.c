@@ -398,26 +398,31 @@ static int read_method(struct mergekit_recipe *recipe, const json_t *doc, struct
     return method_find(&recipe->method, name, err) != 0 ? err_wrap(err, "merge_method") : 0;
 }
 
-static int read_dtype(const json_t *doc, const char *key, bool *has, enum dtype *out,
-                      struct err *err)
+static int parse_dtype(const char *name, const char *where, enum dtype *out, struct err *err)
 {
     static const char prefix[] = "torch.";
-    const json_t *value = given(doc, key);
-    const char *name = json_string_value(value);
 
-    if (value == NULL) {
-        return 0;
-    }
     if (name != NULL && strncmp(name, prefix, strlen(prefix)) == 0) {
         name += strlen(prefix);
     }
     if (name == NULL || !dtype_config_parse(name, out) ||
         (*out != DTYPE_F32 && *out != DTYPE_F16 && *out != DTYPE_BF16)) {
-        return err_set(err, ERR_FORMAT, "%s: expected float32, float16 or bfloat16%s%s", key,
+        return err_set(err, ERR_FORMAT, "%s: expected float32, float16 or bfloat16%s%s", where,
                        name != NULL ? ", got " : "", name != NULL ? name : "");
     }
-    *has = true;
     return 0;
+}
+
+static int read_dtype(const json_t *doc, const char *key, bool *has, enum dtype *out,
+                      struct err *err)
+{
+    const json_t *value = given(doc, key);
+
+    if (value == NULL) {
+        return 0;
+    }
+    *has = true;
+    return parse_dtype(json_string_value(value), key, out, err);
 }
 
 /* tokenizer_source: X is tokenizer: {source: X}. */
@@ -520,6 +525,17 @@ int mergekit_recipe_load(struct mergekit_recipe *out, const char *path, struct e
     return rc != 0 ? err_wrap(err, "%s", path) : 0;
 }
 
+int mergekit_recipe_store_as(struct mergekit_recipe *recipe, const char *type, struct err *err)
+{
+    int rc = parse_dtype(type, "out_dtype", &recipe->out_dtype, err);
+
+    if (rc == 0) {
+        recipe->has_out_dtype = true;
+        json_object_set_new(recipe->doc, "out_dtype", json_string(type));
+    }
+    return rc;
+}
+
 void mergekit_recipe_release(struct mergekit_recipe *recipe)
 {
     for (size_t m = 0; m < recipe->n_models; m++) {
@@ -564,7 +580,9 @@ static void relabel(json_t *doc, const char *key, const struct mergekit_recipe *
 {
     struct mergekit_model model;
 
-    if (given(doc, key) == NULL || mergekit_model_parse(&model, given(doc, key), "", NULL) != 0) {
+    /* {kind: ..., model: ...} stands where a reference may; its own model is met later. */
+    if (given(doc, key) == NULL || given(given(doc, key), "kind") != NULL ||
+        mergekit_model_parse(&model, given(doc, key), "", NULL) != 0) {
         return;
     }
     for (size_t m = 0; m < recipe->n_models; m++) {

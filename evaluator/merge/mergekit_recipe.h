@@ -66,6 +66,9 @@ int mergekit_recipe_parse(struct mergekit_recipe *out, json_t *doc, struct err *
 int mergekit_recipe_load(struct mergekit_recipe *out, const char *path, struct err *err);
 void mergekit_recipe_release(struct mergekit_recipe *recipe);
 
+/* Set out_dtype, whatever the recipe says. ERR_FORMAT: no type that can be stored. */
+int mergekit_recipe_store_as(struct mergekit_recipe *recipe, const char *type, struct err *err);
+
 /* The value of a parameter for one input (source below n_sources) or, with source MERGEKIT_NONE,
  * for the whole tensor: the first of source, slice, module and recipe that gives one. False when
  * none does. tensor and position as in mergekit_setting_resolve. */

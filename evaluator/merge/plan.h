@@ -53,6 +53,7 @@ struct plan {
     const struct checkpoint *donor; /* of config and tokenizer: the base, else the first source */
     struct config config; /* of the merged model: the donor's, its head untied when one is made */
     struct config_edit edit;         /* what that changes in the donor's config.json */
+    bool without_tokenizer;          /* the donor's tokenizer files are not copied */
     char sources_digest[DIGEST_HEX]; /* which inputs in which order; what is kept of them goes by it
                                       */
     size_t n_tensors;

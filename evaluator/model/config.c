@@ -650,21 +650,27 @@ int config_runnable(const struct config *config, struct err *err)
 
 /* ---- the edits of an export ---- */
 
-static int edit_layers(json_t *doc, uint32_t n_layers, struct err *err)
+/* The list of what each layer is, where a config has one, goes by the layers it is made of. */
+static int edit_layers(json_t *doc, uint32_t n_layers, const uint32_t *layers, struct err *err)
 {
     json_t *types = json_object_get(doc, "layer_types");
+    json_t *edited = json_array();
 
     json_object_set_new(doc, "num_hidden_layers", json_integer(n_layers));
-    if (!json_is_array(types)) {
-        return 0;
+    for (uint32_t i = 0; i < n_layers && json_is_array(types); i++) {
+        size_t from = layers != NULL ? layers[i] : i;
+
+        if (from >= json_array_size(types)) {
+            json_decref(edited);
+            return err_set(err, ERR_FORMAT, "layer_types has %zu entries, none for layer %zu",
+                           json_array_size(types), from);
+        }
+        json_array_append(edited, json_array_get(types, from));
     }
-    if (json_array_size(types) < n_layers) {
-        return err_set(err, ERR_FORMAT, "layer_types has %zu entries for %u layers",
-                       json_array_size(types), n_layers);
+    if (json_is_array(types)) {
+        json_object_set(doc, "layer_types", edited);
     }
-    while (json_array_size(types) > n_layers) {
-        json_array_remove(types, json_array_size(types) - 1);
-    }
+    json_decref(edited);
     return 0;
 }
 
@@ -674,7 +680,7 @@ int config_apply(json_t **out, const json_t *donor, const struct config_edit *ed
     int rc = 0;
 
     if (edit->n_layers > 0) {
-        rc = edit_layers(doc, edit->n_layers, err);
+        rc = edit_layers(doc, edit->n_layers, edit->layers, err);
     }
     if (rc != 0) {
         json_decref(doc);

@@ -391,6 +391,9 @@ static void cuts_layer_types_and_refuses_to_invent_them(void **state)
     assert_edited("{\"layer_types\":[\"a\",\"b\",\"c\"],\"num_hidden_layers\":3}",
                   (struct config_edit){.n_layers = 2},
                   "{\"layer_types\":[\"a\",\"b\"],\"num_hidden_layers\":2}");
+    assert_edited("{\"layer_types\":[\"a\",\"b\",\"c\"],\"num_hidden_layers\":3}",
+                  (struct config_edit){.n_layers = 4, .layers = (const uint32_t[]){2, 0, 0, 1}},
+                  "{\"layer_types\":[\"c\",\"a\",\"a\",\"b\"],\"num_hidden_layers\":4}");
     assert_int_equal(config_apply(&edited, donor, &(struct config_edit){.n_layers = 4}, NULL),
                      ERR_FORMAT);
     assert_null(edited);
