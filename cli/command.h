@@ -27,6 +27,7 @@ int cmd_work(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_export(int argc, char **argv);
+int cmd_merge(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_recipe(int argc, char **argv);
 int cmd_status(int argc, char **argv);

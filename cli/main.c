@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"check", "validate a study and all it names before a search", cmd_check},
     {"eval", "score a model on tasks", cmd_eval},
     {"export", "write a candidate as a Hugging Face folder", cmd_export},
+    {"merge", "merge models as a mergekit recipe says", cmd_merge},
     {"show", "show one candidate: its recipe, scores and documents", cmd_show},
     {"recipe", "print a candidate's recipe", cmd_recipe},
     {"status", "say how a study stands", cmd_status},

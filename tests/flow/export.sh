@@ -32,4 +32,12 @@ same "documents whose numbers differ after export" 0 "$missing"
 
 "$BRAID" export "$dir/night.db" "$dir/best" >"$dir/again.out" 2>&1 && fail "export overwrote a folder"
 expect "export never overwrites" 'exists' "$(cat "$dir/again.out")"
+# The recipe beside the weights is one for braid merge, and gives them again.
+(cd "$top/study/examples/models" && "$BRAID" merge "$dir/best/mergekit_config.yml" "$dir/again") >"$dir/merge.out" 2>&1 ||
+    fail "merge of the export's recipe: $(cat "$dir/merge.out")"
+same "digest of the merged tensors" "$stored" \
+    "$("$BRAID" inspect "$dir/again" --json | sed -n 's/^ *"weights": *"\([0-9a-f]*\)".*/\1/p')"
+! grep -rqF "$top" "$dir/again" || fail "merge names a path of this machine"
+"$BRAID" merge "$dir/best/mergekit_config.yml" "$dir/again" >"$dir/merge.out" 2>&1 && fail "merge overwrote a folder"
+expect "merge never overwrites" 'exists' "$(cat "$dir/merge.out")"
 echo "$checks checks"
