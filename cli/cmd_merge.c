@@ -1,7 +1,7 @@
 /*
  * cmd_merge.c - braid merge RECIPE FOLDER: a mergekit recipe carried out.
  */
-#include <inttypes.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +10,15 @@
 #include "base/mem.h"
 #include "cli/command.h"
 #include "cli/merge_card.h"
+#include "cli/progress.h"
 #include "cli/table.h"
+#include "evaluator/merge/carry.h"
 #include "evaluator/merge/export.h"
 #include "evaluator/merge/mergekit_plan.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define WARNINGS_SHOWN 20
+#define OPTIONS_MAX 64
 
 struct arguments {
     const char *recipe, *folder;
@@ -46,7 +49,6 @@ static const struct foreign {
     const char *note;
 } foreigners[] = {
     {"cuda", NULL, "no GPU is needed: merging is bound by memory and disk"},
-    {"no-cuda", NULL, "no GPU is used anyway"},
     {"device", "DEVICE", "no GPU is needed: merging is bound by memory and disk"},
     {"read-to-gpu", NULL, "no GPU is needed"},
     {"multi-gpu", NULL, "no GPU is needed"},
@@ -59,10 +61,10 @@ static const struct foreign {
     {"trust-remote-code", NULL, "no code of a model folder is ever run"},
     {"clone-tensors", NULL, "not needed"},
     {"safe-serialization", NULL, "safetensors is what is written"},
-    {"no-safe-serialization", NULL, "only safetensors is written"},
     {"async-write", NULL, "every core writes"},
     {"write-threads", "N", "every core writes"},
     {"num-threads", "N", "every core is used"},
+    {"verbose", NULL, "warnings are shown always; --dry-run tells all"},
     {"allow-crimes", NULL, "tensors are told by name: models of different architectures may meet"},
 };
 
@@ -268,7 +270,7 @@ static void print_summary(const struct plan *plan)
     printf("%s: %zu tensors, %zu numbers, %u layers;", plan->method->name, plan->n_tensors,
            plan->n_elements, plan->edit.n_layers);
     print_size("", plan_bytes(plan));
-    print_size(" to write, at most", plan_memory(plan));
+    print_size(" to write, at most", carry_memory(plan, 0));
     printf(" of memory\n");
 }
 
@@ -308,22 +310,52 @@ static int make_plan(struct merge *merge, const struct arguments *arguments, str
     return rc;
 }
 
-static int write_out(const struct merge *merge, const struct arguments *arguments, struct err *err)
+/* The live line. */
+struct watch {
+    struct progress progress;
+    int64_t started_ms;
+    uint64_t total; /* bytes */
+};
+
+static void show_progress(void *context, uint64_t bytes)
+{
+    struct watch *watch = context;
+    int64_t now_ms = command_now_ms();
+    double seconds = (double)(now_ms - watch->started_ms) / 1e3;
+    double rate = seconds > 0 ? (double)bytes / seconds : 0.0;
+    char span[32];
+
+    if (bytes == 0 || bytes == watch->total) {
+        return;
+    }
+    progress_show(&watch->progress, now_ms, "%.2f/%.2f GB  %.0f MB/s  ETA %s", (double)bytes / 1e9,
+                  (double)watch->total / 1e9, rate / 1e6,
+                  progress_span(span, (double)(watch->total - bytes) / rate));
+}
+
+static int write_out(struct merge *merge, const struct arguments *arguments, struct err *err)
 {
     struct text card = {0};
     struct text config = {0};
-    char weights[DIGEST_HEX] = "";
-    int64_t started_ms = command_now_ms();
+    struct watch watch = {.started_ms = command_now_ms(), .total = plan_bytes(&merge->plan)};
 
     merge_card_print(&card, &config, &merge->recipe, arguments->folder);
     const struct export_text texts[] = {
         {"mergekit_config.yml", text_get(&config), config.size},
         {"README.md", text_get(&card), card.size},
     };
+    if (!arguments->quiet) {
+        progress_begin(&watch.progress);
+        merge->plan.watch = show_progress;
+        merge->plan.watch_context = &watch;
+    }
     int rc = export_write(&merge->plan, arguments->folder, texts, COUNT(texts) - arguments->no_card,
-                          arguments->shard_bytes, NULL, weights, err);
+                          arguments->shard_bytes, NULL, NULL, err);
+    if (!arguments->quiet) {
+        progress_end(&watch.progress);
+    }
     if (rc == 0 && !arguments->quiet) {
-        double seconds = (double)(command_now_ms() - started_ms) / 1e3;
+        double seconds = (double)(command_now_ms() - watch.started_ms) / 1e3;
 
         printf("%s: %zu tensors,", arguments->folder, merge->plan.n_tensors);
         print_size("", plan_bytes(&merge->plan));
@@ -359,8 +391,9 @@ static int run(const struct arguments *arguments, struct err *err)
 }
 
 /* Ours, then mergekit's that are accepted and noted. */
-static void list_options(struct argp_option options[static 64])
+static void list_options(struct argp_option options[static OPTIONS_MAX])
 {
+    static char denials[COUNT(foreigners)][32]; /* --no-x of those that take no value */
     static const struct argp_option ours[] = {
         {"dry-run", 'n', NULL, 0, "print every tensor's inputs and parameters, sizes and warnings",
          1},
@@ -384,13 +417,19 @@ static void list_options(struct argp_option options[static 64])
                                             .key = KEY_FOREIGN + (int)i,
                                             .arg = foreigners[i].value,
                                             .flags = OPTION_HIDDEN};
+        if (foreigners[i].value == NULL) {
+            snprintf(denials[i], sizeof(denials[i]), "no-%s", foreigners[i].name);
+            options[n++] = (struct argp_option){
+                .name = denials[i], .key = KEY_FOREIGN + (int)i, .flags = OPTION_HIDDEN};
+        }
     }
+    assert(n < OPTIONS_MAX);
     options[n] = (struct argp_option){0};
 }
 
 int cmd_merge(int argc, char **argv)
 {
-    struct argp_option options[64];
+    struct argp_option options[OPTIONS_MAX];
     const struct argp argp = {
         options,
         parse_option,
@@ -409,5 +448,6 @@ int cmd_merge(int argc, char **argv)
 
     list_options(options);
     command_parse(&argp, argc, argv, &arguments);
+    command_catch_signals();
     return run(&arguments, &err) == 0 ? COMMAND_DONE : command_fail(argv[0], &err);
 }

@@ -94,6 +94,17 @@ static const char *name_tensor(void *context, size_t job)
     return ((const struct carry *)context)->order[job]->name;
 }
 
+static void tell(void *context, size_t n_done)
+{
+    const struct carry *carry = context;
+    uint64_t bytes = 0;
+
+    for (size_t job = 0; job < n_done; job++) {
+        bytes += carry->order[job]->n * dtype_size(carry->order[job]->dtype);
+    }
+    carry->plan->watch(carry->plan->watch_context, bytes);
+}
+
 static int by_size(const void *a, const void *b)
 {
     const struct plan_tensor *x = *(const struct plan_tensor *const *)a;
@@ -146,6 +157,7 @@ int carry_out(const struct plan *plan, struct safetensors_writer *writer, size_t
                               .result_bytes = DIGEST_SIZE,
                               .work = make_tensor,
                               .name = name_tensor,
+                              .tick = plan->watch != NULL ? tell : NULL,
                               .context = &carry};
     struct err changed = {0};
 

@@ -859,6 +859,9 @@ int mergekit_plan_make(struct plan *out, const struct mergekit_recipe *recipe,
         layers_init(&maker.models[m], models->checkpoints[m]);
     }
     plan.donor = models->checkpoints[donor];
+    if (takes_base(plan.method) && recipe->base != MERGEKIT_NONE) {
+        plan.base = models->checkpoints[recipe->base];
+    }
     strcpy(plan.sources_digest, "mergekit"); /* one plan a process: counts are its own */
     int rc = make(&maker);
     for (size_t m = 0; m < recipe->n_models; m++) {

@@ -59,6 +59,9 @@ struct plan {
     size_t n_tensors;
     struct plan_tensor *tensors; /* by name */
     size_t n_elements;           /* of all tensors */
+    /* While files are written, told some ten times a second how many bytes are; NULL: nobody is. */
+    void (*watch)(void *context, uint64_t bytes);
+    void *watch_context;
     size_t n_owned;
     void **owned; /* what a front end made for it: names, parameters, views of inputs */
 };
