@@ -17,6 +17,7 @@
 #include "search/cmaes.h"
 #include "search/cmaes_constants.h"
 #include "search/optimiser_kinds.h"
+#include "search/quadratic.h"
 #include "search/snapshot.h"
 
 struct optimiser {
@@ -24,7 +25,7 @@ struct optimiser {
     void *self;
 };
 
-enum { INTEGERS = 1, RESTARTS = 2, REEVALUATES = 4, ADAPTS = 8, SEVERAL = 16 };
+enum { INTEGERS = 1, RESTARTS = 2, REEVALUATES = 4, ADAPTS = 8, SEVERAL = 16, CATEGORIES = 32 };
 
 static const struct algorithm {
     const char *name, *words;
@@ -39,17 +40,23 @@ static const struct algorithm {
     {"dd-cma-es",
      "CMA-ES with full covariance and a fast diagonal: many coordinates that may interact",
      &optimiser_cmaes, CMAES_N_MAX, RESTARTS | REEVALUATES},
+    {"lq-cma-es", "CMA-ES that asks a quadratic model first: few coordinates, costly evaluations",
+     &optimiser_surrogate, QUADRATIC_N_MAX, RESTARTS},
+    {"catcma",
+     "CMA-ES with margin and categories: switches and whole numbers among the coordinates",
+     &optimiser_catcma, CMAES_N_MAX, INTEGERS | CATEGORIES | RESTARTS},
     {"random", "uniform random points: the honest baseline", &optimiser_sampling, OPTIMISER_N_MAX,
-     INTEGERS},
+     INTEGERS | CATEGORIES},
     {"halton", "points that fill the box evenly: the better baseline", &optimiser_sampling,
-     OPTIMISER_N_MAX, INTEGERS},
+     OPTIMISER_N_MAX, INTEGERS | CATEGORIES},
 };
 
 #define ALGORITHMS (sizeof algorithms / sizeof *algorithms)
 
 /* All that can be in bytes. */
 static const struct optimiser_kind *const kinds[] = {&optimiser_cmaes, &optimiser_restarts,
-                                                     &optimiser_sampling};
+                                                     &optimiser_sampling, &optimiser_catcma,
+                                                     &optimiser_surrogate};
 
 static const struct algorithm *find(const char *name)
 {
@@ -72,7 +79,15 @@ const char *optimiser_algorithm(size_t i, const char **words)
 
 /* ---- choosing ---- */
 
+static bool is_set(const char *choice)
+{
+    return choice != NULL && strcmp(choice, "none") != 0;
+}
+
 #define FULL_MAX 40 /* coordinates up to which the full covariance is learned soon enough */
+#define MODEL_MAX \
+    20 /* coordinates up to which a quadratic model is learned within a small budget */
+#define SMALL_BUDGET 1000 /* evaluations: beyond that CMA-ES alone gets as far */
 
 static bool has_integers(const struct optimiser_options *o)
 {
@@ -80,6 +95,16 @@ static bool has_integers(const struct optimiser_options *o)
 
     for (size_t j = 0; j < o->n && o->steps != NULL; j++) {
         any = any || o->steps[j] != 0.0;
+    }
+    return any;
+}
+
+static bool has_categories(const struct optimiser_options *o)
+{
+    bool any = false;
+
+    for (size_t j = 0; j < o->n && o->steps != NULL; j++) {
+        any = any || o->steps[j] < 0.0;
     }
     return any;
 }
@@ -100,11 +125,19 @@ static double learning_time(size_t n)
 const char *optimiser_choose(const struct optimiser_options *o, char *why, size_t n)
 {
     if (has_integers(o)) {
-        snprintf(why, n, "cma-es: with a margin that keeps integer coordinates moving");
-        return "cma-es";
+        snprintf(why, n,
+                 "catcma: whole numbers keep moving by a margin, switches by their chances");
+        return "catcma";
     }
-    if (o->n <= FULL_MAX) {
-        snprintf(why, n, "cma-es: %zu coordinates are few enough to learn how they interact", o->n);
+    bool small = o->evaluations != 0 && o->evaluations <= SMALL_BUDGET;
+
+    if (o->n <= MODEL_MAX && small && !is_set(o->noise)) {
+        snprintf(why, n, "lq-cma-es: %zu coordinates and %llu evaluations, which a model can save",
+                 o->n, (unsigned long long)o->evaluations);
+        return "lq-cma-es";
+    }
+    if (o->n <= FULL_MAX || is_set(o->noise)) {
+        snprintf(why, n, "cma-es: learns how %zu coordinates interact", o->n);
         return "cma-es";
     }
     double time = learning_time(o->n);
@@ -140,16 +173,12 @@ static int check_coordinate(const struct optimiser_options *o, size_t j, struct 
         return err_set(err, ERR_LIMIT, "coordinate %zu: start %g outside %g to %g", j, o->start[j],
                        lower, upper);
     }
-    if (step != 0.0 && !bounds_take_step(step, lower, upper)) {
+    if (step != 0.0 &&
+        (!bounds_take_step(fabs(step), lower, upper) || (step < 0.0 && isinf(upper - lower)))) {
         return err_set(err, ERR_LIMIT, "coordinate %zu: step %g between %g and %g", j, step, lower,
                        upper);
     }
     return 0;
-}
-
-static bool is_set(const char *choice)
-{
-    return choice != NULL && strcmp(choice, "none") != 0;
 }
 
 /* What the algorithm is asked to do, it can. */
@@ -162,6 +191,7 @@ static int check_abilities(const struct optimiser_options *o, const struct algor
         unsigned ability;
         const char *words;
     } wishes[] = {{has_integers(o), INTEGERS, "integer coordinates"},
+                  {has_categories(o), CATEGORIES, "categories"},
                   {is_set(o->restarts), RESTARTS, "restarts"},
                   {is_set(o->noise) && !reevaluate, ADAPTS, "learning rates that adapt to noise"},
                   {reevaluate, REEVALUATES, "re-evaluation of noisy candidates"},

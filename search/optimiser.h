@@ -13,7 +13,7 @@
  * What is behind it (optimiser_algorithms lists them with a sentence each):
  *
  *     cma-es, sep-cma-es, dd-cma-es     cmaes.h
- *     catcma                            mixed.c      integers and categories
+ *     catcma                            catcma.c     integers and categories
  *     lq-cma-es                         surrogate.c  a quadratic model saves evaluations
  *     lm-ma-es                          lmma.c       a hundred thousand coordinates
  *     nsga-ii                           nsga2.c      several objectives
@@ -50,9 +50,11 @@ struct optimiser_options {
     double sigma;                /* > 0 */
     const double *deviations;    /* [n] > 0: starting deviations over sigma; NULL: all 1 */
     const double *lower, *upper; /* [n] or NULL; infinite where there is no bound */
-    const double *steps;         /* [n] or NULL: the grid of an integer coordinate, 0: continuous */
-    size_t objectives;           /* 0 means 1 */
-    size_t lambda;               /* candidates a generation; 0: the algorithm's own */
+    /* [n] or NULL: 0 for a continuous coordinate, else the grid that its values stand on, counted
+     * from a bound; negative: the same grid, but its values have no order (a category). */
+    const double *steps;
+    size_t objectives; /* 0 means 1 */
+    size_t lambda;     /* candidates a generation; 0: the algorithm's own */
     uint64_t seed;
     uint64_t stream;                   /* of the random numbers; 0: the first */
     uint64_t evaluations;              /* that will be paid for in all, for auto; 0: not known */

@@ -28,7 +28,8 @@ struct optimiser_kind {
     double (*best)(const void *self, double *point);
 };
 
-extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimiser_sampling;
+extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimiser_sampling,
+    optimiser_catcma, optimiser_surrogate;
 
 /* Whether the door takes these options, algorithm named. Errors as optimiser_new's. */
 int optimiser_check(const struct optimiser_options *options, struct err *err);

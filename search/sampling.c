@@ -109,7 +109,7 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
 
         t->lower[j] = o->lower != NULL ? o->lower[j] : -HUGE_VAL;
         t->upper[j] = o->upper != NULL ? o->upper[j] : HUGE_VAL;
-        t->steps[j] = o->steps != NULL ? o->steps[j] : 0.0;
+        t->steps[j] = o->steps != NULL ? fabs(o->steps[j]) : 0.0;
         t->lower[j] = isinf(t->lower[j]) ? o->start[j] - reach : t->lower[j];
         t->upper[j] = isinf(t->upper[j]) ? o->start[j] + reach : t->upper[j];
         t->best_point[j] = o->start[j];

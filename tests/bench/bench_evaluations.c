@@ -9,7 +9,8 @@
  * A run counts evaluations one by one in the order asked and ends at the first f at the target, at
  * the limit, or when a rule stops it; the median is over runs that got there. References: the best
  * median and the best success rate of pycma 4.4.0 (with and without active update), cmaes 0.13.1
- * and c-cmaes 3.20 with defaults; for sep-cma-es of pycma's diagonal option and SepCMA; for mixed
+ * and c-cmaes 3.20 with defaults; for sep-cma-es of pycma's diagonal option and SepCMA; for
+ * lq-cma-es of pycma's lq surrogate; for mixed
  * spaces of CMAwM, CatCMAwM, and pycma with integer variables, whose own rules are ignored.
  */
 #include <math.h>
@@ -83,6 +84,14 @@ static const struct problem {
     {"sep-cma-es", "sphere", 40, 0, 3.0, 2.0, 400000, 4671, 1.000},
     {"sep-cma-es", "ellipsoid", 40, 0, 3.0, 2.0, 400000, 9830, 1.000},
     {"sep-cma-es", "cigar", 40, 0, 3.0, 2.0, 400000, 9170, 1.000},
+    {"lq-cma-es", "sphere", 5, 0, 3.0, 2.0, 5000, 19, 1.000},
+    {"lq-cma-es", "ellipsoid", 5, 0, 3.0, 2.0, 5000, 20, 1.000},
+    {"lq-cma-es", "rosenbrock", 5, 0, 0.0, 0.5, 5000, 327, 1.000},
+    {"lq-cma-es", "ackley", 5, 0, 15.5, 14.5, 5000, 500, 0.909},
+    {"lq-cma-es", "sphere", 10, 0, 3.0, 2.0, 5000, 33, 1.000},
+    {"lq-cma-es", "ellipsoid", 10, 0, 3.0, 2.0, 5000, 34, 1.000},
+    {"lq-cma-es", "rosenbrock", 10, 0, 0.0, 0.5, 5000, 1278, 1.000},
+    {"lq-cma-es", "ackley", 10, 0, 15.5, 14.5, 5000, 1583, 1.000},
     {"catcma", "sphere_int", 20, 0, 0.0, 1.0, 30000, 3782, 1.000},
     {"catcma", "sphere_int", 40, 0, 0.0, 1.0, 60000, 7881, 1.000},
     {"catcma", "ellipsoid_int", 20, 0, 0.0, 1.0, 30000, 7803, 1.000},

@@ -250,11 +250,9 @@ static void opening_again_at_every_candidate_changes_nothing(void **state)
 
 static void so_it_is_with_every_optimiser(void **state)
 {
-    static const char *const optimisers[][2] = {{"auto", "none"},
-                                                {"sep-cma-es", "bipop"},
-                                                {"dd-cma-es", "ipop"},
-                                                {"random", "none"},
-                                                {"halton", "none"}};
+    static const char *const optimisers[][2] = {
+        {"auto", "none"},   {"sep-cma-es", "bipop"}, {"dd-cma-es", "ipop"}, {"lq-cma-es", "none"},
+        {"catcma", "ipop"}, {"random", "none"},      {"halton", "none"}};
 
     for (size_t i = 0; i < sizeof optimisers / sizeof *optimisers; i++) {
         void *house = build(optimisers[i][0], optimisers[i][1], 24);

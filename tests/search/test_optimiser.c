@@ -22,12 +22,15 @@ static const struct row {
     bool integers; /* the last half of the coordinates */
     size_t objectives, n, generations;
 } rows[] = {
-    {"cma-es", NULL, NULL, false, 1, 5, 40},    {"cma-es", NULL, NULL, true, 1, 6, 60},
-    {"cma-es", "ipop", NULL, false, 1, 2, 200}, {"cma-es", "bipop", NULL, false, 1, 2, 300},
-    {"cma-es", "ipop", NULL, true, 1, 4, 150},  {"sep-cma-es", NULL, NULL, false, 1, 8, 40},
-    {"sep-cma-es", NULL, NULL, true, 1, 6, 60}, {"sep-cma-es", "bipop", NULL, false, 1, 3, 200},
-    {"dd-cma-es", NULL, NULL, false, 1, 8, 60}, {"dd-cma-es", "ipop", NULL, false, 1, 3, 200},
-    {"random", NULL, NULL, true, 1, 6, 20},     {"halton", NULL, NULL, true, 1, 6, 20},
+    {"cma-es", NULL, NULL, false, 1, 5, 40},     {"cma-es", NULL, NULL, true, 1, 6, 60},
+    {"cma-es", "ipop", NULL, false, 1, 2, 200},  {"cma-es", "bipop", NULL, false, 1, 2, 300},
+    {"cma-es", "ipop", NULL, true, 1, 4, 150},   {"sep-cma-es", NULL, NULL, false, 1, 8, 40},
+    {"sep-cma-es", NULL, NULL, true, 1, 6, 60},  {"sep-cma-es", "bipop", NULL, false, 1, 3, 200},
+    {"dd-cma-es", NULL, NULL, false, 1, 8, 60},  {"dd-cma-es", "ipop", NULL, false, 1, 3, 200},
+    {"catcma", NULL, NULL, true, 1, 6, 60},      {"catcma", "ipop", NULL, true, 1, 6, 60},
+    {"lq-cma-es", NULL, NULL, false, 1, 3, 150}, {"lq-cma-es", "ipop", NULL, false, 1, 2, 300},
+    {"catcma", NULL, NULL, false, 1, 3, 30},     {"catcma", NULL, NULL, true, 1, 2, 60},
+    {"random", NULL, NULL, true, 1, 6, 20},      {"halton", NULL, NULL, true, 1, 6, 20},
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
@@ -303,6 +306,30 @@ static void a_diagonal_learns_scales_sooner(void **state)
     assert_true(accelerated < 3 * full / 4);
 }
 
+static void a_model_saves_most_evaluations_of_a_smooth_objective(void **state)
+{
+    (void)state;
+    const struct row row = {"lq-cma-es", NULL, NULL, false, 1, 6, 0};
+    struct optimiser *o = make(&row, 2);
+    size_t used = 0;
+
+    while (optimiser_best(o, NULL) > 1e-8 && used < 1000) {
+        double *points = ask(o);
+        size_t asks = optimiser_asks(o);
+        double *fitness = mem_array(asks, sizeof *fitness);
+
+        for (size_t k = 0; k < asks; k++) {
+            fitness[k] = objective_ellipsoid(points + k * 6, 6);
+        }
+        assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+        used += asks;
+        free(points);
+        free(fitness);
+    }
+    assert_true(used < 40); /* CMA-ES alone takes some 2000 */
+    optimiser_free(o);
+}
+
 static void an_accelerated_search_still_learns_a_bent_valley(void **state)
 {
     (void)state;
@@ -375,11 +402,13 @@ static void auto_chooses_by_size_and_budget_and_says_why(void **state)
 {
     (void)state;
     char why[200];
-    struct optimiser_options few = {.n = 30}, many = {.n = 400};
+    struct optimiser_options few = {.n = 30}, many = {.n = 400}, small = {.n = 6};
 
     assert_string_equal(optimiser_choose(&few, why, sizeof why), "cma-es");
     assert_non_null(strstr(why, "30 coordinates"));
     assert_string_equal(optimiser_choose(&many, why, sizeof why), "dd-cma-es");
+    small.evaluations = 300;
+    assert_string_equal(optimiser_choose(&small, why, sizeof why), "lq-cma-es");
     many.evaluations = 2000;
     assert_string_equal(optimiser_choose(&many, why, sizeof why), "sep-cma-es");
     assert_non_null(strstr(why, "the budget is 2000"));
@@ -419,6 +448,7 @@ int main(void)
         cmocka_unit_test(another_seed_is_another_search),
         cmocka_unit_test(damaged_bytes_are_refused_or_harmless),
         cmocka_unit_test(a_diagonal_learns_scales_sooner),
+        cmocka_unit_test(a_model_saves_most_evaluations_of_a_smooth_objective),
         cmocka_unit_test(an_accelerated_search_still_learns_a_bent_valley),
         cmocka_unit_test(restarts_leave_a_local_minimum),
         cmocka_unit_test(halton_points_fill_every_coordinate_evenly),
