@@ -179,23 +179,6 @@ static double mean_of(const struct score_task *task, size_t metric)
     return sum / (double)task->n;
 }
 
-/*
- * What a unit of the documents' mean is worth in the metric. 1 for an accuracy, which is that mean;
- * for a perplexity, whose documents have log-likelihoods, the slope of the secant between the two
- * candidates, so that the mean difference is that of the metric and its error is to first order.
- */
-static double slope_of(const struct score_task *left, const struct score_task *right,
-                       size_t metric_left, size_t metric_right)
-{
-    double means = mean_of(left, metric_left) - mean_of(right, metric_right);
-    double values = left->values[metric_left] - right->values[metric_right];
-
-    if (fabs(means - values) <= 1e-9 * (fabs(values) + 1.0)) {
-        return 1.0;
-    }
-    return means != 0.0 ? values / means : 1.0;
-}
-
 /* [n], free() it */
 static double *scaled_values(const struct score_task *task, size_t metric, double slope)
 {
@@ -214,7 +197,8 @@ static struct statistics_task pair_begin(const struct coordinator *coordinator, 
     const struct fitness_task *task = &coordinator->tasks[t];
     size_t metric_left = score_metric(left, task->metric);
     size_t metric_right = score_metric(right, task->metric);
-    double slope = slope_of(left, right, metric_left, metric_right);
+    double slope = score_secant(mean_of(left, metric_left), mean_of(right, metric_right),
+                                left->values[metric_left], right->values[metric_right]);
 
     return (struct statistics_task){
         .ours = scaled_values(left, metric_left, slope),

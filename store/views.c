@@ -40,15 +40,27 @@ static bool unpack_two(sqlite3_stmt *row, struct score_task *ours, struct score_
            ours->n_metrics == theirs->n_metrics && ours->n > 0;
 }
 
+static double mean_of(const struct score_task *task, size_t metric)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < task->n; i++) {
+        sum += task->document_values[i * task->n_metrics + metric];
+    }
+    return sum / (double)task->n;
+}
+
 /*
  * Add one task: the mean of the paired differences, and the error of that mean squared, as in
  * search/statistics.h:
  *
  *     (sum d^2 - (sum d)^2 / N) / N^2
+ *
+ * times what a unit of it is worth in the metric (score_secant); weight is negative where lower is
+ * better.
  */
 static void add_task(struct paired *sum, const struct score_task *ours,
-                     const struct score_task *theirs, size_t metric, bool higher_is_better,
-                     double weight)
+                     const struct score_task *theirs, size_t metric, double slope, double weight)
 {
     double total = 0;
     double squares = 0;
@@ -61,9 +73,9 @@ static void add_task(struct paired *sum, const struct score_task *ours,
         total += d;
         squares += d * d;
     }
-    sum->mean += weight * (higher_is_better ? total : -total) / n;
+    weight *= slope;
+    sum->mean += weight * total / n;
     sum->square_error += weight * weight * (squares - total * total / n) / (n * n);
-    sum->weights += weight;
     sum->n += ours->n;
 }
 
@@ -75,8 +87,13 @@ static bool add_row(struct paired *sum, sqlite3_stmt *row)
     bool sound = unpack_two(row, &ours, &theirs) && metric >= 0 && (size_t)metric < ours.n_metrics;
 
     if (sound) {
-        add_task(sum, &ours, &theirs, (size_t)metric, sqlite3_column_int(row, 3) != 0,
-                 sqlite3_column_double(row, 4));
+        size_t m = (size_t)metric;
+        double weight = sqlite3_column_double(row, 4);
+        double slope = score_secant(mean_of(&ours, m), mean_of(&theirs, m),
+                                    sqlite3_column_double(row, 5), sqlite3_column_double(row, 6));
+
+        add_task(sum, &ours, &theirs, m, slope, sqlite3_column_int(row, 3) != 0 ? weight : -weight);
+        sum->weights += weight;
     }
     score_task_release(&ours);
     score_task_release(&theirs);
@@ -90,13 +107,17 @@ static bool add_row(struct paired *sum, sqlite3_stmt *row)
 static const char two_candidates[] =
     "WITH of AS (SELECT candidate, ifnull(repeats, candidate) AS source"
     "              FROM candidates WHERE candidate IN (?1, ?2))"
-    " SELECT d.packed, e.packed, names.key, t.higher_is_better, t.weight"
+    " SELECT d.packed, e.packed, names.key, t.higher_is_better, t.weight, s.value, r.value"
     "   FROM of AS ours JOIN documents AS d ON d.candidate = ours.source"
     "   JOIN of AS theirs ON theirs.candidate = ?2"
     "   JOIN documents AS e"
     "     ON e.candidate = theirs.source AND e.task = d.task AND e.metrics = d.metrics"
     "   JOIN tasks AS t ON t.number = d.task"
     "   JOIN json_each(d.metrics) AS names ON names.value = t.metric"
+    "   JOIN scores AS s"
+    "     ON s.candidate = ours.source AND s.task = d.task AND s.metric = t.metric"
+    "   JOIN scores AS r"
+    "     ON r.candidate = theirs.source AND r.task = d.task AND r.metric = t.metric"
     "  WHERE ours.candidate = ?1";
 
 /* Ours less theirs on the same documents, null when there is nothing to compare. */

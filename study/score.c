@@ -641,3 +641,14 @@ void score_digest(const struct score *score, char out[DIGEST_HEX])
     }
     digest_end_hex(digest, out);
 }
+
+double score_secant(double mean, double other_mean, double value, double other_value)
+{
+    double means = mean - other_mean;
+    double values = value - other_value;
+
+    if (fabs(means - values) <= 1e-9 * (fabs(values) + 1.0)) {
+        return 1.0;
+    }
+    return means != 0.0 ? values / means : 1.0;
+}

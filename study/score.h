@@ -97,4 +97,12 @@ void score_digest(const struct score *score, char out[DIGEST_HEX]);
 const struct score_task *score_find(const struct score *score, const char *task);
 size_t score_metric(const struct score_task *task, const char *metric);
 
+/*
+ * What a unit of the mean of document values is worth in the metric, between two candidates: 1 for
+ * an accuracy, which is that mean; for a perplexity, whose documents have log-likelihoods, the
+ * slope of the secant, so that a mean difference becomes that of the metric and its error is right
+ * to first order.
+ */
+double score_secant(double mean, double other_mean, double value, double other_value);
+
 #endif

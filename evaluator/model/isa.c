@@ -8,7 +8,7 @@ enum isa isa_best(void)
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
         return ISA_AVX512;
     }
-    if (__builtin_cpu_supports("avx2")) {
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
         return ISA_AVX2;
     }
 #endif

@@ -53,7 +53,8 @@ static const char rows[] =
     " (5, 2, 1, 'e', 'w5', 'f32/test', 2.0, 1.5, 9, 'ok', '', 5),"
     " (8, 0, NULL, 'e', 'w4', 'f32/test', 0.0, 0.0, 0, 'ok', '', 6);"
     "INSERT INTO scores VALUES (4, 0, 'acc', 0.4, 0.1, 4), (5, 0, 'acc_norm', 0.5, NULL, 4),"
-    " (5, 0, 'acc', 0.75, 0.1, 4), (5, 1, 'bits', 1.5, NULL, 2);"
+    " (5, 0, 'acc', 0.75, 0.1, 4), (5, 1, 'bits', 1.5, NULL, 2),"
+    " (2, 0, 'acc', 0.25, 0.1, 4), (2, 1, 'bits', 2.0, NULL, 2);"
     "INSERT INTO events VALUES (1, 1000, 'ask', 0, '', 'first', 'c'),"
     " (2, 2500, 'tell', 0, '', 'second', 'c'), (3, 11000, 'ask', 0, '', 'third', 'c');";
 
@@ -102,8 +103,9 @@ static int set_up(void **state)
     struct file_bytes schema = {0};
     double best[] = {0, 1, 1, 1, 1, 1, 0, 1};   /* acc_norm, acc of four documents: acc 1 1 1 1 */
     double parent[] = {0, 1, 1, 0, 1, 1, 0, 0}; /*                                 acc 1 0 1 0 */
-    double fewer[] = {1.0, 2.0};
-    double more[] = {1.5, 2.5};
+    /* Of bits, as of every perplexity, documents hold log-likelihoods: more of them is better. */
+    double fewer[] = {-1.0, -2.0};
+    double more[] = {-1.5, -2.5};
 
     assert_int_equal(sqlite3_open(":memory:", &store->db), SQLITE_OK);
     assert_int_equal(file_read(&schema, TESTS_DIR "/../store/schema.sql", 1 << 20, NULL), 0);
