@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <math.h>
 
-#define PCG32_MUL 6364136223846793005U
 #define PCG64_MUL_HIGH 2549297995355413924U
 #define PCG64_MUL_LOW 4865540595714422341U
 #define TWO_PI 6.283185307179586476925286766559
@@ -45,14 +44,14 @@ uint32_t rng32_next(struct rng32 *rng)
 {
     uint64_t old = rng->state;
 
-    rng->state = old * PCG32_MUL + rng->inc;
+    rng->state = old * RNG32_MUL + rng->inc;
     return rotate_right_32((uint32_t)((old >> 18 ^ old) >> 27), (unsigned)(old >> 59));
 }
 
 void rng32_advance(struct rng32 *rng, uint64_t delta)
 {
     uint64_t total_mul = 1, total_add = 0;
-    uint64_t mul = PCG32_MUL, add = rng->inc;
+    uint64_t mul = RNG32_MUL, add = rng->inc;
 
     for (; delta != 0; delta >>= 1) {
         if (delta & 1) {

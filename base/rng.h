@@ -24,6 +24,9 @@ struct rng32 {
     uint64_t state, inc;
 };
 
+/* One step of PCG32: state * RNG32_MUL + inc. */
+#define RNG32_MUL 6364136223846793005U
+
 struct rng64 {
     uint64_t state_high, state_low, inc_high, inc_low;
 };

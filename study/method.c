@@ -16,7 +16,7 @@
 
 #define NO_LIMIT ((double)INFINITY)
 
-/* A parameter's fields in order: name, scope, kind, default, lower, upper, about. */
+/* A parameter's fields in order: name, scope, kind, default, lower, upper, about, silent. */
 static const struct method methods[] = {
     {
         .name = "linear",
@@ -128,7 +128,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 4,
+        .n_parameters = 5,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
@@ -139,6 +139,162 @@ static const struct method methods[] = {
                  "share of the task vector's entries that survives the trim"},
                 {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
                  "divide by the weights of those that agree"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale what survives to the L1 norm of all", true},
+            },
+    },
+    {
+        .name = "dare_linear",
+        .about = "drop entries of task vectors at random, scale up the rest, add",
+        .paper = "Yu et al. 2023 (arXiv:2311.03099)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 5,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
+                 "how much of the source's task vector is added"},
+                /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
+                 */
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
+                 "probability that an entry of the task vector survives"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "divide by the sum of the weights"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "scale what survives to the L1 norm of all"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+            },
+    },
+    {
+        .name = "dare_ties",
+        .about = "drop entries of task vectors at random, scale up the rest, elect a sign",
+        .paper = "Yu et al. 2023 (arXiv:2311.03099)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 5,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
+                 "say of the source in the election, factor of its task vector"},
+                /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
+                 */
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
+                 "probability that an entry of the task vector survives"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "divide by the weights of those that agree"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "scale what survives to the L1 norm of all"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+            },
+    },
+    {
+        .name = "breadcrumbs",
+        .about = "drop the smallest and the very largest entries of task vectors, add",
+        .paper = "Davari and Belilovsky 2023 (arXiv:2312.06795)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 6,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
+                 "how much of the source's task vector is added"},
+                /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
+                 */
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.9, 0, 1,
+                 "share of the task vector's entries that survives"},
+                {"gamma", METHOD_SOURCE, METHOD_REAL, 0.01, 0, 1,
+                 "share of the entries that is dropped as the very largest"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "divide by the sum of the weights"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale what survives to the L1 norm of all"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+            },
+    },
+    {
+        .name = "breadcrumbs_ties",
+        .about = "drop the smallest and the very largest entries of task vectors, elect a sign",
+        .paper = "Davari and Belilovsky 2023 (arXiv:2312.06795)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 6,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
+                 "say of the source in the election, factor of its task vector"},
+                /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
+                 */
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.9, 0, 1,
+                 "share of the task vector's entries that survives"},
+                {"gamma", METHOD_SOURCE, METHOD_REAL, 0.01, 0, 1,
+                 "share of the entries that is dropped as the very largest"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "divide by the weights of those that agree"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale what survives to the L1 norm of all"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+            },
+    },
+    {
+        .name = "della",
+        .about = "drop entries at random, small ones likelier, scale up the rest, elect a sign",
+        .paper = "Deep et al. 2024 (arXiv:2406.11617)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 6,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "say of the source in the election and its share of the average"},
+                /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
+                 */
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
+                 "mean probability that an entry of the task vector survives"},
+                {"epsilon", METHOD_SOURCE, METHOD_REAL, 0.15, 0, 0.5,
+                 "how far the probability of a row's smallest and largest entry is from the "
+                 "density"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "divide by the weights of those that agree"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "scale what survives to the L1 norm of all"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+            },
+    },
+    {
+        .name = "della_linear",
+        .about = "drop entries at random, small ones likelier, scale up the rest, add",
+        .paper = "Deep et al. 2024 (arXiv:2406.11617)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 6,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
+                 "how much of the source's task vector is added"},
+                /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
+                 */
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
+                 "mean probability that an entry of the task vector survives"},
+                {"epsilon", METHOD_SOURCE, METHOD_REAL, 0.15, 0, 0.5,
+                 "how far the probability of a row's smallest and largest entry is from the "
+                 "density"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "divide by the sum of the weights"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "scale what survives to the L1 norm of all"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
             },

@@ -13,7 +13,7 @@
 
 #include "base/err.h"
 
-#define METHOD_PARAMETERS_MAX 6
+#define METHOD_PARAMETERS_MAX 8
 #define METHOD_SOURCES_MAX 64
 
 enum method_scope {
@@ -30,6 +30,9 @@ struct method_parameter {
     double fallback; /* the default: a study's start, and what a recipe gets when it is silent */
     double lower, upper; /* what a recipe may say, inclusive; +-INFINITY: no limit */
     const char *about;   /* one line */
+    /* Recipes say it only where it is not the default: so those from before there was such a
+     * parameter stay as they are. */
+    bool silent;
 };
 
 struct method {

@@ -185,7 +185,11 @@ static json_t *values_print(const struct method *method, enum method_scope scope
     json_t *doc = json_object();
 
     for (size_t k = 0; k < method_count(method, scope); k++) {
-        json_object_set_new(doc, method_at(method, scope, k)->name, json_real(values[k]));
+        const struct method_parameter *parameter = method_at(method, scope, k);
+
+        if (!parameter->silent || values[k] != parameter->fallback) {
+            json_object_set_new(doc, parameter->name, json_real(values[k]));
+        }
     }
     return doc;
 }
@@ -262,9 +266,15 @@ static int values_parse(const struct method *method, enum method_scope scope, co
     int rc = doc_only(doc, names, n, err);
 
     for (size_t k = 0; k < n && rc == 0; k++) {
+        const struct method_parameter *parameter = method_at(method, scope, k);
+
+        if (parameter->silent && json_object_get(doc, names[k]) == NULL) {
+            values[k] = parameter->fallback;
+            continue;
+        }
         rc = doc_number(doc, names[k], &values[k], err);
         if (rc == 0) {
-            rc = value_check(method_at(method, scope, k), values[k], err);
+            rc = value_check(parameter, values[k], err);
         }
     }
     return rc;

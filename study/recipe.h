@@ -3,7 +3,8 @@
  *
  * A recipe is canonical JSON and its identity is the SHA-256 of those bytes. Sources are named by
  * the digest of their contents (evaluator/model/checkpoint.h), never by path. Every parameter is
- * spelled out, so that a change of defaults never changes an old recipe.
+ * spelled out, so that a change of defaults never changes an old recipe; one that came later
+ * (silent in study/method.h) is spelled out where it is not at its default, which never changes.
  *
  *   {"base":"<64 hex>"|null, "dtype":"bfloat16",
  *    "groups":[{"component":"all","layers":[0,3],"parameters":{"normalize":0.0},

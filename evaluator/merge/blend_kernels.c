@@ -42,6 +42,8 @@
 typedef float lanes __attribute__((vector_size(WIDTH)));
 typedef uint32_t lane_bits __attribute__((vector_size(WIDTH)));
 typedef int32_t lane_signs __attribute__((vector_size(WIDTH)));
+typedef uint16_t lane_halves __attribute__((vector_size(WIDTH)));
+typedef uint64_t lane_states __attribute__((vector_size(WIDTH)));
 
 #define LANES (WIDTH / sizeof(float))
 #define UPPER_HALF 0xffff0000U
@@ -89,6 +91,84 @@ INLINED lane_bits magnitudes_of(lanes value)
 {
     return (lane_bits)value & ~SIGN;
 }
+
+/* ---- bits that say what stays ---- */
+
+/* x where its bit is set, else other; brain: bits of halves, else of lanes. `first` is the first
+ * element's index. */
+INLINED lane_bits kept(bool brain, const unsigned char *keep, size_t first, lane_bits x,
+                       lane_bits other)
+{
+#if defined(__AVX512F__)
+    __mmask32 bits = 0;
+
+    memcpy(&bits, keep + first / 8, brain ? 4 : 2);
+    return (lane_bits)(brain
+                           ? _mm512_mask_blend_epi16(bits, (__m512i)other, (__m512i)x)
+                           : _mm512_mask_blend_epi32((__mmask16)bits, (__m512i)other, (__m512i)x));
+#else
+    uint16_t bits = 0;
+    lane_bits mask;
+
+    memcpy(&bits, keep + first / 8, brain && WIDTH == 32 ? 2 : 1);
+    if (brain) {
+        lane_halves mine;
+
+        for (size_t i = 0; i < 2 * LANES; i++) {
+            mine[i] = (uint16_t)(1U << i);
+        }
+        mask = (lane_bits)((((lane_halves){0} + bits) & mine) == mine);
+    } else {
+        lane_bits mine;
+
+        for (size_t i = 0; i < LANES; i++) {
+            mine[i] = 1U << i;
+        }
+        mask = (lane_bits)((((lane_bits){0} + ((uint32_t)bits >> first % 8)) & mine) == mine);
+    }
+    return (x & mask) | (other & ~mask);
+#endif
+}
+
+/* The bits of 2 * LANES elements. */
+INLINED void store_keep(unsigned char *keep, size_t first, uint32_t bits)
+{
+    memcpy(keep + first / 8, &bits, WIDTH / 16);
+}
+
+#if !defined(__AVX512F__)
+/* One bit a half that is all ones. */
+INLINED uint32_t bits_of_halves(lane_halves mask)
+{
+#if defined(__AVX2__)
+    __m256i bytes = _mm256_packs_epi16((__m256i)mask, _mm256_setzero_si256());
+
+    return (uint32_t)_mm256_movemask_epi8(_mm256_permute4x64_epi64(bytes, 0xd8));
+#else
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < 2 * LANES; i++) {
+        bits |= (mask[i] & 1U) << i;
+    }
+    return bits;
+#endif
+}
+
+/* One bit a lane that is all ones. */
+INLINED uint32_t bits_of_lanes(lane_bits mask)
+{
+#if defined(__AVX2__)
+    return (uint32_t)_mm256_movemask_ps((__m256)mask);
+#else
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < LANES; i++) {
+        bits |= (mask[i] & 1U) << i;
+    }
+    return bits;
+#endif
+}
+#endif
 
 /* One answer a lane. */
 #if defined(__AVX512F__)
@@ -169,15 +249,22 @@ struct mix {
     bool elects;   /* else sums */
     bool has_base; /* task vectors are mixed, else sources */
     bool trims;    /* limits apply */
+    bool masked;   /* bits say what stays */
     bool counts;   /* elements that equal their limit are counted */
     bool divides;
     bool brain; /* bfloat16, else float */
 };
 
+INLINED size_t size_of(struct mix mix)
+{
+    return mix.brain ? sizeof(uint16_t) : sizeof(float);
+}
+
 /* What does not change within a block. */
 struct constants {
     lanes factors[METHOD_SOURCES_MAX], weights[METHOD_SOURCES_MAX];
     uint32_t limits[METHOD_SOURCES_MAX];
+    const unsigned char *keep[METHOD_SOURCES_MAX];
     lanes divisor, lambda;
 };
 
@@ -259,9 +346,10 @@ INLINED lane_bits rounded(lanes value)
 #endif
 }
 
-/* One register of each input, `at` bytes into it. */
+/* One register of each input, `at` bytes into it; `first` is its first element's index in the
+ * block. A source's element that does not stay becomes the base's, whose task vector is zero. */
 INLINED lane_bits step(struct mix mix, const struct constants *c, size_t k, const void *base,
-                       const void *const *x, size_t at, lane_bits *equal)
+                       const void *const *x, size_t at, size_t first, lane_bits *equal)
 {
     lane_bits raw_base = mix.has_base ? load_bits(base, at) : (lane_bits){0};
     lane_bits raw[METHOD_SOURCES_MAX];
@@ -269,6 +357,7 @@ INLINED lane_bits step(struct mix mix, const struct constants *c, size_t k, cons
 
     for (size_t s = 0; s < k; s++) {
         raw[s] = load_bits(x[s], at);
+        raw[s] = mix.masked ? kept(mix.brain, c->keep[s], first, raw[s], raw_base) : raw[s];
         values[s] = (lanes)(mix.brain ? raw[s] << 16 : raw[s]);
     }
     lanes even =
@@ -299,7 +388,7 @@ INLINED lane_bits last_step(struct mix mix, const struct constants *c,
     if (mix.has_base) {
         memcpy(&padded[METHOD_SOURCES_MAX], (const char *)block->base + at, n_bytes);
     }
-    lane_bits result = step(mix, c, block->k, base, x, 0, equal);
+    lane_bits result = step(mix, c, block->k, base, x, 0, at / size_of(mix), equal);
     memcpy((char *)block->out + at, &result, n_bytes);
     return result;
 }
@@ -326,7 +415,7 @@ INLINED size_t sum_of_lanes(lane_bits value)
 
 INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k)
 {
-    size_t n_bytes = block->n * (mix.brain ? sizeof(uint16_t) : sizeof(float));
+    size_t n_bytes = block->n * size_of(mix);
     void *restrict out = block->out;
     const void *base = block->base;
     const void *x[METHOD_SOURCES_MAX];
@@ -342,10 +431,11 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
         c.factors[s] = everywhere(block->factors[s]);
         c.weights[s] = everywhere(block->weights[s]);
         c.limits[s] = block->limits[s];
+        c.keep[s] = block->keep[s];
         equal[s] = (lane_bits){0};
     }
     for (; at + WIDTH <= n_bytes; at += WIDTH) {
-        lane_bits result = step(mix, &c, k, base, x, at, equal);
+        lane_bits result = step(mix, &c, k, base, x, at, at / size_of(mix), equal);
 
         if (stream) {
             stream_bits(out, at, result);
@@ -384,56 +474,56 @@ INLINED uint32_t run(struct mix mix, const struct blend_block *block)
     }
 }
 
-INLINED uint32_t sum(const struct blend_block *block, bool brain)
+INLINED uint32_t sum(const struct blend_block *block, bool brain, bool divides)
 {
-    bool divides = block->divisor != 1.0F;
+    const struct mix sources = {.brain = brain, .divides = divides};
+    const struct mix vectors = {.brain = brain, .has_base = true, .divides = divides};
+    const struct mix masked = {
+        .brain = brain, .has_base = true, .masked = true, .divides = divides};
 
     if (block->base == NULL) {
-        return divides ? run((struct mix){.brain = brain, .divides = true}, block)
-                       : run((struct mix){.brain = brain}, block);
+        return run(sources, block);
     }
-    return divides ? run((struct mix){.brain = brain, .has_base = true, .divides = true}, block)
-                   : run((struct mix){.brain = brain, .has_base = true}, block);
+    return block->masked ? run(masked, block) : run(vectors, block);
 }
 
 static uint32_t sum_f32(const struct blend_block *block)
 {
-    return sum(block, false);
+    return block->divisor != 1.0F ? sum(block, false, true) : sum(block, false, false);
 }
 
 static uint32_t sum_bf16(const struct blend_block *block)
 {
-    return sum(block, true);
+    return block->divisor != 1.0F ? sum(block, true, true) : sum(block, true, false);
 }
 
-INLINED struct mix electing(bool brain, bool counts, bool divides)
+INLINED uint32_t elect(const struct blend_block *block, bool brain, bool divides)
 {
-    return (struct mix){.elects = true,
-                        .has_base = true,
-                        .trims = true,
-                        .counts = counts,
-                        .divides = divides,
-                        .brain = brain};
-}
+    const struct mix trimmed = {
+        .elects = true, .has_base = true, .trims = true, .divides = divides, .brain = brain};
+    const struct mix counted = {.elects = true,
+                                .has_base = true,
+                                .trims = true,
+                                .counts = true,
+                                .divides = divides,
+                                .brain = brain};
+    const struct mix masked = {
+        .elects = true, .has_base = true, .masked = true, .divides = divides, .brain = brain};
 
-INLINED uint32_t elect(const struct blend_block *block, bool brain)
-{
-    if (block->equal != NULL) {
-        return block->normalize ? run(electing(brain, true, true), block)
-                                : run(electing(brain, true, false), block);
+    if (block->masked) {
+        return run(masked, block);
     }
-    return block->normalize ? run(electing(brain, false, true), block)
-                            : run(electing(brain, false, false), block);
+    return block->equal != NULL ? run(counted, block) : run(trimmed, block);
 }
 
 static uint32_t elect_f32(const struct blend_block *block)
 {
-    return elect(block, false);
+    return block->normalize ? elect(block, false, true) : elect(block, false, false);
 }
 
 static uint32_t elect_bf16(const struct blend_block *block)
 {
-    return elect(block, true);
+    return block->normalize ? elect(block, true, true) : elect(block, true, false);
 }
 
 /* ---- magnitudes ---- */
@@ -562,6 +652,182 @@ static void count_low(uint32_t *counts, uint32_t high, const float *d, size_t n)
     }
 }
 
+/* The bits of the LANES elements at d that are in range. */
+INLINED uint32_t in_range(const float *d, const struct blend_range *range, lane_bits *equal)
+{
+    lane_bits magnitude = load_bits(d, 0) & ~SIGN;
+
+    if (equal != NULL) {
+        equal[0] -= (lane_bits)(magnitude == range->edges[0]);
+        equal[1] -= (lane_bits)(magnitude == range->edges[1]);
+    }
+#if defined(__AVX512F__)
+    __mmask16 from =
+        _mm512_cmpge_epu32_mask((__m512i)magnitude, _mm512_set1_epi32((int)range->low));
+
+    return _mm512_mask_cmple_epu32_mask(from, (__m512i)magnitude,
+                                        _mm512_set1_epi32((int)range->last));
+#else
+    return bits_of_lanes((lane_bits)((lane_signs)magnitude >= (int32_t)range->low) &
+                         (lane_bits)((lane_signs)magnitude <= (int32_t)range->last));
+#endif
+}
+
+INLINED void find_between(unsigned char *keep, const float *d, const struct blend_range *range,
+                          size_t n, lane_bits *equal)
+{
+    size_t at = 0;
+
+    for (; at + 2 * LANES <= n; at += 2 * LANES) {
+        uint32_t low = in_range(d + at, range, equal);
+        uint32_t high = in_range(d + at + LANES, range, equal);
+
+        store_keep(keep, at, low | high << LANES);
+    }
+    if (at < n) {
+        float padded[2 * LANES];
+
+        for (size_t i = 0; i < 2 * LANES;
+             i++) { /* more of the last: what is counted is put right */
+            padded[i] = d[at + i < n ? at + i : n - 1];
+        }
+        uint32_t low = in_range(padded, range, equal);
+        uint32_t high = in_range(padded + LANES, range, equal);
+        size_t more = at + 2 * LANES - n;
+
+        store_keep(keep, at, low | high << LANES);
+        if (equal != NULL) {
+            equal[0][0] -= (uint32_t)more * (magnitude_bits(d[n - 1]) == range->edges[0]);
+            equal[1][0] -= (uint32_t)more * (magnitude_bits(d[n - 1]) == range->edges[1]);
+        }
+    }
+}
+
+static void between(unsigned char *keep, const float *d, const struct blend_range *range, size_t n,
+                    size_t *equal)
+{
+    lane_bits counts[2] = {{0}};
+
+    if (equal == NULL) {
+        find_between(keep, d, range, n, NULL);
+        return;
+    }
+    find_between(keep, d, range, n, counts);
+    for (size_t edge = 0; edge < 2; edge++) {
+        uint32_t sum =
+            0; /* the first lane may have gone below zero: modulo 2^32 it comes out right */
+
+        for (size_t lane = 0; lane < LANES; lane++) {
+            sum += counts[edge][lane];
+        }
+        equal[edge] = sum;
+    }
+}
+
+static void drop(float *d, const unsigned char *keep, size_t n)
+{
+    size_t at = 0;
+
+    for (; at + LANES <= n; at += LANES) {
+        store_bits(d + at, 0, kept(false, keep, at, load_bits(d + at, 0), (lane_bits){0}));
+    }
+    for (; at < n; at++) {
+        d[at] = keep[at / 8] >> at % 8 & 1 ? d[at] : 0.0F;
+    }
+}
+
+/* ---- draws ---- */
+
+/*
+ * PCG32 (base/rng.h) for LANES outputs at once. The 64-bit lane j of `even` holds the state of
+ * output 2j, of `odd` that of 2j + 1: what becomes of them falls in place as 32-bit lanes.
+ */
+struct states {
+    lane_states even, odd;
+    uint64_t mul, add; /* LANES steps at once */
+};
+
+INLINED struct states states_from(const struct rng32 *stream)
+{
+    struct states states = {.mul = 1};
+    uint64_t state = stream->state;
+
+    for (size_t lane = 0; lane < LANES; lane++) {
+        if (lane % 2 == 0) {
+            states.even[lane / 2] = state;
+        } else {
+            states.odd[lane / 2] = state;
+        }
+        state = state * RNG32_MUL + stream->inc;
+        states.add = states.add * RNG32_MUL + stream->inc;
+        states.mul *= RNG32_MUL;
+    }
+    return states;
+}
+
+INLINED lane_bits outputs_of(struct states *states)
+{
+    const lane_states lower = (lane_states){0} + 0xffffffffU;
+    lane_states even = states->even;
+    lane_states odd = states->odd;
+    lane_bits mixed =
+        (lane_bits)((((even >> 18 ^ even) >> 27) & lower) | (((odd >> 18 ^ odd) << 5) & ~lower));
+    lane_bits turns = (lane_bits)(even >> 32 | (odd & ~lower)) >> 27;
+
+    states->even = even * states->mul + states->add;
+    states->odd = odd * states->mul + states->add;
+#if defined(__AVX512F__)
+    return (lane_bits)_mm512_rorv_epi32((__m512i)mixed, (__m512i)turns);
+#else
+    return mixed >> turns | mixed << (-turns & 31U);
+#endif
+}
+
+/* One bit a half: below limit, or equal to it. */
+INLINED uint32_t halves_below(lane_bits draws, uint32_t limit)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmplt_epu16_mask((__m512i)draws, _mm512_set1_epi16((short)limit));
+#else
+    return bits_of_halves((lane_halves)((lane_halves)draws < (uint16_t)limit));
+#endif
+}
+
+INLINED uint32_t halves_equal(lane_bits draws, uint32_t limit)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmpeq_epu16_mask((__m512i)draws, _mm512_set1_epi16((short)limit));
+#else
+    return bits_of_halves((lane_halves)((lane_halves)draws == (uint16_t)limit));
+#endif
+}
+
+INLINED bool draw_all(unsigned char *below, unsigned char *equal, const struct rng32 *stream,
+                      uint32_t limit, size_t n)
+{
+    struct states states = states_from(stream);
+    uint32_t any = 0;
+
+    for (size_t at = 0; at < n; at += 2 * LANES) {
+        lane_bits draws = outputs_of(&states);
+        uint32_t same = halves_equal(draws, limit);
+
+        store_keep(below, at, halves_below(draws, limit));
+        if (equal != NULL) {
+            store_keep(equal, at, same);
+        }
+        any |= n - at >= 2 * LANES ? same : same & ((1U << (n - at)) - 1);
+    }
+    return any != 0;
+}
+
+static bool draw(unsigned char *below, unsigned char *equal, const struct rng32 *stream,
+                 uint32_t limit, size_t n)
+{
+    return equal != NULL ? draw_all(below, equal, stream, limit, n)
+                         : draw_all(below, NULL, stream, limit, n);
+}
+
 extern const struct blend_kernels KERNELS_NAME(blend_kernels, KERNELS_ISA);
 const struct blend_kernels KERNELS_NAME(blend_kernels, KERNELS_ISA) = {
     .sum_f32 = sum_f32,
@@ -575,4 +841,7 @@ const struct blend_kernels KERNELS_NAME(blend_kernels, KERNELS_ISA) = {
     .magnitudes = magnitudes,
     .count_high = count_high,
     .count_low = count_low,
+    .between = between,
+    .drop = drop,
+    .draw = draw,
 };

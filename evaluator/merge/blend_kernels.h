@@ -7,6 +7,10 @@
  *   elect   the same sum over those i alone whose w_i d_i has the sign of the whole sum, divided by
  *           their own weights. TIES-Merging: Yadav et al. 2023 (arXiv:2306.01708), Algorithm 1.
  *
+ * Which elements of a task vector stay is said by a limit, or by bits (`keep`): bit i % 8 of byte
+ * i / 8 for element i. Room for bits is a multiple of 64 of them: whole registers are read and
+ * written.
+ *
  * Computed in float, sources in order, without contraction, so that every set gives the same bits.
  * Each comes twice: floats to floats, and bfloat16 to bfloat16 in one pass without a detour through
  * memory; both give the same bits after rounding. Blocks need no alignment.
@@ -18,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rng.h"
 #include "evaluator/model/isa.h"
 #include "study/method.h"
 
@@ -32,11 +37,19 @@ struct blend_block {
     float factors[METHOD_SOURCES_MAX];   /* w_i, times what a trim took when it is given back */
     float weights[METHOD_SOURCES_MAX];   /* elect: w_i, of which the divisor is made */
     uint32_t limits[METHOD_SOURCES_MAX]; /* elect: d_i whose magnitude has lower bits count as 0 */
+    const unsigned char *keep[METHOD_SOURCES_MAX]; /* masked: bits [n]; d_i counts as 0 without */
     size_t *equal; /* elect: NULL, or [k] how many d_i have just their limit's bits, not 0 */
     float divisor; /* sum: of the weighted sum */
     float lambda;
+    bool masked;    /* keep says what stays, for every source, and limits do not */
     bool normalize; /* elect: divide by the weights that agree */
     bool stream;    /* out is memory that the caches need not keep; it starts at a multiple of 64 */
+};
+
+/* Magnitudes by their bits: low to last are kept. How many equal an edge is counted. */
+struct blend_range {
+    uint32_t low, last; /* at most 0x7fffffff */
+    uint32_t edges[2];
 };
 
 struct blend_kernels {
@@ -59,6 +72,18 @@ struct blend_kernels {
     void (*count_high)(uint32_t *counts, const float *d, size_t n);
     /* counts[lower 16 bits]++ for the magnitudes whose upper bits are high. */
     void (*count_low)(uint32_t *counts, uint32_t high, const float *d, size_t n);
+
+    /* Set the bits of elements whose magnitude is in range. equal [2] receives how many equal each
+     * edge; NULL: not wanted. */
+    void (*between)(unsigned char *keep, const float *d, const struct blend_range *range, size_t n,
+                    size_t *equal);
+    /* d counts as 0 where its bit is not set. */
+    void (*drop)(float *d, const unsigned char *keep, size_t n);
+    /* Element i draws 16 bits: half i % 2, the lower one first, of the stream's i / 2-th output.
+     * Set the bits of draws below limit, and in equal (NULL: not wanted) of those that equal it;
+     * true when there are any of these. limit < 65536. */
+    bool (*draw)(unsigned char *below, unsigned char *equal, const struct rng32 *stream,
+                 uint32_t limit, size_t n);
 };
 
 #define BLEND_HIGH_BINS 32768

@@ -65,6 +65,8 @@ void mix_memory_release(struct mix_memory *memory)
     drop_counts(memory);
     free(memory->buffers);
     free(memory->state);
+    free(memory->keep);
+    free(memory->bits);
     *memory = (struct mix_memory){0};
 }
 
@@ -93,6 +95,8 @@ static void fit_buffers(struct mix_memory *memory, size_t n)
         memory->n_buffers = n;
         free(memory->buffers);
         memory->buffers = mem_array(n * MIX_BLOCK, sizeof(float));
+        free(memory->keep);
+        memory->keep = mem_array(n, MIX_KEEP);
     }
 }
 
@@ -108,6 +112,26 @@ void *mix_state(struct mix *mix, size_t bytes)
     memset(memory->state, 0, bytes);
     mix->state = memory->state;
     return mix->state;
+}
+
+int mix_take_bits(struct mix *mix, unsigned char *bits[METHOD_SOURCES_MAX], struct err *err)
+{
+    struct mix_memory *memory = mix->memory;
+    size_t each = (mix->tensor->n + 63) / 64 * 8;
+
+    if (memory->bits_size < mix->block.k * each) {
+        free(memory->bits);
+        memory->bits_size = 0;
+        memory->bits = mem_try(mix->block.k, each, mix->tensor->name, err);
+        if (memory->bits == NULL) {
+            return ERR_MEMORY;
+        }
+        memory->bits_size = mix->block.k * each;
+    }
+    for (size_t s = 0; s < mix->block.k; s++) {
+        bits[s] = memory->bits + s * each;
+    }
+    return 0;
 }
 
 /* ---- making ready ---- */
@@ -175,6 +199,7 @@ int mix_start(struct mix *out, struct mix_memory *memory, const struct plan *pla
     fit_buffers(memory, n_sources + 1);
     for (size_t s = 0; s < n_sources; s++) {
         out->floats[s] = memory->buffers + s * MIX_BLOCK;
+        out->keep[s] = memory->keep + s * MIX_KEEP;
     }
     out->base_floats = memory->buffers + n_sources * MIX_BLOCK;
     return family->prepare != NULL ? family->prepare(out, err) : 0;

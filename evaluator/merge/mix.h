@@ -13,17 +13,23 @@
 #include "base/err.h"
 #include "evaluator/merge/blend_kernels.h"
 #include "evaluator/merge/plan.h"
-#include "evaluator/merge/trim.h"
+#include "evaluator/merge/prune.h"
 
 /* Elements: enough for the processor to see where a stream goes, few enough that a block of results
  * is still in the cache when its digest is taken. */
 #define MIX_BLOCK 16384
+
+/* Bytes for the bits of a block (blend_kernels.h). */
+#define MIX_KEEP (MIX_BLOCK / 8)
 
 /* What is worth keeping between candidates. All zero: empty. */
 struct mix_memory {
     size_t n_buffers;
     float *buffers; /* [n_buffers, MIX_BLOCK] for inputs as floats */
     size_t n_tensors, n_sources;
+    unsigned char *keep; /* [n_buffers, MIX_KEEP] bits of what stays in a block */
+    size_t bits_size;
+    unsigned char *bits;        /* [bits_size] bits of whole tensors */
     struct trim_counts *counts; /* [n_tensors, n_sources], of one list of sources */
     char sources[DIGEST_HEX];   /* which list (plan.h) */
     size_t state_bytes;
@@ -50,8 +56,8 @@ struct mix {
     size_t at;   /* elements done */
     struct blend_block block;
     float *floats[METHOD_SOURCES_MAX], *base_floats; /* [MIX_BLOCK] each */
-    bool trims[METHOD_SOURCES_MAX];                  /* some of this source is dropped */
-    struct trim trim[METHOD_SOURCES_MAX];            /* ties and equal: those still to come */
+    unsigned char *keep[METHOD_SOURCES_MAX];         /* [MIX_KEEP] each */
+    struct prune prune[METHOD_SOURCES_MAX];          /* what stays of each task vector */
 };
 
 /*
@@ -90,5 +96,8 @@ double mix_whole_value(const struct mix *mix, const char *name, double fallback)
 /* Block by block with the sum kernels (blend_kernels.h): the weights of the tensor's sources,
  * lambda and divisor set from its parameters. */
 int mix_set_weights(struct mix *mix, struct err *err);
+
+/* Bits for each whole task vector of the tensor, not cleared; ERR_MEMORY. */
+int mix_take_bits(struct mix *mix, unsigned char *bits[METHOD_SOURCES_MAX], struct err *err);
 
 #endif

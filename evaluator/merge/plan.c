@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/merge/della.h"
 #include "evaluator/merge/trim.h"
 
 static int find_model(const struct plan_model *models, size_t n, const char *digest,
@@ -212,10 +213,10 @@ uint64_t plan_bytes(const struct plan *plan)
     return total;
 }
 
-/* See blend.c: a buffer a source and three more. */
+/* See blend.c and mix.h: a buffer a source, and bits, and three more. */
 static size_t buffer_bytes(const struct plan *plan)
 {
-    return (plan->n_sources + 3) * 65536;
+    return (plan->n_sources + 3) * (65536 + 2048);
 }
 
 /* See trim.h: a step a magnitude, for methods that trim. */
@@ -227,6 +228,25 @@ static size_t count_bytes(const struct plan *plan, const struct plan_tensor *ten
     return trims ? plan->n_sources * n_steps * sizeof(struct trim_step) : 0;
 }
 
+/* Bits of one whole tensor and what finding them takes, for methods that rank (della.h): the most
+ * of any tensor. */
+static size_t ranking_memory(const struct plan *plan)
+{
+    size_t most = 0;
+
+    if (method_index(plan->method, METHOD_SOURCE, "epsilon") == SIZE_MAX) {
+        return 0;
+    }
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        const struct plan_tensor *tensor = &plan->tensors[i];
+        const struct della_shape shape = della_shape_of(tensor->dims, tensor->n_dims, tensor->n);
+        size_t each = tensor->n_sources * (tensor->n / 8 + 8) + della_memory(&shape);
+
+        most = each > most ? each : most;
+    }
+    return most;
+}
+
 size_t plan_memory(const struct plan *plan)
 {
     size_t total = buffer_bytes(plan) + TRIM_SCRATCH_BYTES;
@@ -234,7 +254,7 @@ size_t plan_memory(const struct plan *plan)
     for (size_t i = 0; i < plan->n_tensors; i++) {
         total += count_bytes(plan, &plan->tensors[i]);
     }
-    return total;
+    return total + ranking_memory(plan);
 }
 
 size_t plan_memory_tensor(const struct plan *plan)
@@ -246,5 +266,5 @@ size_t plan_memory_tensor(const struct plan *plan)
 
         most = n > most ? n : most;
     }
-    return buffer_bytes(plan) + TRIM_SCRATCH_BYTES + most;
+    return buffer_bytes(plan) + TRIM_SCRATCH_BYTES + most + ranking_memory(plan);
 }

@@ -12,8 +12,6 @@
 #include "base/mem.h"
 #include "evaluator/merge/blend_kernels.h"
 
-#define BLOCK 4096
-
 size_t trim_count(size_t n, double density)
 {
     if (density >= 1.0) {
@@ -28,14 +26,13 @@ void trim_counts_release(struct trim_counts *counts)
     *counts = (struct trim_counts){0};
 }
 
-/* Elements [at, at + n) as floats, n <= BLOCK. */
-static void delta_block(const struct trim_delta *delta, size_t at, size_t n, float *out)
+void trim_read(const struct trim_delta *delta, size_t at, size_t n, float *out)
 {
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     const char *source = (const char *)delta->source + at * dtype_size(delta->source_dtype);
     const char *base = (const char *)delta->base + at * dtype_size(delta->base_dtype);
-    float sources[BLOCK];
-    float bases[BLOCK];
+    float sources[TRIM_BLOCK];
+    float bases[TRIM_BLOCK];
 
     if (delta->source_dtype == DTYPE_BF16 && delta->base_dtype == DTYPE_BF16 &&
         delta->work != DTYPE_F16) {
@@ -55,7 +52,7 @@ static void delta_block(const struct trim_delta *delta, size_t at, size_t n, flo
 
 static size_t block_size(const struct trim_delta *delta, size_t at)
 {
-    return delta->n - at < BLOCK ? delta->n - at : BLOCK;
+    return delta->n - at < TRIM_BLOCK ? delta->n - at : TRIM_BLOCK;
 }
 
 /* ---- each magnitude by itself ---- */
@@ -90,18 +87,18 @@ static void count_one(struct table *table, uint32_t bits)
 /* False when there are too many different ones. */
 static bool count_each(struct table *table, const struct trim_delta *delta)
 {
-    float d[BLOCK];
+    float d[TRIM_BLOCK];
 
     for (size_t slot = 0; slot < SLOTS; slot++) {
         table->slots[slot] = (struct trim_step){.bits = EMPTY};
     }
-    for (size_t at = 0; at < delta->n; at += BLOCK) {
+    for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
         size_t n = block_size(delta, at);
 
         if (table->n_used + n > SLOTS) {
             return false;
         }
-        delta_block(delta, at, n, d);
+        trim_read(delta, at, n, d);
         for (size_t i = 0; i < n; i++) {
             uint32_t bits;
 
@@ -141,10 +138,10 @@ static void count_upper(struct trim_counts *counts, const struct trim_delta *del
 {
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     uint32_t *high = mem_array((size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS, sizeof(*high));
-    float d[BLOCK];
+    float d[TRIM_BLOCK];
 
-    for (size_t at = 0; at < delta->n; at += BLOCK) {
-        delta_block(delta, at, block_size(delta, at), d);
+    for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
+        trim_read(delta, at, block_size(delta, at), d);
         kernels->count_high(high, d, block_size(delta, at));
     }
     counts->steps = mem_array(BLEND_HIGH_BINS, sizeof(struct trim_step));
@@ -168,10 +165,10 @@ static struct trim find_lower(const struct trim_delta *delta, uint32_t high, siz
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     uint32_t *low = mem_array(BLEND_LOW_BINS, sizeof(*low));
     uint32_t bin = BLEND_LOW_BINS - 1;
-    float d[BLOCK];
+    float d[TRIM_BLOCK];
 
-    for (size_t at = 0; at < delta->n; at += BLOCK) {
-        delta_block(delta, at, block_size(delta, at), d);
+    for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
+        trim_read(delta, at, block_size(delta, at), d);
         kernels->count_low(low, high, d, block_size(delta, at));
     }
     while (left > low[bin]) {
@@ -216,15 +213,15 @@ void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_d
                          : find_lower(delta, step->bits, left);
 }
 
-static double sum_from(const struct trim_delta *delta, uint32_t limit)
+static double sum_all(const struct trim_delta *delta)
 {
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     double sum = 0.0;
-    float d[BLOCK];
+    float d[TRIM_BLOCK];
 
-    for (size_t at = 0; at < delta->n; at += BLOCK) {
-        delta_block(delta, at, block_size(delta, at), d);
-        sum += kernels->magnitudes(d, limit, block_size(delta, at));
+    for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
+        trim_read(delta, at, block_size(delta, at), d);
+        sum += kernels->magnitudes(d, 0, block_size(delta, at));
     }
     return sum;
 }
@@ -232,15 +229,7 @@ static double sum_from(const struct trim_delta *delta, uint32_t limit)
 double trim_magnitudes(struct trim_counts *counts, const struct trim_delta *delta)
 {
     if (counts->magnitudes == 0.0) {
-        counts->magnitudes = sum_from(delta, 0);
+        counts->magnitudes = sum_all(delta);
     }
     return counts->magnitudes;
-}
-
-double trim_kept_magnitudes(const struct trim *trim, const struct trim_delta *delta)
-{
-    float tie;
-
-    memcpy(&tie, &trim->bits, sizeof(tie));
-    return sum_from(delta, trim->bits + 1) + (double)trim->ties * (double)tie;
 }

@@ -28,6 +28,12 @@ struct trim_delta {
     size_t n;        /* at most UINT32_MAX */
 };
 
+/* Elements at once: as floats they fit the innermost cache. */
+#define TRIM_BLOCK 4096
+
+/* Elements [at, at + n) as floats, n <= TRIM_BLOCK. */
+void trim_read(const struct trim_delta *delta, size_t at, size_t n, float *out);
+
 /* Elements of one magnitude. */
 struct trim_step {
     uint32_t bits; /* all of them, or the upper 15 */
@@ -65,9 +71,7 @@ size_t trim_count(size_t n, double density);
 void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_delta *delta,
                size_t keep);
 
-/* Sum of |delta| over all elements, and over what a trim keeps. One pass each; the first is kept in
- * counts. */
+/* Sum of |delta| over all elements. One pass, and kept in counts. */
 double trim_magnitudes(struct trim_counts *counts, const struct trim_delta *delta);
-double trim_kept_magnitudes(const struct trim *trim, const struct trim_delta *delta);
 
 #endif

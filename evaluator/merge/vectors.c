@@ -1,79 +1,247 @@
 /*
- * vectors.c - task vectors, trimmed and put together: ties.
+ * vectors.c - task vectors pruned and put together: ties, dare, breadcrumbs, della.
  *
- * Yadav et al. 2023 (arXiv:2306.01708).
+ *   d_i = prune(x_i - base)                 the largest, some at random, all but both ends, ...
+ *   d_i = d_i * |d_i before| / |d_i|        where rescaled: the L1 norm is what it was
+ *   r   = base + lambda * sum_i w_i d_i     plain, or of those i that agree with the elected sign
+ *
+ *                 what stays                               put together
+ *   ties          the largest                              by election
+ *   dare_*        each with one probability                summed (linear), by election (ties)
+ *   breadcrumbs   the largest but for the very largest     summed, by election (_ties)
+ *   della         the larger, the likelier                 by election, summed (_linear)
+ *
+ * Yadav et al. 2023 (arXiv:2306.01708), Yu et al. 2023 (arXiv:2311.03099), Davari and Belilovsky
+ * 2023 (arXiv:2312.06795), Deep et al. 2024 (arXiv:2406.11617).
  */
+#include <math.h>
 #include <string.h>
 
+#include "evaluator/merge/della.h"
 #include "evaluator/merge/family.h"
 
-#define MAGNITUDES_MIN 1e-7 /* below it a trimmed vector is not scaled back */
+#define MAGNITUDES_MIN 1e-7 /* below it a pruned vector is not scaled back */
 
-/* ---- thresholds ---- */
-
-/* The factor that gives a trimmed task vector its old L1 norm. */
-static double rescaling(const struct trim *trim, struct trim_counts *counts,
-                        const struct trim_delta *delta)
-{
-    double before = trim_magnitudes(counts, delta);
-    double after = trim_kept_magnitudes(trim, delta);
-
-    return before >= MAGNITUDES_MIN && after >= MAGNITUDES_MIN ? before / after : 1.0;
-}
-
-static int set_trim(struct mix *mix, size_t s, struct err *err)
+static struct trim_delta delta_of(const struct mix *mix, size_t s)
 {
     const struct plan_tensor *tensor = mix->tensor;
-    struct trim_counts *counts = mix_counts(mix->memory, tensor->index, s);
-    const struct trim_delta delta = {.source = tensor->sources[s]->data,
-                                     .base = tensor->base->data,
-                                     .source_dtype = tensor->sources[s]->dtype,
-                                     .base_dtype = tensor->base->dtype,
-                                     .work = tensor->work,
-                                     .n = tensor->n};
-    double density = mix_source_value(mix, s, "density", 1.0);
-    size_t keep = trim_count(delta.n, density);
 
-    if (keep == 0 && delta.n > 0 && mix->plan->rules.strict) {
-        return err_set(err, ERR_NUMERIC, "%s: density %g keeps no element of %zu", tensor->name,
-                       density, delta.n);
-    }
-    keep = keep == 0 ? 1 : keep;
-    if (keep >= delta.n) {
-        return 0;
-    }
+    return (struct trim_delta){.source = tensor->sources[s]->data,
+                               .base = tensor->base->data,
+                               .source_dtype = tensor->sources[s]->dtype,
+                               .base_dtype = tensor->base->dtype,
+                               .work = tensor->work,
+                               .n = tensor->n};
+}
+
+/* ---- what stays of one source ---- */
+
+/* Each sets mix->prune[s], which is all zero: everything stays. */
+typedef int set_prune(struct mix *mix, size_t s, double density, struct err *err);
+
+static int set_range(struct mix *mix, size_t s, size_t keep, size_t top, struct err *err)
+{
+    const struct trim_delta delta = delta_of(mix, s);
+
     if (delta.n > UINT32_MAX) {
-        return err_set(err, ERR_LIMIT, "%s: %zu elements are too many to trim", tensor->name,
+        return err_set(err, ERR_LIMIT, "%s: %zu elements are too many to trim", mix->tensor->name,
                        delta.n);
     }
-    trim_find(&mix->trim[s], counts, &delta, keep);
-    mix->trims[s] = mix->trim[s].bits > 0; /* zeros may stay: they mix as if they were dropped */
-    if (mix_whole_value(mix, "rescale", 0.0) != 0.0) {
-        double factor = rescaling(&mix->trim[s], counts, &delta);
+    prune_range(&mix->prune[s], mix_counts(mix->memory, mix->tensor->index, s), &delta, keep, top);
+    return 0;
+}
 
-        mix->block.factors[s] = (float)((double)mix->block.weights[s] * factor);
+static int set_largest(struct mix *mix, size_t s, double density, struct err *err)
+{
+    size_t n = mix->tensor->n;
+    size_t keep = trim_count(n, density);
+
+    if (keep == 0 && n > 0 && mix->plan->rules.strict) {
+        return err_set(err, ERR_NUMERIC, "%s: density %g keeps no element of %zu",
+                       mix->tensor->name, density, n);
+    }
+    keep = keep == 0 ? 1 : keep;
+    return keep < n ? set_range(mix, s, keep, 0, err) : 0;
+}
+
+/* mergekit 0.1.4 drops everything when nothing is to be cut at the top. */
+static int set_middle(struct mix *mix, size_t s, double density, struct err *err)
+{
+    size_t n = mix->tensor->n;
+    size_t keep = trim_count(n, density);
+    size_t top = trim_count(n, mix_source_value(mix, s, "gamma", 0.0));
+
+    if (density >= 1.0) {
+        return 0;
+    }
+    top = top < n - keep ? top : n - keep;
+    if (keep == 0 || (top == 0 && mix->plan->rules.exact_mergekit)) {
+        mix->prune[s].kind = PRUNE_ALL;
+        return 0;
+    }
+    return set_range(mix, s, keep, top, err);
+}
+
+static int set_random(struct mix *mix, size_t s, double density, struct err *err)
+{
+    struct prune *prune = &mix->prune[s];
+
+    (void)err;
+    if (density <= 0.0) {
+        prune->kind = PRUNE_ALL;
+    } else if (density < 1.0) {
+        prune->kind = PRUNE_RANDOM;
+        prune->share = random_share(density);
+        random_open(&prune->stream, mix->plan->seed, s, mix->tensor->name);
     }
     return 0;
 }
 
-static int trim_prepare(struct mix *mix, struct err *err)
+static int check_ranked(const struct mix *mix, const struct della_shape *shape, double density,
+                        double epsilon, struct err *err)
 {
-    int rc = mix_set_weights(mix, err);
+    if (density + epsilon >= 1.0 || density - epsilon <= 0.0) {
+        return err_set(err, ERR_NUMERIC,
+                       "%s: density %g with epsilon %g: this epsilon allows densities strictly "
+                       "between %g and %g (or exactly 1, or 0 and below)",
+                       mix->tensor->name, density, epsilon, epsilon, 1.0 - epsilon);
+    }
+    if (shape->row == 1 && mix->plan->rules.exact_mergekit) {
+        return err_set(err, ERR_NUMERIC, "%s: rows of one element have no ranks",
+                       mix->tensor->name);
+    }
+    return 0;
+}
 
-    for (size_t s = 0; rc == 0 && s < mix->block.k; s++) {
-        rc = set_trim(mix, s, err);
+static int set_ranked(struct mix *mix, size_t s, double density, struct err *err)
+{
+    const struct plan_tensor *tensor = mix->tensor;
+    const struct della_shape shape = della_shape_of(tensor->dims, tensor->n_dims, tensor->n);
+    const struct trim_delta delta = delta_of(mix, s);
+    double epsilon = mix_source_value(mix, s, "epsilon", 0.0);
+    unsigned char *bits[METHOD_SOURCES_MAX];
+    struct random_stream stream;
+
+    if (density >= 1.0) {
+        return 0;
+    }
+    if (density <= 0.0) {
+        mix->prune[s].kind = PRUNE_ALL;
+        return 0;
+    }
+    int rc = check_ranked(mix, &shape, density, epsilon, err);
+    if (rc == 0) {
+        rc = mix_take_bits(mix, bits, err);
+    }
+    if (rc == 0) {
+        random_open(&stream, mix->plan->seed, s, tensor->name);
+        della_keep(bits[s], &delta, &shape, density, epsilon, &stream);
+        mix->prune[s] = (struct prune){.kind = PRUNE_BITS, .bits = bits[s]};
     }
     return rc;
 }
 
+/* ---- making ready ---- */
+
+/* The factor that gives a pruned task vector its old L1 norm. */
+static double rescaling(struct mix *mix, size_t s)
+{
+    const struct trim_delta delta = delta_of(mix, s);
+    double before = trim_magnitudes(mix_counts(mix->memory, mix->tensor->index, s), &delta);
+    double after = prune_magnitudes(&mix->prune[s], &delta);
+
+    return before >= MAGNITUDES_MIN && after >= MAGNITUDES_MIN ? before / after : 1.0;
+}
+
+static int prepare(struct mix *mix, set_prune *set, struct err *err)
+{
+    const unsigned char *const *keeps = mix->tensor->keeps;
+    struct blend_block *block = &mix->block;
+    int rc = mix_set_weights(mix, err);
+
+    for (size_t s = 0; rc == 0 && s < block->k; s++) {
+        struct prune *prune = &mix->prune[s];
+
+        if (keeps == NULL) {
+            rc = set(mix, s, mix_source_value(mix, s, "density", 1.0), err);
+        } else if (keeps[s] != NULL) {
+            *prune = (struct prune){.kind = PRUNE_BITS, .bits = keeps[s]};
+        }
+        if (rc == 0 && prune->kind != PRUNE_NOTHING &&
+            mix_whole_value(mix, "rescale", 0.0) != 0.0) {
+            block->factors[s] = (float)((double)block->weights[s] * rescaling(mix, s));
+        }
+        block->masked = block->masked || prune->kind != PRUNE_NOTHING;
+        block->keep[s] = mix->keep[s];
+    }
+    return rc;
+}
+
+static int largest_prepare(struct mix *mix, struct err *err)
+{
+    int rc = prepare(mix, set_largest, err);
+
+    mix->block.masked = false; /* limits say it */
+    return rc;
+}
+
+static int middle_prepare(struct mix *mix, struct err *err)
+{
+    return prepare(mix, set_middle, err);
+}
+
+static int random_prepare(struct mix *mix, struct err *err)
+{
+    return prepare(mix, set_random, err);
+}
+
+static int ranked_prepare(struct mix *mix, struct err *err)
+{
+    return prepare(mix, set_ranked, err);
+}
+
 /* ---- blocks ---- */
+
+static uint32_t elect(const struct mix *mix)
+{
+    return mix->brain ? mix->kernels->elect_bf16(&mix->block)
+                      : mix->kernels->elect_f32(&mix->block);
+}
+
+static uint32_t sum(const struct mix *mix)
+{
+    return mix->brain ? mix->kernels->sum_bf16(&mix->block) : mix->kernels->sum_f32(&mix->block);
+}
+
+static void mask_block(struct mix *mix)
+{
+    for (size_t s = 0; mix->block.masked && s < mix->block.k; s++) {
+        const struct trim_delta delta = delta_of(mix, s);
+
+        prune_next(&mix->prune[s], &delta, mix->at, mix->block.n, mix->keep[s]);
+    }
+}
+
+static uint32_t masked_sum_next(struct mix *mix)
+{
+    mask_block(mix);
+    return sum(mix);
+}
+
+static uint32_t masked_elect_next(struct mix *mix)
+{
+    mask_block(mix);
+    return elect(mix);
+}
+
+/* ---- blocks that go by a limit alone: one pass, without bits ---- */
 
 static size_t count_equal(const struct mix *mix, size_t s, size_t n)
 {
     const struct blend_block *block = &mix->block;
 
-    return (mix->brain ? mix->kernels->equal_bf16
-                       : mix->kernels->equal_f32)(block->x[s], block->base, mix->trim[s].bits, n);
+    return (mix->brain ? mix->kernels->equal_bf16 : mix->kernels->equal_f32)(
+        block->x[s], block->base, mix->prune[s].low.bits, n);
 }
 
 /* The shortest part of the block that holds so many of those that equal the threshold. */
@@ -94,18 +262,11 @@ static size_t length_to(const struct mix *mix, size_t s, size_t count)
     return low;
 }
 
-/* Some of those that equal the threshold are behind the last that is kept, or will be. */
-static bool is_open(const struct mix *mix, size_t s)
+/* Some of those that equal the threshold are behind the last that is kept, or will be. Zeros may
+ * stay: they mix as if they were dropped. */
+static bool is_open(const struct trim *trim)
 {
-    const struct trim *trim = &mix->trim[s];
-
-    return mix->trims[s] && trim->ties > 0 && trim->ties < trim->equal;
-}
-
-static uint32_t elect(const struct mix *mix)
-{
-    return mix->brain ? mix->kernels->elect_bf16(&mix->block)
-                      : mix->kernels->elect_f32(&mix->block);
+    return trim->bits > 0 && trim->ties > 0 && trim->ties < trim->equal;
 }
 
 /*
@@ -113,7 +274,7 @@ static uint32_t elect(const struct mix *mix)
  * last of them and keeps all of its own, or behind it and keeps none. It is mixed as if it lay
  * before, and counted; when there were too many it is cut short behind the last and mixed again.
  */
-static uint32_t trimmed_next(struct mix *mix)
+static uint32_t limited_next(struct mix *mix)
 {
     struct blend_block *block = &mix->block;
     size_t equal[METHOD_SOURCES_MAX] = {0};
@@ -121,13 +282,17 @@ static uint32_t trimmed_next(struct mix *mix)
 
     block->equal = NULL;
     for (size_t s = 0; s < block->k; s++) {
-        block->limits[s] = mix->trim[s].bits + (mix->trims[s] && mix->trim[s].ties == 0);
-        block->equal = is_open(mix, s) ? equal : block->equal;
+        const struct trim *trim = &mix->prune[s].low;
+
+        block->limits[s] = trim->bits + (trim->bits > 0 && trim->ties == 0);
+        block->equal = is_open(trim) ? equal : block->equal;
     }
     uint32_t bad = elect(mix);
     for (size_t s = 0; s < block->k; s++) {
-        if (is_open(mix, s) && equal[s] > mix->trim[s].ties) {
-            size_t length = length_to(mix, s, mix->trim[s].ties);
+        const struct trim *trim = &mix->prune[s].low;
+
+        if (is_open(trim) && equal[s] > trim->ties) {
+            size_t length = length_to(mix, s, trim->ties);
 
             n = length < n ? length : n;
         }
@@ -137,16 +302,24 @@ static uint32_t trimmed_next(struct mix *mix)
         bad = elect(mix);
     }
     for (size_t s = 0; s < block->k; s++) {
-        if (is_open(mix, s)) {
-            mix->trim[s].ties -= equal[s];
-            mix->trim[s].equal -= equal[s];
+        struct trim *trim = &mix->prune[s].low;
+
+        if (is_open(trim)) {
+            trim->ties -= equal[s];
+            trim->equal -= equal[s];
         }
     }
     return bad;
 }
 
 static const struct family families[] = {
-    {"ties", trim_prepare, trimmed_next},
+    {"ties", largest_prepare, limited_next},
+    {"dare_linear", random_prepare, masked_sum_next},
+    {"dare_ties", random_prepare, masked_elect_next},
+    {"breadcrumbs", middle_prepare, masked_sum_next},
+    {"breadcrumbs_ties", middle_prepare, masked_elect_next},
+    {"della", ranked_prepare, masked_elect_next},
+    {"della_linear", ranked_prepare, masked_sum_next},
 };
 
 const struct family *vectors_family(const char *method)

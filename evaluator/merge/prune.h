@@ -1,0 +1,43 @@
+/*
+ * prune.h - which elements of a task vector stay.
+ *
+ *   PRUNE_NOTHING   all
+ *   PRUNE_ALL       none
+ *   PRUNE_RANGE     those that one trim keeps less those that a smaller one keeps: the largest but
+ *                   for the very largest. Davari and Belilovsky 2023 (arXiv:2312.06795)
+ *   PRUNE_RANDOM    each with one probability. Yu et al. 2023 (arXiv:2311.03099)
+ *   PRUNE_BITS      those with a bit, of the whole tensor
+ */
+#ifndef MERGE_PRUNE_H
+#define MERGE_PRUNE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "evaluator/merge/random.h"
+#include "evaluator/merge/trim.h"
+
+enum prune_kind { PRUNE_NOTHING, PRUNE_ALL, PRUNE_RANGE, PRUNE_RANDOM, PRUNE_BITS };
+
+struct prune {
+    enum prune_kind kind;
+    struct trim low, high;       /* range; ties and equal: those still to come */
+    struct random_stream stream; /* random */
+    uint64_t share;              /* random: of random.h */
+    const unsigned char *bits;   /* bits [n] (blend_kernels.h) */
+};
+
+/* Keep `keep` elements behind the `top` largest, keep >= 1, keep + top <= n. counts as for
+ * trim_find. */
+void prune_range(struct prune *out, struct trim_counts *counts, const struct trim_delta *delta,
+                 size_t keep, size_t top);
+
+/* The bits of elements [at, at + n) into keep, which has room for n rounded up to 64. Called for
+ * one block after the other; at is a multiple of 64. */
+void prune_next(struct prune *prune, const struct trim_delta *delta, size_t at, size_t n,
+                unsigned char *keep);
+
+/* Sum of |delta| over what stays; one pass. */
+double prune_magnitudes(const struct prune *prune, const struct trim_delta *delta);
+
+#endif
