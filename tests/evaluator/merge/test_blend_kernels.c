@@ -2,6 +2,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -72,13 +73,18 @@ static struct blend_block block_of(const struct sample *sample, size_t k, bool h
     return block;
 }
 
+static bool keeps(const struct blend_block *block, size_t s, size_t i)
+{
+    return !block->masked || (block->keep[s][i / 8] >> i % 8 & 1) != 0;
+}
+
 static float slow_sum(const struct sample *sample, const struct blend_block *block, size_t i)
 {
     float total = 0.0F;
 
     for (size_t s = 0; s < block->k; s++) {
         float d = block->base != NULL ? sample->x[s][i] - sample->base[i] : sample->x[s][i];
-        float e = d * block->factors[s];
+        float e = (keeps(block, s, i) ? d : 0.0F) * block->factors[s];
 
         total = s == 0 ? e : total + e;
     }
@@ -96,7 +102,9 @@ static float slow_elect(const struct sample *sample, const struct blend_block *b
     for (size_t s = 0; s < block->k; s++) {
         float d = sample->x[s][i] - sample->base[i];
 
-        e[s] = bits_of(fabsf(d)) >= block->limits[s] ? d * block->factors[s] : 0.0F;
+        bool stays = keeps(block, s, i) && bits_of(fabsf(d)) >= block->limits[s];
+
+        e[s] = stays ? d * block->factors[s] : 0.0F;
         total = s == 0 ? e[s] : total + e[s];
     }
     for (size_t s = 0; s < block->k; s++) {
@@ -187,6 +195,62 @@ static void elects_like_the_twin(void **state)
         }
         free(sample);
     }
+}
+
+static void mixes_what_bits_say_stays(void **state)
+{
+    const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
+    unsigned char keep[K][(N + 63) / 64 * 8];
+    struct rng64 rng;
+
+    (void)state;
+    rng64_seed(&rng, 6, 6);
+    for (size_t s = 0; s < K; s++) {
+        for (size_t i = 0; i < sizeof keep[s]; i++) {
+            keep[s][i] = (unsigned char)rng64_below(&rng, 256);
+        }
+    }
+    for (size_t c = 0; c < 2 * 2 * K; c++) {
+        struct sample *sample = make_sample(dtypes[c % 2]);
+        struct blend_block block = block_of(sample, c / 4 + 1, true);
+
+        block.masked = true;
+        for (size_t s = 0; s < K; s++) {
+            block.keep[s] = keep[s];
+        }
+        block.normalize = c / 2 % 2 != 0;
+        block.divisor = block.normalize ? 1.7F : 1.0F;
+        for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
+            const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
+
+            assert_same(sample, &block, dtypes[c % 2],
+                        c % 2 == 0 ? kernels->sum_f32 : kernels->sum_bf16, slow_sum);
+            assert_same(sample, &block, dtypes[c % 2],
+                        c % 2 == 0 ? kernels->elect_f32 : kernels->elect_bf16, slow_elect);
+        }
+        free(sample);
+    }
+}
+
+static void drops_elements_without_a_bit(void **state)
+{
+    struct sample *sample = make_sample(DTYPE_F32);
+    unsigned char keep[(N + 63) / 64 * 8];
+    float d[N];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof keep; i++) {
+        keep[i] = (unsigned char)(i * 37 + 11);
+    }
+    for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
+        memcpy(d, sample->base, sizeof d);
+        blend_kernels_for((enum isa)isa)->drop(d, keep, N);
+        for (size_t i = 0; i < N; i++) {
+            assert_int_equal(bits_of(d[i]),
+                             keep[i / 8] >> i % 8 & 1 ? bits_of(sample->base[i]) : 0);
+        }
+    }
+    free(sample);
 }
 
 /* -1 and 1 cancel: +1 is elected. Weights that cancel exactly do not divide. */
@@ -340,6 +404,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_like_the_twin),
         cmocka_unit_test(elects_like_the_twin),
+        cmocka_unit_test(mixes_what_bits_say_stays),
+        cmocka_unit_test(drops_elements_without_a_bit),
         cmocka_unit_test(follows_the_definition_at_its_edges),
         cmocka_unit_test(notices_every_value_that_is_not_finite),
         cmocka_unit_test(notices_what_rounds_to_infinity),
