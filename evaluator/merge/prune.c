@@ -121,7 +121,7 @@ void prune_next(struct prune *prune, const struct trim_delta *delta, size_t at, 
     }
 }
 
-double prune_magnitudes(const struct prune *prune, const struct trim_delta *delta)
+static double sum_kept(const struct prune *prune, const struct trim_delta *delta)
 {
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     struct prune running = *prune;
@@ -138,4 +138,38 @@ double prune_magnitudes(const struct prune *prune, const struct trim_delta *delt
         sum += kernels->magnitudes(d, 0, n);
     }
     return sum;
+}
+
+/* False for what cannot be told by a few numbers. */
+static bool make_key(uint64_t key[4], const struct prune *prune)
+{
+    const struct trim *low = &prune->low;
+    const struct trim *high = &prune->high;
+
+    key[0] = prune->kind;
+    if (prune->kind == PRUNE_RANGE) {
+        key[1] = (uint64_t)low->bits << 32 | high->bits;
+        key[2] = low->ties;
+        key[3] = high->ties;
+    } else {
+        key[1] = prune->share;
+        key[2] = prune->stream.coarse.state;
+        key[3] = prune->stream.coarse.inc;
+    }
+    return prune->kind == PRUNE_RANGE || prune->kind == PRUNE_RANDOM;
+}
+
+double prune_magnitudes(const struct prune *prune, struct trim_counts *counts,
+                        const struct trim_delta *delta)
+{
+    uint64_t key[4];
+
+    if (!make_key(key, prune)) {
+        return sum_kept(prune, delta);
+    }
+    if (memcmp(counts->kept_key, key, sizeof key) != 0) {
+        memcpy(counts->kept_key, key, sizeof key);
+        counts->kept = sum_kept(prune, delta);
+    }
+    return counts->kept;
 }

@@ -37,7 +37,8 @@ void prune_range(struct prune *out, struct trim_counts *counts, const struct tri
 void prune_next(struct prune *prune, const struct trim_delta *delta, size_t at, size_t n,
                 unsigned char *keep);
 
-/* Sum of |delta| over what stays; one pass. */
-double prune_magnitudes(const struct prune *prune, const struct trim_delta *delta);
+/* Sum of |delta| over what stays. One pass, or none when counts had the same question last. */
+double prune_magnitudes(const struct prune *prune, struct trim_counts *counts,
+                        const struct trim_delta *delta);
 
 #endif

@@ -52,6 +52,8 @@ struct trim_counts {
     struct trim_step *steps; /* largest first */
     bool exact;              /* steps are of single magnitudes */
     double magnitudes;       /* sum of |delta|; 0: not taken yet */
+    uint64_t kept_key[4];    /* what was kept (prune.c) when last asked; all zero: never asked */
+    double kept;             /* sum of |delta| over it */
 };
 
 void trim_counts_release(struct trim_counts *counts);

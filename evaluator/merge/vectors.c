@@ -147,8 +147,9 @@ static int set_ranked(struct mix *mix, size_t s, double density, struct err *err
 static double rescaling(struct mix *mix, size_t s)
 {
     const struct trim_delta delta = delta_of(mix, s);
-    double before = trim_magnitudes(mix_counts(mix->memory, mix->tensor->index, s), &delta);
-    double after = prune_magnitudes(&mix->prune[s], &delta);
+    struct trim_counts *counts = mix_counts(mix->memory, mix->tensor->index, s);
+    double before = trim_magnitudes(counts, &delta);
+    double after = prune_magnitudes(&mix->prune[s], counts, &delta);
 
     return before >= MAGNITUDES_MIN && after >= MAGNITUDES_MIN ? before / after : 1.0;
 }

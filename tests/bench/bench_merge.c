@@ -344,7 +344,7 @@ static void bench_blend(const struct kitchen *kitchen, const char *name, const c
     double limit[TURNS];
 
     make_recipe(kitchen, method, &recipe);
-    if (strcmp(method, "ties") == 0) {
+    if (method_parameter_find(recipe.method, "density") != NULL) {
         set_density(&recipe, 0.4);
     }
     time_blend(kitchen, blend, &recipe, ending);
@@ -490,6 +490,13 @@ int main(void)
     bench_blend(&kitchen, "merge_ties", "ties", false, TO_MEMORY);
     bench_blend(&kitchen, "merge_ties_new", "ties", true, TO_MEMORY);
     bench_blend(&kitchen, "merge_ties_digest", "ties", false, TO_FLOATS_WITH_DIGEST);
+    bench_blend(&kitchen, "merge_dare_linear", "dare_linear", false, TO_MEMORY);
+    bench_blend(&kitchen, "merge_dare_ties", "dare_ties", false, TO_MEMORY);
+    bench_blend(&kitchen, "merge_dare_ties_new", "dare_ties", true, TO_MEMORY);
+    bench_blend(&kitchen, "merge_breadcrumbs", "breadcrumbs", false, TO_MEMORY);
+    bench_blend(&kitchen, "merge_breadcrumbs_ties", "breadcrumbs_ties", false, TO_MEMORY);
+    bench_blend(&kitchen, "merge_breadcrumbs_ties_new", "breadcrumbs_ties", true, TO_MEMORY);
+    bench_blend(&kitchen, "merge_della", "della", false, TO_MEMORY);
     bench_selection(&kitchen);
     bench_export(&kitchen);
     close_kitchen(&kitchen);

@@ -100,7 +100,8 @@ static void drops_both_ends_exactly_in_blocks_of_any_size(void **state)
         slow_largest(sample, keep + top, low);
         slow_largest(sample, top, high);
         prune_range(&prune, &sample->counts, &sample->delta, keep, top);
-        double sum = prune_magnitudes(&prune, &sample->delta);
+        double sum = prune_magnitudes(&prune, &sample->counts, &sample->delta);
+        assert_true(prune_magnitudes(&prune, &sample->counts, &sample->delta) == sum);
         take_blocks(&prune, sample, blocks[c / 20], got);
         for (size_t i = 0; i < N; i++) {
             assert_int_equal(got[i], low[i] && !high[i]);
