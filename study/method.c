@@ -109,7 +109,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 3,
+        .n_parameters = 4,
         .parameters =
             {
                 /* Half of each task vector: with two sources that is their uniform average. */
@@ -119,6 +119,8 @@ static const struct method methods[] = {
                  "divide by the sum of the weights"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {
@@ -128,7 +130,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 5,
+        .n_parameters = 6,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
@@ -143,6 +145,32 @@ static const struct method methods[] = {
                  "factor of the merged task vector"},
                 {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
                  "scale what survives to the L1 norm of all", true},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
+            },
+    },
+    {
+        .name = "ties_global",
+        .about = "ties with one threshold a source over the whole model, as published",
+        .paper = "Yadav et al. 2023 (arXiv:2306.01708)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 6,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "say of the source in the election and its share of the average"},
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
+                 "share of the whole task vector's entries that survives the trim"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "divide by the weights of those that agree"},
+                {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale what survives to the L1 norm of all"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {
@@ -152,7 +180,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 5,
+        .n_parameters = 6,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
@@ -167,6 +195,8 @@ static const struct method methods[] = {
                  "scale what survives to the L1 norm of all"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {
@@ -176,7 +206,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 5,
+        .n_parameters = 6,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
@@ -191,6 +221,8 @@ static const struct method methods[] = {
                  "scale what survives to the L1 norm of all"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {
@@ -200,7 +232,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 6,
+        .n_parameters = 7,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
@@ -217,6 +249,8 @@ static const struct method methods[] = {
                  "scale what survives to the L1 norm of all"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {
@@ -226,7 +260,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 6,
+        .n_parameters = 7,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
@@ -243,6 +277,8 @@ static const struct method methods[] = {
                  "scale what survives to the L1 norm of all"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {
@@ -252,7 +288,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 6,
+        .n_parameters = 7,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
@@ -270,6 +306,8 @@ static const struct method methods[] = {
                  "scale what survives to the L1 norm of all"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {
@@ -279,7 +317,7 @@ static const struct method methods[] = {
         .needs_base = true,
         .sources_min = 1,
         .sources_max = METHOD_SOURCES_MAX,
-        .n_parameters = 6,
+        .n_parameters = 7,
         .parameters =
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
@@ -297,6 +335,74 @@ static const struct method methods[] = {
                  "scale what survives to the L1 norm of all"},
                 {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
+            },
+    },
+    {
+        .name = "compeft",
+        .about = "task vectors cut to the signs of their largest entries and one size, added",
+        .paper = "Yadav et al. 2023 (arXiv:2311.13171)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 5,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
+                 "how much of the source's ternary task vector is added"},
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.2, 0, 1,
+                 "share of the task vector's entries whose signs are left"},
+                {"alpha", METHOD_SOURCE, METHOD_REAL, 1, 0, NO_LIMIT,
+                 "size of every change that is left, in standard deviations of the task vector"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
+            },
+    },
+    {
+        .name = "compeft_ties",
+        .about = "task vectors cut to signs and one size, elect a sign, average what agrees",
+        .paper = "Yadav et al. 2023 (arXiv:2311.13171)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 6,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "say of the source in the election and its share of the average"},
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.2, 0, 1,
+                 "share of the task vector's entries whose signs are left"},
+                {"alpha", METHOD_SOURCE, METHOD_REAL, 1, 0, NO_LIMIT,
+                 "size of every change that is left, in standard deviations of the task vector"},
+                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
+                 "divide by the weights of those that agree"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
+            },
+    },
+    {
+        .name = "pcb",
+        .about = "task vectors weighed element by element by how they compete and agree",
+        .paper = "Du et al. 2024 (arXiv:2410.02396)",
+        .needs_base = true,
+        .sources_min = 1,
+        .sources_max = METHOD_SOURCES_MAX,
+        .n_parameters = 4,
+        .parameters =
+            {
+                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the source's task vector"},
+                {"density", METHOD_SOURCE, METHOD_REAL, 0.2, 0, 1,
+                 "share of the task vector's entries that compete, by their balance"},
+                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
+                 "factor of the merged task vector"},
+                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
+                 "scale the merged task vector to the mean spread of the sources'", true},
             },
     },
     {

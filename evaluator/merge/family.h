@@ -3,8 +3,9 @@
  *
  * A family is a file that carries out one or more methods and answers for them by name:
  *
- *   sums.c       linear, passthrough, task_arithmetic, layer_swap
- *   vectors.c    task vectors trimmed and put together
+ *   sums.c       linear, passthrough, layer_swap
+ *   vectors.c    task_arithmetic, ties, dare, breadcrumbs, della: task vectors pruned and put
+ * together compeft.c    ternary task vectors pcb.c        task vectors balanced against each other
  *   span.c       slerp, nuslerp, multislerp, karcher, model_stock
  *   consensus.c  sce, ram, ramplus_tl
  *   pairs.c      nearswap, arcee_fusion
@@ -34,6 +35,8 @@ struct family {
 /* The row of this method, or NULL when the family does not have it. */
 const struct family *sums_family(const char *method);
 const struct family *vectors_family(const char *method);
+const struct family *compeft_family(const char *method);
+const struct family *pcb_family(const char *method);
 const struct family *span_family(const char *method);
 const struct family *consensus_family(const char *method);
 const struct family *pairs_family(const char *method);

@@ -39,7 +39,8 @@ static const struct family copy_family = {NULL, copy_prepare, copy_next};
 static const struct family *find_family(const char *method)
 {
     static const struct family *(*const families[])(const char *) = {
-        sums_family, vectors_family, span_family, consensus_family, pairs_family};
+        sums_family,  vectors_family, span_family, consensus_family,
+        pairs_family, compeft_family, pcb_family};
     const struct family *found = NULL;
 
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]) && found == NULL; i++) {
@@ -56,7 +57,9 @@ static void drop_counts(struct mix_memory *memory)
         trim_counts_release(&memory->counts[i]);
     }
     free(memory->counts);
+    census_free(memory->census);
     memory->counts = NULL;
+    memory->census = NULL;
     memory->n_tensors = 0;
 }
 
@@ -87,6 +90,16 @@ void mix_memory_fit(struct mix_memory *memory, size_t n_tensors, size_t n_source
 struct trim_counts *mix_counts(struct mix_memory *memory, size_t tensor, size_t source)
 {
     return &memory->counts[tensor * memory->n_sources + source];
+}
+
+struct census *mix_census(struct mix *mix)
+{
+    struct mix_memory *memory = mix->memory;
+
+    if (memory->census == NULL) {
+        memory->census = census_new(memory->n_sources);
+    }
+    return memory->census;
 }
 
 static void fit_buffers(struct mix_memory *memory, size_t n)

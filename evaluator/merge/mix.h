@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "evaluator/merge/blend_kernels.h"
+#include "evaluator/merge/census.h"
 #include "evaluator/merge/plan.h"
 #include "evaluator/merge/prune.h"
 
@@ -31,6 +32,7 @@ struct mix_memory {
     size_t bits_size;
     unsigned char *bits;        /* [bits_size] bits of whole tensors */
     struct trim_counts *counts; /* [n_tensors, n_sources], of one list of sources */
+    struct census *census;      /* of the same; NULL: not taken yet */
     char sources[DIGEST_HEX];   /* which list (plan.h) */
     size_t state_bytes;
     void *state; /* of the family, a tensor at a time */
@@ -96,6 +98,9 @@ double mix_whole_value(const struct mix *mix, const char *name, double fallback)
 /* Block by block with the sum kernels (blend_kernels.h): the weights of the tensor's sources,
  * lambda and divisor set from its parameters. */
 int mix_set_weights(struct mix *mix, struct err *err);
+
+/* Counts of whole task vectors of the plan's sources, kept as long as those of tensors. */
+struct census *mix_census(struct mix *mix);
 
 /* Bits for each whole task vector of the tensor, not cleared; ERR_MEMORY. */
 int mix_take_bits(struct mix *mix, unsigned char *bits[METHOD_SOURCES_MAX], struct err *err);

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/merge/census.h"
 #include "evaluator/merge/della.h"
-#include "evaluator/merge/trim.h"
 
 static int find_model(const struct plan_model *models, size_t n, const char *digest,
                       const struct checkpoint **out, struct err *err)
@@ -203,6 +203,16 @@ void *plan_own(struct plan *plan, void *block)
     return block;
 }
 
+struct trim_delta plan_delta(const struct plan_tensor *tensor, size_t source)
+{
+    return (struct trim_delta){.source = tensor->sources[source]->data,
+                               .base = tensor->base->data,
+                               .source_dtype = tensor->sources[source]->dtype,
+                               .base_dtype = tensor->base->dtype,
+                               .work = tensor->work,
+                               .n = tensor->n};
+}
+
 uint64_t plan_bytes(const struct plan *plan)
 {
     uint64_t total = 0;
@@ -213,10 +223,14 @@ uint64_t plan_bytes(const struct plan *plan)
     return total;
 }
 
-/* See blend.c and mix.h: a buffer a source, and bits, and three more. */
+/* See blend.c and mix.h: a buffer a source, and bits, and three more; see census.h, for the method
+ * that counts whole models. */
 static size_t buffer_bytes(const struct plan *plan)
 {
-    return (plan->n_sources + 3) * (65536 + 2048);
+    bool is_global = strcmp(plan->method->name, "ties_global") == 0;
+
+    return (plan->n_sources + 3) * (65536 + 2048) +
+           (is_global ? plan->n_sources * CENSUS_SOURCE_BYTES : 0);
 }
 
 /* See trim.h: a step a magnitude, for methods that trim. */

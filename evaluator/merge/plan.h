@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "evaluator/merge/trim.h"
 #include "evaluator/model/checkpoint.h"
 #include "study/recipe.h"
 
@@ -83,6 +84,9 @@ struct plan_model {
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err);
 void plan_release(struct plan *plan);
+
+/* The task vector of a tensor's source. */
+struct trim_delta plan_delta(const struct plan_tensor *tensor, size_t source);
 
 /* Give a block of memory to the plan, which frees it at its end; returns it. */
 void *plan_own(struct plan *plan, void *block);

@@ -14,12 +14,10 @@
 
 #include "evaluator/merge/blend_kernels.h"
 
-#define MAGNITUDE_MAX 0x7fffffffU
-
 void prune_range(struct prune *out, struct trim_counts *counts, const struct trim_delta *delta,
                  size_t keep, size_t top)
 {
-    *out = (struct prune){.kind = PRUNE_RANGE, .high = {.bits = MAGNITUDE_MAX}};
+    *out = (struct prune){.kind = PRUNE_RANGE, .high = {.bits = PRUNE_NO_LIMIT}};
     trim_find(&out->low, counts, delta, keep + top);
     if (top > 0) {
         trim_find(&out->high, counts, delta, top);
@@ -41,7 +39,7 @@ static void set_equal(unsigned char *keep, const float *d, size_t n, uint32_t bi
         uint32_t magnitude;
 
         memcpy(&magnitude, &d[i], sizeof magnitude);
-        if ((magnitude & MAGNITUDE_MAX) != bits) {
+        if ((magnitude & PRUNE_NO_LIMIT) != bits) {
             continue;
         }
         if (skip > 0) {

@@ -17,6 +17,9 @@
 #include "evaluator/merge/random.h"
 #include "evaluator/merge/trim.h"
 
+/* Bits of no magnitude's upper end. */
+#define PRUNE_NO_LIMIT 0x7fffffffU
+
 enum prune_kind { PRUNE_NOTHING, PRUNE_ALL, PRUNE_RANGE, PRUNE_RANDOM, PRUNE_BITS };
 
 struct prune {

@@ -1,7 +1,7 @@
 /*
- * sums.c - weighted sums: linear, passthrough, task_arithmetic, layer_swap.
+ * sums.c - weighted sums: linear, passthrough, layer_swap.
  *
- * Wortsman et al. 2022 (arXiv:2203.05482); Ilharco et al. 2023 (arXiv:2212.04089).
+ * Wortsman et al. 2022 (arXiv:2203.05482).
  *
  * layer_swap puts bottom and top layers of one model around the middle ones of another: Bandarkar
  * et al. 2024 (arXiv:2410.01335). Where a boundary falls within a layer, that layer is a
@@ -57,7 +57,6 @@ static int prepare_swap(struct mix *mix, struct err *err)
 static const struct family families[] = {
     {"linear", mix_set_weights, plain_next},
     {"passthrough", mix_set_weights, plain_next},
-    {"task_arithmetic", mix_set_weights, sum_next},
     {"layer_swap", prepare_swap, plain_next},
 };
 

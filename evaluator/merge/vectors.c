@@ -1,38 +1,31 @@
 /*
- * vectors.c - task vectors pruned and put together: ties, dare, breadcrumbs, della.
+ * vectors.c - task vectors pruned and put together: task_arithmetic, ties, dare, breadcrumbs,
+ * della.
  *
  *   d_i = prune(x_i - base)                 the largest, some at random, all but both ends, ...
  *   d_i = d_i * |d_i before| / |d_i|        where rescaled: the L1 norm is what it was
  *   r   = base + lambda * sum_i w_i d_i     plain, or of those i that agree with the elected sign
  *
  *                 what stays                               put together
- *   ties          the largest                              by election
+ *   ties          the largest, of each tensor              by election
+ *   ties_global   the largest, of all tensors together     by election
  *   dare_*        each with one probability                summed (linear), by election (ties)
  *   breadcrumbs   the largest but for the very largest     summed, by election (_ties)
  *   della         the larger, the likelier                 by election, summed (_linear)
  *
- * Yadav et al. 2023 (arXiv:2306.01708), Yu et al. 2023 (arXiv:2311.03099), Davari and Belilovsky
- * 2023 (arXiv:2312.06795), Deep et al. 2024 (arXiv:2406.11617).
+ * Ilharco et al. 2023 (arXiv:2212.04089), Yadav et al. 2023 (arXiv:2306.01708), Yu et al. 2023
+ * (arXiv:2311.03099), Davari and Belilovsky 2023 (arXiv:2312.06795), Deep et al. 2024
+ * (arXiv:2406.11617).
  */
 #include <math.h>
 #include <string.h>
 
+#include "evaluator/merge/census.h"
 #include "evaluator/merge/della.h"
+#include "evaluator/merge/deviation.h"
 #include "evaluator/merge/family.h"
 
 #define MAGNITUDES_MIN 1e-7 /* below it a pruned vector is not scaled back */
-
-static struct trim_delta delta_of(const struct mix *mix, size_t s)
-{
-    const struct plan_tensor *tensor = mix->tensor;
-
-    return (struct trim_delta){.source = tensor->sources[s]->data,
-                               .base = tensor->base->data,
-                               .source_dtype = tensor->sources[s]->dtype,
-                               .base_dtype = tensor->base->dtype,
-                               .work = tensor->work,
-                               .n = tensor->n};
-}
 
 /* ---- what stays of one source ---- */
 
@@ -41,7 +34,7 @@ typedef int set_prune(struct mix *mix, size_t s, double density, struct err *err
 
 static int set_range(struct mix *mix, size_t s, size_t keep, size_t top, struct err *err)
 {
-    const struct trim_delta delta = delta_of(mix, s);
+    const struct trim_delta delta = plan_delta(mix->tensor, s);
 
     if (delta.n > UINT32_MAX) {
         return err_set(err, ERR_LIMIT, "%s: %zu elements are too many to trim", mix->tensor->name,
@@ -62,6 +55,31 @@ static int set_largest(struct mix *mix, size_t s, double density, struct err *er
     }
     keep = keep == 0 ? 1 : keep;
     return keep < n ? set_range(mix, s, keep, 0, err) : 0;
+}
+
+/* All that equal the threshold stay. A tensor that not all sources have is trimmed by itself. */
+static int set_largest_of_all(struct mix *mix, size_t s, double density, struct err *err)
+{
+    const struct plan *plan = mix->plan;
+
+    if (plan->n_tensors == 0 || !census_has(plan, mix->tensor)) {
+        return set_largest(mix, s, density, err);
+    }
+    struct census *census = mix_census(mix);
+    size_t n = census_size(census, plan, s);
+    size_t keep = trim_count(n, density);
+
+    if (keep == 0 && n > 0 && plan->rules.strict) {
+        return err_set(err, ERR_NUMERIC, "%s: density %g keeps no element of %zu in all tensors",
+                       mix->tensor->name, density, n);
+    }
+    keep = keep == 0 ? 1 : keep;
+    if (keep < n) {
+        mix->prune[s] = (struct prune){.kind = PRUNE_RANGE,
+                                       .low = {.bits = census_find(census, plan, s, keep), 1, 1},
+                                       .high = {.bits = PRUNE_NO_LIMIT}};
+    }
+    return 0;
 }
 
 /* mergekit 0.1.4 drops everything when nothing is to be cut at the top. */
@@ -117,7 +135,7 @@ static int set_ranked(struct mix *mix, size_t s, double density, struct err *err
 {
     const struct plan_tensor *tensor = mix->tensor;
     const struct della_shape shape = della_shape_of(tensor->dims, tensor->n_dims, tensor->n);
-    const struct trim_delta delta = delta_of(mix, s);
+    const struct trim_delta delta = plan_delta(mix->tensor, s);
     double epsilon = mix_source_value(mix, s, "epsilon", 0.0);
     unsigned char *bits[METHOD_SOURCES_MAX];
     struct random_stream stream;
@@ -146,7 +164,7 @@ static int set_ranked(struct mix *mix, size_t s, double density, struct err *err
 /* The factor that gives a pruned task vector its old L1 norm. */
 static double rescaling(struct mix *mix, size_t s)
 {
-    const struct trim_delta delta = delta_of(mix, s);
+    const struct trim_delta delta = plan_delta(mix->tensor, s);
     struct trim_counts *counts = mix_counts(mix->memory, mix->tensor->index, s);
     double before = trim_magnitudes(counts, &delta);
     double after = prune_magnitudes(&mix->prune[s], counts, &delta);
@@ -175,15 +193,34 @@ static int prepare(struct mix *mix, set_prune *set, struct err *err)
         block->masked = block->masked || prune->kind != PRUNE_NOTHING;
         block->keep[s] = mix->keep[s];
     }
+    if (rc == 0) {
+        deviation_match(mix);
+    }
     return rc;
+}
+
+static int keep_all(struct mix *mix, size_t s, double density, struct err *err)
+{
+    (void)mix;
+    (void)s;
+    (void)density;
+    (void)err;
+    return 0;
+}
+
+static int plain_prepare(struct mix *mix, struct err *err)
+{
+    return prepare(mix, keep_all, err);
 }
 
 static int largest_prepare(struct mix *mix, struct err *err)
 {
-    int rc = prepare(mix, set_largest, err);
+    return prepare(mix, set_largest, err);
+}
 
-    mix->block.masked = false; /* limits say it */
-    return rc;
+static int global_prepare(struct mix *mix, struct err *err)
+{
+    return prepare(mix, set_largest_of_all, err);
 }
 
 static int middle_prepare(struct mix *mix, struct err *err)
@@ -217,7 +254,7 @@ static uint32_t sum(const struct mix *mix)
 static void mask_block(struct mix *mix)
 {
     for (size_t s = 0; mix->block.masked && s < mix->block.k; s++) {
-        const struct trim_delta delta = delta_of(mix, s);
+        const struct trim_delta delta = plan_delta(mix->tensor, s);
 
         prune_next(&mix->prune[s], &delta, mix->at, mix->block.n, mix->keep[s]);
     }
@@ -281,6 +318,7 @@ static uint32_t limited_next(struct mix *mix)
     size_t equal[METHOD_SOURCES_MAX] = {0};
     size_t n = block->n;
 
+    block->masked = false;
     block->equal = NULL;
     for (size_t s = 0; s < block->k; s++) {
         const struct trim *trim = &mix->prune[s].low;
@@ -314,7 +352,9 @@ static uint32_t limited_next(struct mix *mix)
 }
 
 static const struct family families[] = {
+    {"task_arithmetic", plain_prepare, masked_sum_next},
     {"ties", largest_prepare, limited_next},
+    {"ties_global", global_prepare, limited_next},
     {"dare_linear", random_prepare, masked_sum_next},
     {"dare_ties", random_prepare, masked_elect_next},
     {"breadcrumbs", middle_prepare, masked_sum_next},
