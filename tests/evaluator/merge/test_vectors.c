@@ -467,6 +467,101 @@ static void draws_by_the_seed_and_nothing_else(void **state)
     free_sample(sample);
 }
 
+static double deviation_of_change(const struct sample *sample, size_t s)
+{
+    double sum = 0.0;
+    double squares = 0.0;
+
+    for (size_t i = 0; i < N; i++) {
+        double d = (double)change(sample, s, i);
+
+        sum += d;
+        squares += d * d;
+    }
+    return sqrt(squares / N - sum / N * sum / N);
+}
+
+static double deviation_of_result(const struct sample *sample)
+{
+    double sum = 0.0;
+    double squares = 0.0;
+
+    for (size_t i = 0; i < N; i++) {
+        double d = (double)sample->out[i] - (double)sample->base[i];
+
+        sum += d;
+        squares += d * d;
+    }
+    return sqrt(squares / N - sum / N * sum / N);
+}
+
+static void gives_the_merge_the_spread_of_its_parents_when_asked(void **state)
+{
+    const char *const methods[] = {"task_arithmetic", "ties",         "dare_linear", "breadcrumbs",
+                                   "della_linear",    "compeft_ties", "pcb"};
+
+    (void)state;
+    for (size_t m = 0; m < sizeof methods / sizeof methods[0]; m++) {
+        struct sample *sample = make_sample(methods[m], DTYPE_F32);
+        double parents = 0.0;
+
+        for (size_t s = 0; s < K; s++) {
+            parents += deviation_of_change(sample, s) / K;
+        }
+        assert_int_equal(blend_into(sample, sample->out, NULL), 0);
+        assert_true(fabs(deviation_of_result(sample) / parents - 1.0) > 0.01);
+        set_whole(sample, "match_std", 1.0);
+        set_whole(sample, "lambda", 0.5);
+        assert_int_equal(blend_into(sample, sample->out, NULL), 0);
+        assert_true(fabs(deviation_of_result(sample) / (0.5 * parents) - 1.0) < 1e-4);
+        free_sample(sample);
+    }
+}
+
+static void leaves_signs_of_one_size(void **state)
+{
+    const double weights[K] = {0.5, -0.25, 1.0};
+
+    (void)state;
+    for (size_t elects = 0; elects < 2; elects++) {
+        struct sample *sample = make_sample(elects != 0 ? "compeft_ties" : "compeft", DTYPE_F32);
+        double sizes[K];
+
+        for (size_t s = 0; s < K; s++) {
+            set_source(sample, s, "weight", weights[s]);
+            set_source(sample, s, "density", 0.3);
+            set_source(sample, s, "alpha", 1.5);
+            sizes[s] = 1.5 * deviation_of_change(sample, s);
+            keep_ranks(sample, s, 0, (size_t)floor(0.3 * N));
+        }
+        assert_int_equal(blend_into(sample, sample->out, NULL), 0);
+        for (size_t i = 0; i < N; i++) {
+            double e[K];
+            double total = 0.0;
+            double mix = 0.0;
+            double share = 0.0;
+
+            for (size_t s = 0; s < K; s++) {
+                float d = change(sample, s, i);
+
+                e[s] = sample->keep[s][i] && d != 0.0F ? weights[s] * copysign(sizes[s], (double)d)
+                                                       : 0.0;
+                total += e[s];
+            }
+            for (size_t s = 0; s < K; s++) {
+                bool agrees = elects == 0 || (total >= 0.0 ? e[s] > 0.0 : e[s] < 0.0);
+
+                mix += agrees ? e[s] : 0.0;
+                share += agrees ? weights[s] : 0.0;
+            }
+            mix = elects != 0 && share != 0.0 ? mix / share : mix;
+            sample->want[i] = (float)((double)sample->base[i] + mix);
+        }
+        assert_close(sample, DTYPE_F32, elects != 0);
+        free_sample(sample);
+    }
+}
+
 static void gives_the_base_where_no_source_is_left(void **state)
 {
     (void)state;
@@ -490,6 +585,8 @@ int main(void)
         cmocka_unit_test(drops_everything_in_place_of_mergekit_only_when_asked),
         cmocka_unit_test(says_which_densities_an_epsilon_allows),
         cmocka_unit_test(draws_by_the_seed_and_nothing_else),
+        cmocka_unit_test(gives_the_merge_the_spread_of_its_parents_when_asked),
+        cmocka_unit_test(leaves_signs_of_one_size),
         cmocka_unit_test(gives_the_base_where_no_source_is_left),
     };
 
