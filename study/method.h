@@ -30,8 +30,8 @@ struct method_parameter {
     double fallback; /* the default: a study's start, and what a recipe gets when it is silent */
     double lower, upper; /* what a recipe may say, inclusive; +-INFINITY: no limit */
     const char *about;   /* one line */
-    /* Recipes say it only where it is not the default: so those from before there was such a
-     * parameter stay as they are. */
+    /* Studies and recipes say it only where it is not the default: so those from before there was
+     * such a parameter stay as they are. */
     bool silent;
 };
 
@@ -39,6 +39,7 @@ struct method {
     const char *name;
     const char *about; /* one line, for `braid methods` */
     const char *paper;
+    bool ours;                       /* mergekit 0.1.4 does not have it */
     bool needs_base;                 /* sources are fine-tunes of one base */
     bool takes_base;                 /* a base may be given: task vectors are mixed then */
     size_t sources_min, sources_max; /* not counting the base */

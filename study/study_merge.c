@@ -461,7 +461,9 @@ static int parse_fixed(struct study_merge *merge, const json_t *doc, struct err 
         if (given != NULL && parse_fixed_value(&value, parameter, given, err) != 0) {
             return place_within(err, fixed, "fixed");
         }
-        if (!is_searched) {
+        bool is_silent = parameter->silent && value == parameter->fallback;
+
+        if (!is_searched && !is_silent) {
             merge->fixed[merge->n_fixed++] = (struct study_fixed){parameter, value};
         }
     }

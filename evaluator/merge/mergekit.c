@@ -149,6 +149,12 @@ static void add_parameter(struct text *out, const struct listing *listing,
     add_value(out, parameter, last);
 }
 
+static bool is_silent(const struct listing *listing, const struct parameter *parameter)
+{
+    return parameter->declared->silent && all_equal(listing, 0, listing->n, parameter) &&
+           value_in(parameter, listing->tensors[0].group) == parameter->declared->fallback;
+}
+
 void mergekit_print(struct text *out, const struct recipe *recipe, const char *base_name,
                     const char *const *names)
 {
@@ -157,6 +163,10 @@ void mergekit_print(struct text *out, const struct recipe *recipe, const char *b
     size_t n_source = method_count(method, METHOD_SOURCE);
     size_t n_whole = method_count(method, METHOD_WHOLE);
 
+    if (method->ours) {
+        text_printf(out, "# mergekit does not have %s; braid merge carries this file out.\n",
+                    method->name);
+    }
     text_printf(out, "merge_method: %s\n", method->name);
     if (base_name != NULL) {
         text_add(out, "base_model: ");
@@ -181,7 +191,9 @@ void mergekit_print(struct text *out, const struct recipe *recipe, const char *b
     for (size_t k = 0; k < n_whole; k++) {
         const struct parameter parameter = {method_at(method, METHOD_WHOLE, k), METHOD_WHOLE, k};
 
-        add_parameter(out, &listing, &parameter, "  ");
+        if (!is_silent(&listing, &parameter)) {
+            add_parameter(out, &listing, &parameter, "  ");
+        }
     }
     text_printf(out, "dtype: float32\nout_dtype: %s\n", recipe_dtype_name(recipe->dtype));
     free(listing.tensors);

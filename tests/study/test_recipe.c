@@ -106,6 +106,30 @@ static void what_is_printed_reads_back_to_the_same_bytes(void **state)
     recipe_release(&recipe);
 }
 
+/* Recipes from before a parameter was there are read, and keep their bytes. */
+static void what_came_later_is_said_only_where_it_is_not_the_default(void **state)
+{
+    struct recipe recipe = plain();
+    struct recipe again = {0};
+    size_t rescale = method_index(recipe.method, METHOD_WHOLE, "rescale");
+    char *silent = printed(&recipe);
+
+    (void)state;
+    assert_null(strstr(silent, "rescale"));
+    assert_int_equal(parse(&again, silent, NULL), 0);
+    assert_true(again.groups->whole_values[rescale] == 0);
+    recipe_release(&again);
+    recipe.groups->whole_values[rescale] = 1;
+    char *spoken = printed(&recipe);
+    assert_non_null(strstr(spoken, "\"rescale\":1.0"));
+    assert_int_equal(parse(&again, spoken, NULL), 0);
+    assert_true(again.groups->whole_values[rescale] == 1);
+    recipe_release(&again);
+    recipe_release(&recipe);
+    free(silent);
+    free(spoken);
+}
+
 static void the_identity_is_the_digest_of_the_bytes(void **state)
 {
     struct recipe recipe = plain();
@@ -284,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_new_recipe_is_the_method_at_its_defaults),
         cmocka_unit_test(the_canonical_form_is_sorted_and_spells_everything_out),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same_bytes),
+        cmocka_unit_test(what_came_later_is_said_only_where_it_is_not_the_default),
         cmocka_unit_test(the_identity_is_the_digest_of_the_bytes),
         cmocka_unit_test(the_identity_does_not_depend_on_spelling),
         cmocka_unit_test(a_copy_is_equal_and_its_own),
