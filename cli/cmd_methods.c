@@ -9,7 +9,7 @@
 #include "base/doc.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "study/method.h"
+#include "study/method_table.h"
 
 static const char *scope_name(const struct method_parameter *parameter)
 {
@@ -25,14 +25,27 @@ static void print_bound(double bound)
     }
 }
 
+static const char *kind_name(const struct method_parameter *parameter)
+{
+    static const char *const names[] = {
+        [METHOD_REAL] = "real", [METHOD_BOOL] = "switch", [METHOD_INTEGER] = "integer"};
+
+    return names[parameter->kind];
+}
+
 static void print_method(const struct method *method)
 {
-    printf("%s\n  %s\n  %s; %s\n", method->name, method->about, method->paper,
-           method->needs_base ? "needs a base" : "no base");
+    struct text inputs = {0};
+
+    method_table_inputs(&inputs, method);
+    printf("%s\n  %s\n  %s; merges %s\n", method->name, method->about, method->paper,
+           text_get(&inputs));
+    text_release(&inputs);
     for (size_t i = 0; i < method->n_parameters; i++) {
         const struct method_parameter *p = &method->parameters[i];
 
-        printf("    %-10s %-9s default %-5g [", p->name, scope_name(p), p->fallback);
+        printf("    %-17s %-8s %-7s  default %-5g [", p->name, scope_name(p), kind_name(p),
+               p->fallback);
         print_bound(p->lower);
         printf(", ");
         print_bound(p->upper);
@@ -53,18 +66,21 @@ static json_t *method_doc(const struct method *method)
         const struct method_parameter *p = &method->parameters[i];
 
         json_array_append_new(parameters,
-                              json_pack("{s:s, s:s, s:f, s:o, s:o, s:s}", "name", p->name, "scope",
-                                        p->scope == METHOD_SOURCE ? "source" : "whole", "default",
-                                        p->fallback, "lower", bound_doc(p->lower), "upper",
-                                        bound_doc(p->upper), "about", p->about));
+                              json_pack("{s:s, s:s, s:s, s:f, s:o, s:o, s:s}", "name", p->name,
+                                        "scope", p->scope == METHOD_SOURCE ? "source" : "whole",
+                                        "kind", kind_name(p), "default", p->fallback, "lower",
+                                        bound_doc(p->lower), "upper", bound_doc(p->upper), "about",
+                                        p->about));
     }
-    return json_pack("{s:s, s:s, s:s, s:b, s:o}", "name", method->name, "about", method->about,
-                     "paper", method->paper, "needs_base", method->needs_base, "parameters",
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:[I, I], s:o}", "name", method->name, "about",
+                     method->about, "paper", method->paper, "needs_base", method->needs_base,
+                     "takes_base", method->needs_base || method->takes_base, "sources",
+                     (json_int_t)method->sources_min, (json_int_t)method->sources_max, "parameters",
                      parameters);
 }
 
 struct arguments {
-    bool json;
+    bool json, markdown;
     const char *name;
 };
 
@@ -75,6 +91,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     switch (key) {
     case 'j':
         arguments->json = true;
+        return 0;
+    case 'm':
+        arguments->markdown = true;
         return 0;
     case ARGP_KEY_ARG:
         if (arguments->name != NULL) {
@@ -90,7 +109,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 int cmd_methods(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"json", 'j', NULL, 0, "print the table as JSON", 0}, {0}};
+        {"json", 'j', NULL, 0, "print the table as JSON", 0},
+        {"markdown", 'm', NULL, 0, "print all methods as README's table", 0},
+        {0}};
     static const struct argp argp = {
         options,
         parse_option,
@@ -111,6 +132,14 @@ int cmd_methods(int argc, char **argv)
             return command_fail(argv[0], &err);
         }
         n = 1;
+    }
+    if (arguments.markdown) {
+        struct text table = {0};
+
+        method_table_print(&table);
+        printf("%s", text_get(&table));
+        text_release(&table);
+        return COMMAND_DONE;
     }
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {

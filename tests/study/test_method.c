@@ -7,7 +7,12 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "study/method_table.h"
 
 static const struct method *method(const char *name)
 {
@@ -123,6 +128,24 @@ static void a_slip_is_told_the_nearest_method(void **state)
     assert_string_equal(err.text, "no merge method 'alchemy'; braid methods lists them");
 }
 
+static void readme_shows_the_table(void **state)
+{
+    struct text table = {0};
+    struct file_bytes readme = {0};
+
+    (void)state;
+    method_table_print(&table);
+    assert_int_equal(file_read(&readme, TESTS_DIR "/../README.md", 1 << 20, NULL), 0);
+    char *text = mem_text_n((const char *)readme.data, readme.size);
+
+    if (strstr(text, text_get(&table)) == NULL) {
+        fail_msg("README.md is not up to date: put in what braid methods --markdown prints");
+    }
+    free(text);
+    file_release(&readme);
+    text_release(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +156,7 @@ int main(void)
         cmocka_unit_test(a_parameter_is_numbered_within_its_scope),
         cmocka_unit_test(what_came_later_is_silent),
         cmocka_unit_test(a_slip_is_told_the_nearest_method),
+        cmocka_unit_test(readme_shows_the_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
