@@ -8,7 +8,12 @@
  */
 #include "evaluator/merge/element_kernels.h"
 
+#include <stdbool.h>
 #include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #ifndef KERNELS_ISA
 #define KERNELS_ISA plain
@@ -29,17 +34,38 @@
 #define PART (WIDTH / sizeof(double)) /* lanes a register */
 #define PARTS (LANES / PART)
 
+typedef uint16_t halves __attribute__((vector_size(WIDTH / 4)));
+typedef uint32_t float_bits __attribute__((vector_size(WIDTH / 2)));
 typedef float floats __attribute__((vector_size(WIDTH / 2)));
 typedef double doubles __attribute__((vector_size(WIDTH)));
 
 /* ---- dot products ---- */
 
-INLINED doubles load_doubles(const float *x)
+/* PART numbers as floats, of which the base is taken off. */
+INLINED floats load_floats(const void *in, size_t at, bool brain)
 {
     floats value;
 
-    memcpy(&value, x, sizeof value);
-    return __builtin_convertvector(value, doubles);
+    if (brain) {
+        halves raw;
+
+        memcpy(&raw, (const char *)in + at * sizeof(uint16_t), sizeof raw);
+        return (floats)(__builtin_convertvector(raw, float_bits) << 16);
+    }
+    memcpy(&value, (const char *)in + at * sizeof(float), sizeof value);
+    return value;
+}
+
+/* sum + u * v. The product of two floats is exact in double, so that fused or not is the same. */
+INLINED doubles add_product(doubles sum, doubles u, doubles v)
+{
+#if defined(__AVX512F__)
+    return (doubles)_mm512_fmadd_pd((__m512d)u, (__m512d)v, (__m512d)sum);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return (doubles)_mm256_fmadd_pd((__m256d)u, (__m256d)v, (__m256d)sum);
+#else
+    return sum + u * v;
+#endif
 }
 
 /* All lanes, in one order whatever registers they are in. */
@@ -53,46 +79,162 @@ INLINED double sum_of(const double *lanes)
     return total;
 }
 
-/* Sixteen lanes of each of the three products. */
+#define GRAM_MAX 4
+#define FOURFOLD 4
+#define PAIRS(k) ((k) * ((k) + 1) / 2)
+
+/* Sixteen lanes of the product of each pair. */
 struct products {
-    doubles xx[PARTS], xy[PARTS], yy[PARTS];
+    doubles pairs[PAIRS(GRAM_MAX)][PARTS];
 };
 
-INLINED void add_products(struct products *sums, const float *x, const float *y)
+/* Sixteen numbers of each vector, from `at` on. */
+INLINED void add_products(struct products *sums, const void *base, const void *const *x, size_t at,
+                          size_t k, bool brain)
 {
     for (size_t part = 0; part < PARTS; part++) {
-        doubles u = load_doubles(x + part * PART);
-        doubles v = load_doubles(y + part * PART);
+        floats from = base != NULL ? load_floats(base, at + part * PART, brain) : (floats){0};
+        doubles v[GRAM_MAX];
+        size_t pair = 0;
 
-        sums->xx[part] += u * u;
-        sums->xy[part] += u * v;
-        sums->yy[part] += v * v;
+        for (size_t i = 0; i < k; i++) {
+            floats value = load_floats(x[i], at + part * PART, brain);
+
+            v[i] = __builtin_convertvector(base != NULL ? value - from : value, doubles);
+        }
+        for (size_t j = 0; j < k; j++) {
+            for (size_t i = 0; i <= j; i++, pair++) {
+                sums->pairs[pair][part] = add_product(sums->pairs[pair][part], v[i], v[j]);
+            }
+        }
     }
 }
 
-static void dots(double out[3], const float *restrict x, const float *restrict y, size_t n)
+/* Two neighbours to a lane: 2 * PART bfloat16 as floats. */
+struct neighbours {
+    floats even, odd;
+};
+
+INLINED struct neighbours load_neighbours(const void *x, size_t at)
 {
+    float_bits raw;
+
+    memcpy(&raw, (const char *)x + at * sizeof(uint16_t), sizeof raw);
+    return (struct neighbours){(floats)(raw << 16), (floats)(raw & 0xffff0000U)};
+}
+
+/*
+ * Sixty-four bfloat16 of each vector, four to a lane. Their products are exact in float, and so is
+ * a sum of four unless one is some 128 times another; then it is off by a few times 2^-25 of the
+ * largest. So a quarter as many numbers become doubles.
+ */
+INLINED void add_fourfold(struct products *sums, const void *const *x, size_t at, size_t k)
+{
+    for (size_t part = 0; part < PARTS; part++) {
+        struct neighbours low[GRAM_MAX];
+        struct neighbours high[GRAM_MAX];
+        size_t pair = 0;
+
+        for (size_t i = 0; i < k; i++) {
+            low[i] = load_neighbours(x[i], at + part * 4 * PART);
+            high[i] = load_neighbours(x[i], at + part * 4 * PART + 2 * PART);
+        }
+        for (size_t j = 0; j < k; j++) {
+            for (size_t i = 0; i <= j; i++, pair++) {
+                floats four = (low[i].even * low[j].even + low[i].odd * low[j].odd) +
+                              (high[i].even * high[j].even + high[i].odd * high[j].odd);
+
+                sums->pairs[pair][part] += __builtin_convertvector(four, doubles);
+            }
+        }
+    }
+}
+
+INLINED void gram_k(double *out, const void *base, const void *const *x, size_t k, size_t n,
+                    bool brain)
+{
+    const bool fourfold = brain && base == NULL;
+    const size_t step = fourfold ? FOURFOLD * LANES : LANES;
+    size_t size = brain ? sizeof(uint16_t) : sizeof(float);
     struct products sums = {0};
     size_t at = 0;
 
-    for (; at + LANES <= n; at += LANES) {
-        add_products(&sums, x + at, y + at);
+    for (; at + step <= n; at += step) {
+        if (fourfold) {
+            add_fourfold(&sums, x, at, k);
+        } else {
+            add_products(&sums, base, x, at, k, brain);
+        }
     }
     if (at < n) {
-        float last_x[LANES] = {0};
-        float last_y[LANES] = {0};
+        float last[GRAM_MAX + 1][FOURFOLD * LANES / 2] = {{0}}; /* or as many halves */
+        const void *rest[GRAM_MAX];
 
-        memcpy(last_x, x + at, (n - at) * sizeof(float));
-        memcpy(last_y, y + at, (n - at) * sizeof(float));
-        add_products(&sums, last_x, last_y);
+        for (size_t i = 0; i < k; i++) {
+            memcpy(last[i], (const char *)x[i] + at * size, (n - at) * size);
+            rest[i] = last[i];
+        }
+        if (base != NULL) {
+            memcpy(last[GRAM_MAX], (const char *)base + at * size, (n - at) * size);
+        }
+        if (fourfold) {
+            add_fourfold(&sums, rest, 0, k);
+        } else {
+            add_products(&sums, base != NULL ? last[GRAM_MAX] : NULL, rest, 0, k, brain);
+        }
     }
-    double lanes[3][LANES];
+    for (size_t pair = 0; pair < PAIRS(k); pair++) {
+        double lanes[LANES];
 
-    memcpy(lanes[0], sums.xx, sizeof lanes[0]);
-    memcpy(lanes[1], sums.xy, sizeof lanes[1]);
-    memcpy(lanes[2], sums.yy, sizeof lanes[2]);
-    for (size_t i = 0; i < 3; i++) {
-        out[i] = sum_of(lanes[i]);
+        memcpy(lanes, sums.pairs[pair], sizeof lanes);
+        out[pair] = sum_of(lanes);
+    }
+}
+
+/* Up to four vectors stay in registers; more go two by two. */
+INLINED void gram(double *out, const void *base, const void *const *x, size_t k, size_t n,
+                  bool brain)
+{
+    switch (k) {
+    case 2:
+        gram_k(out, base, x, 2, n, brain);
+        return;
+    case 3:
+        gram_k(out, base, x, 3, n, brain);
+        return;
+    case 4:
+        gram_k(out, base, x, 4, n, brain);
+        return;
+    default:
+        break;
+    }
+    for (size_t j = 0; j < k; j++) {
+        for (size_t i = 0; i < (j > 0 ? j : 1); i++) {
+            const void *const two[2] = {x[i], x[j]};
+            double dots[3];
+
+            gram_k(dots, base, two, 2, n, brain);
+            out[PAIRS(j) + i] = dots[1];
+            out[PAIRS(j) + j] = dots[2];
+        }
+    }
+}
+
+static void gram_f32(double *out, const void *base, const void *const *x, size_t k, size_t n)
+{
+    if (base == NULL) {
+        gram(out, NULL, x, k, n, false);
+    } else {
+        gram(out, base, x, k, n, false);
+    }
+}
+
+static void gram_bf16(double *out, const void *base, const void *const *x, size_t k, size_t n)
+{
+    if (base == NULL) {
+        gram(out, NULL, x, k, n, true);
+    } else {
+        gram(out, base, x, k, n, true);
     }
 }
 
@@ -451,7 +593,8 @@ static uint32_t choose(float *restrict out, const float *restrict a, const float
 
 extern const struct element_kernels KERNELS_NAME(element_kernels, KERNELS_ISA);
 const struct element_kernels KERNELS_NAME(element_kernels, KERNELS_ISA) = {
-    .dots = dots,
+    .gram_f32 = gram_f32,
+    .gram_bf16 = gram_bf16,
     .subtract = subtract,
     .columns = columns,
     .column_dots = column_dots,

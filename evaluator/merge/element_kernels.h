@@ -2,8 +2,9 @@
  * element_kernels.h - arithmetic of the methods that look at whole tensors: dot products, scores of
  * elements, mixes by element; one set an instruction set.
  *
- * All arrays are floats. What is summed is summed in double, in sixteen lanes, element i in lane i
- * % 16, so that every set gives the same bits. `out` overlaps no input.
+ * All arrays are floats unless a name says otherwise. What is summed is summed in double, in
+ * sixteen lanes, element i in lane i % 16, so that every set gives the same bits. `out` overlaps no
+ * input.
  */
 #ifndef MERGE_ELEMENT_KERNELS_H
 #define MERGE_ELEMENT_KERNELS_H
@@ -17,8 +18,11 @@
 #define ELEMENT_BLOCK 4096
 
 struct element_kernels {
-    /* xx, xy, yy: the dot products of two vectors with themselves and each other. */
-    void (*dots)(double out[3], const float *x, const float *y, size_t n);
+    /* Dot products of k >= 2 vectors, less the base unless that is NULL, in the order 00, 01, 11,
+     * 02, 12, 22, ...: out [k (k + 1) / 2]. Of bfloat16 without a base, four products are
+     * added in float first, which is exact but for the smallest of them. */
+    void (*gram_f32)(double *out, const void *base, const void *const *x, size_t k, size_t n);
+    void (*gram_bf16)(double *out, const void *base, const void *const *x, size_t k, size_t n);
     /* x -= base */
     void (*subtract)(float *x, const float *base, size_t n);
     /* out = base + c * x + d * y, each element with its own c and d. base may be NULL. */

@@ -220,6 +220,11 @@ int mix_start(struct mix *out, struct mix_memory *memory, const struct plan *pla
 
 /* ---- blocks ---- */
 
+const unsigned char *mix_stored(const struct mix *mix, size_t source)
+{
+    return (source == MIX_BASE ? mix->tensor->base : mix->tensor->sources[source])->data;
+}
+
 void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *out)
 {
     const struct checkpoint_tensor *from =

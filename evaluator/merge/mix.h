@@ -80,6 +80,9 @@ size_t mix_next(struct mix *mix, void *out, bool stream, bool *bad);
 
 #define MIX_BASE SIZE_MAX
 
+/* A source, or the base, as it is stored: bfloat16 where mix->brain. */
+const unsigned char *mix_stored(const struct mix *mix, size_t source);
+
 /* n elements of a source, or of the base, as floats. */
 void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *out);
 

@@ -91,30 +91,45 @@ static size_t block_size(size_t at, size_t end)
     return end - at < ELEMENT_BLOCK ? end - at : ELEMENT_BLOCK;
 }
 
-/* The dot products of elements [at, end). A pair gives three at once; those with themselves are
- * taken from the pair before, or the next. */
+/* Elements [at, at + n) of an input: where they lie, or in its buffer. */
+static const void *block_of(const struct mix *mix, size_t input, size_t at, size_t n, float *buffer)
+{
+    if (mix->brain) {
+        return mix_stored(mix, input) + at * sizeof(uint16_t);
+    }
+    mix_read(mix, input, at, n, buffer);
+    return buffer;
+}
+
+/* The dot products of elements [at, end). */
 static void find_gram(const struct mix *mix, const struct span *span, size_t at, size_t end,
                       struct gram *gram)
 {
-    gram->k = span->k;
-    for (size_t i = 0; i < span->k; i++) {
-        memset(gram->dots[i], 0, span->k * sizeof(double));
-    }
+    double sums[GRAM_INPUTS_MAX * (GRAM_INPUTS_MAX + 1) / 2] = {0};
+    double dots[GRAM_INPUTS_MAX * (GRAM_INPUTS_MAX + 1) / 2];
+    size_t n_pairs = span->k * (span->k + 1) / 2;
+    const void *x[GRAM_INPUTS_MAX];
+    const void *base = NULL;
+
     for (; at < end; at += ELEMENT_BLOCK) {
         size_t n = block_size(at, end);
 
-        read_block(mix, span, at, n);
-        for (size_t j = 1; j < span->k; j++) {
-            for (size_t i = 0; i < j; i++) {
-                double dots[3];
-
-                span->kernels->dots(dots, span->buffers + i * ELEMENT_BLOCK,
-                                    span->buffers + j * ELEMENT_BLOCK, n);
-                gram->dots[i][i] += j == 1 ? dots[0] : 0.0;
-                gram->dots[i][j] += dots[1];
-                gram->dots[j][i] += dots[1];
-                gram->dots[j][j] += i == 0 ? dots[2] : 0.0;
-            }
+        for (size_t i = 0; i < span->k; i++) {
+            x[i] = block_of(mix, span->inputs[i], at, n, span->buffers + i * ELEMENT_BLOCK);
+        }
+        if (span->offsets) {
+            base = block_of(mix, MIX_BASE, at, n, span->buffers + span->k * ELEMENT_BLOCK);
+        }
+        (mix->brain ? span->kernels->gram_bf16 : span->kernels->gram_f32)(dots, base, x, span->k,
+                                                                          n);
+        for (size_t pair = 0; pair < n_pairs; pair++) {
+            sums[pair] += dots[pair];
+        }
+    }
+    gram->k = span->k;
+    for (size_t j = 0, pair = 0; j < span->k; j++) {
+        for (size_t i = 0; i <= j; i++, pair++) {
+            gram->dots[i][j] = gram->dots[j][i] = sums[pair];
         }
     }
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
+#include "evaluator/model/dtype.h"
 
 #define K 3
 #define N 1003 /* no multiple of any register */
@@ -17,6 +19,7 @@
 static float base[N], x[K][N];
 static const float *const list[K] = {x[0], x[1], x[2]};
 static const float per_source[K] = {0.5F, 0.3F, 0.2F};
+static const void *const five[5] = {x[0], x[1], x[2], x[1], x[0]};
 static uint32_t keep[N];
 
 static void draw(void)
@@ -35,7 +38,7 @@ static void draw(void)
 
 /* All that a set computes, as bytes. */
 struct results {
-    double dots[3], column_dots[3 * N], squares, exponentials, divergence;
+    double gram[2][15], column_dots[3 * N], squares, exponentials, divergence;
     float subtracted[N], columns[2][N], near[N], variance[N], sce[N], ram[N], scores[N], chosen[N];
     uint32_t active[N], bad;
     size_t all, alone;
@@ -44,7 +47,8 @@ struct results {
 static void compute(const struct element_kernels *kernels, struct results *out)
 {
     memset(out, 0, sizeof *out);
-    kernels->dots(out->dots, x[0], x[1], N);
+    kernels->gram_f32(out->gram[0], base, five, 5, N);
+    kernels->gram_bf16(out->gram[1], NULL, five, 4, N);
     memcpy(out->subtracted, x[0], sizeof out->subtracted);
     kernels->subtract(out->subtracted, base, N);
     kernels->columns(out->columns[0], base, x[0], x[1], x[2], base, N);
@@ -76,23 +80,60 @@ static void every_set_gives_the_same_bits(void **state)
     }
 }
 
+static double slow_dot(const float *u, const float *v, bool with_base)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < N; i++) {
+        float from = with_base ? base[i] : 0.0F;
+
+        sum += (double)(u[i] - from) * (double)(v[i] - from);
+    }
+    return sum;
+}
+
 static void dot_products_are_exact_but_for_the_sum(void **state)
 {
-    double dots[3];
-    double xx = 0.0;
-    double xy = 0.0;
-    double yy = 0.0;
+    const struct element_kernels *kernels = element_kernels_for(isa_best());
 
     (void)state;
     draw();
-    element_kernels_for(isa_best())->dots(dots, x[0], x[1], N);
-    for (size_t i = 0; i < N; i++) {
-        xx += (double)x[0][i] * (double)x[0][i];
-        xy += (double)x[0][i] * (double)x[1][i];
-        yy += (double)x[1][i] * (double)x[1][i];
+    for (size_t k = 2; k <= 5; k++) {
+        for (size_t with = 0; with < 2; with++) {
+            double dots[15];
+            size_t pair = 0;
+
+            kernels->gram_f32(dots, with ? base : NULL, five, k, N);
+            for (size_t j = 0; j < k; j++) {
+                for (size_t i = 0; i <= j; i++, pair++) {
+                    assert_true(fabs(dots[pair] - slow_dot(five[i], five[j], with)) < 1e-11);
+                }
+            }
+        }
     }
-    assert_true(fabs(dots[0] - xx) < 1e-11 && fabs(dots[1] - xy) < 1e-11 &&
-                fabs(dots[2] - yy) < 1e-11);
+}
+
+static void stored_halves_give_the_sums_of_their_floats(void **state)
+{
+    const struct element_kernels *kernels = element_kernels_for(isa_best());
+    static uint16_t halves[K + 1][N];
+    const void *const stored[K] = {halves[0], halves[1], halves[2]};
+    double direct[6], through[6];
+
+    (void)state;
+    draw();
+    for (size_t s = 0; s <= K; s++) {
+        dtype_from_f32(halves[s], s < K ? x[s] : base, DTYPE_BF16, N);
+        dtype_to_f32(s < K ? x[s] : base, halves[s], DTYPE_BF16, N);
+    }
+    kernels->gram_bf16(direct, halves[K], stored, K, N);
+    kernels->gram_f32(through, base, five, K, N);
+    assert_memory_equal(direct, through, sizeof direct);
+    kernels->gram_bf16(direct, NULL, stored, K, N);
+    kernels->gram_f32(through, NULL, five, K, N);
+    for (size_t pair = 0; pair < 6; pair++) {
+        assert_true(fabs(direct[pair] - through[pair]) < 1e-6);
+    }
 }
 
 static void exponentials_and_logarithms_are_those_of_libm(void **state)
@@ -126,7 +167,7 @@ static void nothing_hides_what_is_not_a_number(void **state)
     x[0][17] = NAN;
     keep[17] = 0xffffffffU;
     compute(kernels, &out);
-    assert_true(isnan(out.dots[0]) && isnan(out.dots[1]) && isnan(out.squares));
+    assert_true(isnan(out.gram[0][0]) && isnan(out.gram[0][1]) && isnan(out.squares));
     assert_true(isnan(out.near[17]) && isnan(out.variance[17]) && isnan(out.sce[17]));
     assert_true(isnan(out.ram[17]) && isnan(out.exponentials) && isnan(out.divergence));
     assert_int_equal(out.bad, 1);
@@ -138,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_set_gives_the_same_bits),
         cmocka_unit_test(dot_products_are_exact_but_for_the_sum),
+        cmocka_unit_test(stored_halves_give_the_sums_of_their_floats),
         cmocka_unit_test(exponentials_and_logarithms_are_those_of_libm),
         cmocka_unit_test(nothing_hides_what_is_not_a_number),
     };
