@@ -39,6 +39,38 @@ typedef uint32_t float_bits __attribute__((vector_size(WIDTH / 2)));
 typedef float floats __attribute__((vector_size(WIDTH / 2)));
 typedef double doubles __attribute__((vector_size(WIDTH)));
 
+/* As many floats as a register holds. */
+#define WIDE (WIDTH / sizeof(float))
+#define SIGN 0x80000000U
+
+typedef float wide __attribute__((vector_size(WIDTH)));
+typedef uint32_t wide_bits __attribute__((vector_size(WIDTH)));
+typedef int32_t wide_signs __attribute__((vector_size(WIDTH)));
+
+INLINED wide_bits load_bits(const void *x, size_t at)
+{
+    wide_bits out;
+
+    memcpy(&out, (const char *)x + at * sizeof(float), sizeof out);
+    return out;
+}
+
+INLINED void store_bits(void *out, size_t at, wide_bits value)
+{
+    memcpy((char *)out + at * sizeof(float), &value, sizeof value);
+}
+
+INLINED wide everywhere(float value)
+{
+    return (wide){0} + value;
+}
+
+/* a where the mask is all ones, b where it is zero. */
+INLINED wide chosen(wide_bits mask, wide a, wide b)
+{
+    return (wide)(((wide_bits)a & mask) | ((wide_bits)b & ~mask));
+}
+
 /* ---- dot products ---- */
 
 /* PART numbers as floats, of which the base is taken off. */
@@ -54,6 +86,11 @@ INLINED floats load_floats(const void *in, size_t at, bool brain)
     }
     memcpy(&value, (const char *)in + at * sizeof(float), sizeof value);
     return value;
+}
+
+INLINED doubles load_doubles(const float *x)
+{
+    return __builtin_convertvector(load_floats(x, 0, false), doubles);
 }
 
 /* sum + u * v. The product of two floats is exact in double, so that fused or not is the same. */
@@ -295,31 +332,49 @@ static void near(float *restrict out, const float *restrict a, const float *rest
 
 /* ---- sce ---- */
 
-static void variance(float *restrict out, const float *const *x, size_t k, size_t n)
+/* Arrays of lanes, the number of sources up to four a constant to the compiler: all in registers.
+ */
+INLINED void variance_k(float *restrict out, const float *const *x, size_t k, size_t n)
 {
     for (size_t at = 0; at < n; at += LANES) {
-        size_t part = n - at < LANES ? n - at : LANES;
         double mean[LANES] = {0};
-        double squares[LANES] = {0};
+        double squared[LANES] = {0};
 
         for (size_t s = 0; s < k; s++) {
-            for (size_t i = 0; i < part; i++) {
+            for (size_t i = 0; i < LANES; i++) {
                 mean[i] += (double)x[s][at + i];
             }
         }
         for (size_t i = 0; i < LANES; i++) {
-            mean[i] /= (double)k;
+            mean[i] *= 1.0 / (double)k;
         }
         for (size_t s = 0; s < k; s++) {
-            for (size_t i = 0; i < part; i++) {
+            for (size_t i = 0; i < LANES; i++) {
                 double d = (double)x[s][at + i] - mean[i];
 
-                squares[i] += d * d;
+                squared[i] += d * d;
             }
         }
-        for (size_t i = 0; i < part; i++) {
-            out[at + i] = (float)(squares[i] / (double)k);
+        for (size_t i = 0; i < LANES; i++) {
+            out[at + i] = (float)(squared[i] * (1.0 / (double)k));
         }
+    }
+}
+
+static void variance(float *restrict out, const float *const *x, size_t k, size_t n)
+{
+    switch (k) {
+    case 2:
+        variance_k(out, x, 2, n);
+        return;
+    case 3:
+        variance_k(out, x, 3, n);
+        return;
+    case 4:
+        variance_k(out, x, 4, n);
+        return;
+    default:
+        variance_k(out, x, k, n);
     }
 }
 
@@ -356,54 +411,70 @@ static double squares(const float *restrict x, const uint32_t *restrict keep, si
 #define SCE_SHARE_MIN 1e-6F
 
 /* A zero agrees with neither sign, a NaN with both. */
+INLINED void sce_k(float *restrict out, const float *restrict base, const float *const *x,
+                   const float *restrict weights, const uint32_t *restrict keep, size_t k, size_t n)
+{
+    for (size_t at = 0; at < n; at += WIDE) {
+        wide_bits kept = load_bits(keep, at);
+        wide sum = {0};
+        wide mix = {0};
+        wide share = {0};
+
+        for (size_t s = 0; s < k; s++) {
+            sum += (wide)(load_bits(x[s], at) & kept);
+        }
+        wide_bits sign = (wide_bits)sum & SIGN;
+
+        for (size_t s = 0; s < k; s++) {
+            wide_bits d = load_bits(x[s], at) & kept;
+            wide_bits agrees = ~(wide_bits)((wide)(d ^ sign) <= 0.0F);
+            wide w = (wide)((wide_bits)everywhere(weights[s]) & agrees);
+
+            mix += w * (wide)d;
+            share += w;
+        }
+        wide_bits is_small = (wide_bits)(share < SCE_SHARE_MIN);
+        wide divisor = chosen(is_small, everywhere(SCE_SHARE_MIN), share);
+
+        store_bits(out, at, (wide_bits)((wide)load_bits(base, at) + mix / divisor));
+    }
+}
+
 static void sce(float *restrict out, const float *restrict base, const float *const *x,
                 const float *restrict weights, const uint32_t *restrict keep, size_t k, size_t n)
 {
-    for (size_t at = 0; at < n; at += LANES) {
-        size_t part = n - at < LANES ? n - at : LANES;
-        float sum[LANES] = {0};
-        float mix[LANES] = {0};
-        float share[LANES] = {0};
-
-        for (size_t s = 0; s < k; s++) {
-            for (size_t i = 0; i < part; i++) {
-                sum[i] += masked(x[s][at + i], keep[at + i]);
-            }
-        }
-        for (size_t s = 0; s < k; s++) {
-            for (size_t i = 0; i < part; i++) {
-                float d = masked(x[s][at + i], keep[at + i]);
-                float turned = sum[i] >= 0.0F ? d : -d;
-                float w = turned <= 0.0F ? 0.0F : weights[s];
-
-                mix[i] += w * d;
-                share[i] += w;
-            }
-        }
-        for (size_t i = 0; i < part; i++) {
-            out[at + i] =
-                base[at + i] + mix[i] / (share[i] < SCE_SHARE_MIN ? SCE_SHARE_MIN : share[i]);
-        }
+    switch (k) {
+    case 2:
+        sce_k(out, base, x, weights, keep, 2, n);
+        return;
+    case 3:
+        sce_k(out, base, x, weights, keep, 3, n);
+        return;
+    case 4:
+        sce_k(out, base, x, weights, keep, 4, n);
+        return;
+    default:
+        sce_k(out, base, x, weights, keep, k, n);
     }
 }
 
 /* ---- ram ---- */
 
-/* One when this change counts; a NaN does. */
-INLINED uint32_t is_active(float d, float epsilon)
+/* All ones where this change counts; a NaN does. */
+INLINED wide_bits is_active(wide_bits d, float epsilon)
 {
-    return magnitude(d) <= epsilon ? 0 : 1;
+    return ~(wide_bits)((wide)(d & ~SIGN) <= epsilon);
 }
 
 static void active(uint32_t *restrict out, const float *const *x, float epsilon, size_t k, size_t n)
 {
-    memset(out, 0, n * sizeof *out);
-    for (size_t s = 0; s < k; s++) {
-        const float *d = x[s];
+    for (size_t at = 0; at < n; at += WIDE) {
+        wide_bits count = {0};
 
-        for (size_t i = 0; i < n; i++) {
-            out[i] += is_active(d[i], epsilon);
+        for (size_t s = 0; s < k; s++) {
+            count -= is_active(load_bits(x[s], at), epsilon);
         }
+        store_bits(out, at, count);
     }
 }
 
@@ -414,7 +485,7 @@ static void shares(size_t *n_active, size_t *n_alone, const float *restrict x,
     uint32_t alone = 0;
 
     for (size_t i = 0; i < n; i++) {
-        uint32_t counts = is_active(x[i], epsilon);
+        uint32_t counts = magnitude(x[i]) <= epsilon ? 0 : 1;
 
         all += counts;
         alone += together[i] == 1 ? counts : 0;
@@ -423,46 +494,71 @@ static void shares(size_t *n_active, size_t *n_alone, const float *restrict x,
     *n_alone += alone;
 }
 
+INLINED void ram_k(float *restrict out, const float *restrict base, const float *const *x,
+                   const float *restrict factors, const uint32_t *restrict together, float epsilon,
+                   size_t k, size_t n)
+{
+    for (size_t at = 0; at < n; at += WIDE) {
+        wide_bits many = load_bits(together, at);
+        wide_bits is_alone = (wide_bits)(many == 1);
+        wide_bits none = (wide_bits)(many == 0) & 1U;
+        wide sum = {0};
+
+        for (size_t s = 0; s < k; s++) {
+            wide_bits d = load_bits(x[s], at);
+            wide factor = chosen(is_alone, everywhere(factors[s]), everywhere(1.0F));
+
+            sum += (wide)((wide_bits)(factor * (wide)d) & is_active(d, epsilon));
+        }
+        wide divisor = __builtin_convertvector((wide_signs)(many + none), wide);
+
+        store_bits(out, at, (wide_bits)((wide)load_bits(base, at) + sum / divisor));
+    }
+}
+
 static void ram(float *restrict out, const float *restrict base, const float *const *x,
                 const float *restrict factors, const uint32_t *restrict together, float epsilon,
                 size_t k, size_t n)
 {
-    for (size_t at = 0; at < n; at += LANES) {
-        size_t part = n - at < LANES ? n - at : LANES;
-        float sum[LANES] = {0};
-
-        for (size_t s = 0; s < k; s++) {
-            for (size_t i = 0; i < part; i++) {
-                float d = x[s][at + i];
-                float factor = together[at + i] == 1 ? factors[s] : 1.0F;
-
-                sum[i] += magnitude(d) <= epsilon ? 0.0F : factor * d;
-            }
-        }
-        for (size_t i = 0; i < part; i++) {
-            uint32_t many = together[at + i];
-
-            out[at + i] = base[at + i] + sum[i] / (float)(many > 1 ? many : 1);
-        }
+    switch (k) {
+    case 2:
+        ram_k(out, base, x, factors, together, epsilon, 2, n);
+        return;
+    case 3:
+        ram_k(out, base, x, factors, together, epsilon, 3, n);
+        return;
+    case 4:
+        ram_k(out, base, x, factors, together, epsilon, 4, n);
+        return;
+    default:
+        ram_k(out, base, x, factors, together, epsilon, k, n);
     }
 }
 
 /* ---- arcee_fusion ---- */
 
-INLINED uint64_t bits_of(double value)
-{
-    uint64_t bits;
+typedef uint64_t double_bits __attribute__((vector_size(WIDTH)));
 
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
+INLINED doubles all_of(double value)
+{
+    return (doubles){0} + value;
 }
 
-INLINED double double_of(uint64_t bits)
+/* a where the mask is all ones, b where it is zero. */
+INLINED doubles chosen_double(double_bits mask, doubles a, doubles b)
 {
-    double value;
+    return (doubles)(((double_bits)a & mask) | ((double_bits)b & ~mask));
+}
 
-    memcpy(&value, &bits, sizeof value);
-    return value;
+/* The polynomial whose coefficients [n], highest power first, these are, at x. */
+INLINED doubles polynomial(const double *coefficients, size_t n, doubles x)
+{
+    doubles p = all_of(coefficients[0]);
+
+    for (size_t i = 1; i < n; i++) {
+        p = p * x + coefficients[i];
+    }
+    return p;
 }
 
 #define LOG2_E 1.4426950408889634074
@@ -473,28 +569,29 @@ INLINED double double_of(uint64_t bits)
 
 /* e^x for x <= 0: 2^k e^r with |r| <= ln 2 / 2, whose series is cut at the 14th power. NaN stays.
  */
-INLINED double exp_of(double x)
+INLINED doubles exp_of(doubles x)
 {
-    double low = x < EXP_MIN ? EXP_MIN : x;
-    double shifted = low * LOG2_E + TO_INTEGER;
-    double k = shifted - TO_INTEGER;
-    double r = (low - k * LN2_HIGH) - k * LN2_LOW;
-    double p = 1.0 / 6227020800.0;
+    static const double series[] = {1.0 / 6227020800.0,
+                                    1.0 / 479001600.0,
+                                    1.0 / 39916800.0,
+                                    1.0 / 3628800.0,
+                                    1.0 / 362880.0,
+                                    1.0 / 40320.0,
+                                    1.0 / 5040.0,
+                                    1.0 / 720.0,
+                                    1.0 / 120.0,
+                                    1.0 / 24.0,
+                                    1.0 / 6.0,
+                                    0.5,
+                                    1.0,
+                                    1.0};
+    doubles low = chosen_double((double_bits)(x < EXP_MIN), all_of(EXP_MIN), x);
+    doubles shifted = low * LOG2_E + TO_INTEGER;
+    doubles k = shifted - TO_INTEGER;
+    doubles r = (low - k * LN2_HIGH) - k * LN2_LOW;
+    doubles p = polynomial(series, sizeof series / sizeof *series, r);
 
-    p = p * r + 1.0 / 479001600.0;
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    p = p * r + 1.0;
-    p = p * r + 1.0;
-    return p * double_of((bits_of(shifted) + 1023) << 52);
+    return p * (doubles)(((double_bits)shifted + 1023) << 52);
 }
 
 #define ROOT_2 1.4142135623730951
@@ -502,73 +599,114 @@ INLINED double exp_of(double x)
 
 /* ln x for normal x > 0, NaN for NaN: e ln 2 + ln m with m near 1, ln m = 2 artanh((m - 1) / (m +
  * 1)). */
-INLINED double log_of(double x)
+INLINED doubles log_of(doubles x)
 {
-    uint64_t bits = bits_of(x);
-    double m = double_of((bits & 0xfffffffffffffU) | 0x3ff0000000000000U);
-    double e = double_of((bits >> 52) | bits_of(TWO_52)) - TWO_52 - 1023.0;
-    double up = m > ROOT_2 ? 1.0 : 0.0;
+    static const double series[] = {1.0 / 23.0, 1.0 / 21.0, 1.0 / 19.0, 1.0 / 17.0,
+                                    1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0,
+                                    1.0 / 7.0,  1.0 / 5.0,  1.0 / 3.0};
+    double_bits bits = (double_bits)x;
+    doubles whole = (doubles)((bits & 0xfffffffffffffU) | 0x3ff0000000000000U);
+    double_bits is_high = (double_bits)(whole > ROOT_2);
+    doubles m = chosen_double(is_high, whole * 0.5, whole);
+    doubles e = (doubles)((bits >> 52) | (double_bits)all_of(TWO_52)) - TWO_52 - 1023.0 +
+                (doubles)(is_high & (double_bits)all_of(1.0));
+    doubles s = (m - 1.0) / (m + 1.0);
+    doubles q = s * s;
+    doubles p = polynomial(series, sizeof series / sizeof *series, q);
 
-    e += up;
-    m *= 1.0 - 0.5 * up;
-    double s = (m - 1.0) / (m + 1.0);
-    double q = s * s;
-    double p = 1.0 / 23.0;
-
-    p = p * q + 1.0 / 21.0;
-    p = p * q + 1.0 / 19.0;
-    p = p * q + 1.0 / 17.0;
-    p = p * q + 1.0 / 15.0;
-    p = p * q + 1.0 / 13.0;
-    p = p * q + 1.0 / 11.0;
-    p = p * q + 1.0 / 9.0;
-    p = p * q + 1.0 / 7.0;
-    p = p * q + 1.0 / 5.0;
-    p = p * q + 1.0 / 3.0;
     return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW)) + (x - x);
+}
+
+/* Sixteen lanes. */
+struct lanes {
+    doubles parts[PARTS];
+};
+
+/* The first n lanes alone, in one order. */
+INLINED double sum_first(const struct lanes *lanes, size_t n)
+{
+    double values[LANES];
+
+    memcpy(values, lanes->parts, sizeof values);
+    memset(values + n, 0, (LANES - n) * sizeof(double));
+    return sum_of(values);
+}
+
+INLINED struct lanes exponential_lanes(const float *x, float top)
+{
+    struct lanes out;
+
+    for (size_t part = 0; part < PARTS; part++) {
+        out.parts[part] = exp_of(load_doubles(x + part * PART) - (double)top);
+    }
+    return out;
 }
 
 static double exponentials(const float *restrict x, float top, size_t n)
 {
-    double sums[LANES] = {0};
+    struct lanes sums = {0};
+    float last[LANES] = {0};
+    size_t at = 0;
 
-    for (size_t at = 0; at < n; at += LANES) {
-        size_t part = n - at < LANES ? n - at : LANES;
-        float values[LANES] = {0};
+    for (; at + LANES <= n; at += LANES) {
+        struct lanes terms = exponential_lanes(x + at, top);
 
-        memcpy(values, x + at, part * sizeof(float));
-        for (size_t i = 0; i < LANES; i++) {
-            double e = exp_of((double)values[i] - (double)top);
-
-            sums[i] += i < part ? e : 0.0;
+        for (size_t part = 0; part < PARTS; part++) {
+            sums.parts[part] += terms.parts[part];
         }
     }
-    return sum_of(sums);
+    memcpy(last, x + at, (n - at) * sizeof(float));
+    struct lanes rest = exponential_lanes(last, top);
+
+    return sum_first(&sums, LANES) + sum_first(&rest, n - at);
 }
 
 #define SOFTMAX_FLOOR 1e-8
 
+/* One over a softmax's sum, and the largest of what it is of. */
+struct softmax {
+    double share;
+    float top;
+};
+
+INLINED struct lanes divergence_lanes(const float *b, struct softmax of_b, const float *a,
+                                      struct softmax of_a)
+{
+    struct lanes out;
+
+    for (size_t part = 0; part < PARTS; part++) {
+        doubles u = load_doubles(b + part * PART) - (double)of_b.top;
+        doubles v = load_doubles(a + part * PART) - (double)of_a.top;
+        doubles p = exp_of(u) * of_b.share + SOFTMAX_FLOOR;
+        doubles q = exp_of(v) * of_a.share + SOFTMAX_FLOOR;
+
+        out.parts[part] = p * log_of(p / q);
+    }
+    return out;
+}
+
 static double divergence(const float *restrict b, float top_b, double sum_b,
                          const float *restrict a, float top_a, double sum_a, size_t n)
 {
-    double sums[LANES] = {0};
+    const struct softmax of_b = {1.0 / sum_b, top_b};
+    const struct softmax of_a = {1.0 / sum_a, top_a};
+    struct lanes sums = {0};
+    float last_b[LANES] = {0};
+    float last_a[LANES] = {0};
+    size_t at = 0;
 
-    for (size_t at = 0; at < n; at += LANES) {
-        size_t part = n - at < LANES ? n - at : LANES;
-        float u[LANES] = {0};
-        float v[LANES] = {0};
+    for (; at + LANES <= n; at += LANES) {
+        struct lanes terms = divergence_lanes(b + at, of_b, a + at, of_a);
 
-        memcpy(u, b + at, part * sizeof(float));
-        memcpy(v, a + at, part * sizeof(float));
-        for (size_t i = 0; i < LANES; i++) {
-            double p = exp_of((double)u[i] - (double)top_b) / sum_b + SOFTMAX_FLOOR;
-            double q = exp_of((double)v[i] - (double)top_a) / sum_a + SOFTMAX_FLOOR;
-            double term = p * log_of(p / q);
-
-            sums[i] += i < part ? term : 0.0;
+        for (size_t part = 0; part < PARTS; part++) {
+            sums.parts[part] += terms.parts[part];
         }
     }
-    return sum_of(sums);
+    memcpy(last_b, b + at, (n - at) * sizeof(float));
+    memcpy(last_a, a + at, (n - at) * sizeof(float));
+    struct lanes rest = divergence_lanes(last_b, of_b, last_a, of_a);
+
+    return sum_first(&sums, LANES) + sum_first(&rest, n - at);
 }
 
 static void scores(float *restrict out, const float *restrict a, const float *restrict b,

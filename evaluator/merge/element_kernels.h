@@ -4,7 +4,8 @@
  *
  * All arrays are floats unless a name says otherwise. What is summed is summed in double, in
  * sixteen lanes, element i in lane i % 16, so that every set gives the same bits. `out` overlaps no
- * input.
+ * input. What is called padded has room for a multiple of sixteen elements: those past n are read
+ * and written, and mean nothing.
  */
 #ifndef MERGE_ELEMENT_KERNELS_H
 #define MERGE_ELEMENT_KERNELS_H
@@ -34,21 +35,22 @@ struct element_kernels {
     /* nearswap: from a to b where they differ by no more than t, by t / |a - b| where they do. */
     void (*near)(float *out, const float *a, const float *b, float t, size_t n);
 
-    /* Population variance of x[0][i] .. x[k - 1][i]. */
+    /* Population variance of x[0][i] .. x[k - 1][i]; all padded. */
     void (*variance)(float *out, const float *const *x, size_t k, size_t n);
     /* Sum of squares where keep [n] is all ones; it is zero elsewhere. */
     double (*squares)(const float *x, const uint32_t *keep, size_t n);
     /* Offsets x [k] of the sign of their sum, averaged by weights, where keep is all ones; plus the
-     * base. */
+     * base. All padded. */
     void (*sce)(float *out, const float *base, const float *const *x, const float *weights,
                 const uint32_t *keep, size_t k, size_t n);
 
-    /* ram: how many offsets x [k] are larger than epsilon, at each element. */
+    /* ram: how many offsets x [k] are larger than epsilon, at each element. All padded. */
     void (*active)(uint32_t *out, const float *const *x, float epsilon, size_t k, size_t n);
     /* Elements that are active in x, and in it alone. */
     void (*shares)(size_t *active, size_t *alone, const float *x, const uint32_t *n_active,
                    float epsilon, size_t n);
-    /* The base plus the mean of what is active; what is so in one alone times that one's factor. */
+    /* The base plus the mean of what is active; what is so in one alone times that one's factor.
+     * All padded. */
     void (*ram)(float *out, const float *base, const float *const *x, const float *factors,
                 const uint32_t *n_active, float epsilon, size_t k, size_t n);
 

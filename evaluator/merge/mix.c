@@ -63,8 +63,19 @@ static void drop_counts(struct mix_memory *memory)
     memory->n_tensors = 0;
 }
 
+/* Another method asks other questions. */
+static void drop_found(struct mix_memory *memory)
+{
+    for (size_t i = 0; memory->found != NULL && i < memory->n_tensors; i++) {
+        free(memory->found[i]);
+    }
+    free(memory->found);
+    memory->found = NULL;
+}
+
 void mix_memory_release(struct mix_memory *memory)
 {
+    drop_found(memory);
     drop_counts(memory);
     free(memory->buffers);
     free(memory->state);
@@ -80,6 +91,7 @@ void mix_memory_fit(struct mix_memory *memory, size_t n_tensors, size_t n_source
         strcmp(memory->sources, sources) == 0) {
         return;
     }
+    drop_found(memory);
     drop_counts(memory);
     memory->n_tensors = n_tensors;
     memory->n_sources = n_sources;
@@ -145,6 +157,20 @@ int mix_take_bits(struct mix *mix, unsigned char *bits[METHOD_SOURCES_MAX], stru
         bits[s] = memory->bits + s * each;
     }
     return 0;
+}
+
+double **mix_found(const struct mix *mix)
+{
+    struct mix_memory *memory = mix->memory;
+
+    if (memory->found_by != mix->plan->method) {
+        drop_found(memory);
+        memory->found_by = mix->plan->method;
+    }
+    if (memory->found == NULL) {
+        memory->found = mem_array(memory->n_tensors, sizeof(double *));
+    }
+    return &memory->found[mix->tensor->index];
 }
 
 /* ---- making ready ---- */

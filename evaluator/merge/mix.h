@@ -34,6 +34,8 @@ struct mix_memory {
     struct trim_counts *counts; /* [n_tensors, n_sources], of one list of sources */
     struct census *census;      /* of the same; NULL: not taken yet */
     char sources[DIGEST_HEX];   /* which list (plan.h) */
+    const struct method *found_by;
+    double **found; /* [n_tensors] what this method found out of the same sources */
     size_t state_bytes;
     void *state; /* of the family, a tensor at a time */
 };
@@ -89,6 +91,10 @@ void mix_read(const struct mix *mix, size_t source, size_t at, size_t n, float *
 /* So many bytes, all zero, for what a family's prepare leaves to its next; valid until the next
  * mix_start, and mix->state from now on. */
 void *mix_state(struct mix *mix, size_t bytes);
+
+/* Where a family keeps what it found out about the tensor that depends on its inputs alone, for the
+ * next candidate: *slot is NULL at first, and is freed with the memory. */
+double **mix_found(const struct mix *mix);
 
 /* Results as floats, for elements [from, from + n) of the block: rounded where it is bfloat16.
  * Nonzero when one is not finite. */

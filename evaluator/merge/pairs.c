@@ -6,15 +6,18 @@
  * arcee_fusion scores each element by its change times how much the softmax of its row changed, and
  * takes from the source what scores as an outlier: from the median plus `spread` quartile distances
  * on. Rows are vectors along the last dimension. Their divergences are small differences of large
- * sums, taken in double and kept; scores are made anew in each of the passes: two that find the
- * quartiles (rank.h), one that mixes.
+ * sums, taken in double. Divergences and quartiles are kept between candidates; scores are made
+ * anew in each of the passes: two that find the quartiles (rank.h), one that mixes.
  */
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "evaluator/merge/element_kernels.h"
 #include "evaluator/merge/family.h"
 #include "evaluator/merge/rank.h"
+
+#define QUARTILES 3
 
 struct pair {
     const struct element_kernels *kernels;
@@ -25,12 +28,11 @@ struct pair {
     float a[ELEMENT_BLOCK], b[ELEMENT_BLOCK], scores[ELEMENT_BLOCK], out[ELEMENT_BLOCK];
 };
 
-static struct pair *make_pair(struct mix *mix, size_t n_rows)
+static struct pair *make_pair(struct mix *mix)
 {
-    struct pair *pair = mix_state(mix, sizeof *pair + n_rows * sizeof(double));
+    struct pair *pair = mix_state(mix, sizeof *pair);
 
     pair->kernels = element_kernels_for(isa_best());
-    pair->divergence = (double *)(pair + 1);
     return pair;
 }
 
@@ -72,7 +74,7 @@ static bool is_alone(const struct mix *mix)
 static int prepare_near(struct mix *mix, struct err *err)
 {
     (void)err;
-    make_pair(mix, 0)->t = (float)mix_whole_value(mix, "t", 0.0);
+    make_pair(mix)->t = (float)mix_whole_value(mix, "t", 0.0);
     return 0;
 }
 
@@ -167,16 +169,35 @@ static size_t quantile(double share, size_t n)
     return (size_t)floor(share * (double)(n - 1));
 }
 
+/* The divergence of every row, then the quartiles of all scores. */
+static void survey(struct mix *mix, size_t n_rows, double *found)
+{
+    const size_t n = mix->tensor->n;
+    const size_t sought[QUARTILES] = {quantile(0.25, n), quantile(0.5, n), quantile(0.75, n)};
+    const struct rank_scores scores = {read_scores, mix, n};
+    struct pair *pair = mix->state;
+    struct rank ranks[QUARTILES];
+
+    for (size_t row = 0; row < n_rows; row++) {
+        found[row] = row_divergence(mix, row * pair->length, (row + 1) * pair->length);
+    }
+    pair->divergence = found;
+    struct rank_counts *counts = rank_count(&scores);
+
+    rank_find(ranks, counts, &scores, sought, QUARTILES);
+    rank_counts_free(counts);
+    for (size_t i = 0; i < QUARTILES; i++) {
+        found[n_rows + i] = (double)ranks[i].score;
+    }
+}
+
 static int prepare_fusion(struct mix *mix, struct err *err)
 {
     const struct plan_tensor *tensor = mix->tensor;
-    const struct rank_scores scores = {read_scores, mix, tensor->n};
-    size_t length = tensor->n_dims > 1 ? tensor->dims[tensor->n_dims - 1] : tensor->n;
-    size_t n_rows = length > 0 ? tensor->n / length : 0;
-    struct pair *pair = make_pair(mix, n_rows);
-    struct rank found[3];
+    struct pair *pair = make_pair(mix);
+    double **found = mix_found(mix); /* divergences, quartiles: the same for every candidate */
 
-    pair->length = length;
+    pair->length = tensor->n_dims > 1 ? tensor->dims[tensor->n_dims - 1] : tensor->n;
     if (is_alone(mix) || tensor->n == 0) {
         return 0;
     }
@@ -184,18 +205,17 @@ static int prepare_fusion(struct mix *mix, struct err *err)
         return err_set(err, ERR_LIMIT, "%s: %zu elements are too many to rank", tensor->name,
                        tensor->n);
     }
-    for (size_t row = 0; row < n_rows; row++) {
-        pair->divergence[row] = row_divergence(mix, row * length, (row + 1) * length);
-    }
-    const size_t sought[3] = {quantile(0.25, tensor->n), quantile(0.5, tensor->n),
-                              quantile(0.75, tensor->n)};
-    struct rank_counts *counts = rank_count(&scores);
+    size_t n_rows = tensor->n / pair->length;
 
-    rank_find(found, counts, &scores, sought, 3);
-    rank_counts_free(counts);
+    if (*found == NULL) {
+        *found = mem_array(n_rows + QUARTILES, sizeof(double));
+        survey(mix, n_rows, *found);
+    }
+    const double *quartiles = *found + n_rows;
+
+    pair->divergence = *found;
     pair->threshold =
-        (double)found[1].score +
-        mix_whole_value(mix, "spread", 1.5) * ((double)found[2].score - (double)found[0].score);
+        quartiles[1] + mix_whole_value(mix, "spread", 1.5) * (quartiles[2] - quartiles[0]);
     return 0;
 }
 

@@ -17,6 +17,8 @@
 #include "evaluator/merge/family.h"
 #include "evaluator/merge/gram.h"
 
+#define GRAM_PAIRS_MAX (GRAM_INPUTS_MAX * (GRAM_INPUTS_MAX + 1) / 2)
+
 enum vectors { WHOLE, ROWS, COLUMNS };
 
 struct span {
@@ -101,16 +103,16 @@ static const void *block_of(const struct mix *mix, size_t input, size_t at, size
     return buffer;
 }
 
-/* The dot products of elements [at, end). */
-static void find_gram(const struct mix *mix, const struct span *span, size_t at, size_t end,
-                      struct gram *gram)
+/* The dot products of elements [at, end), in the order of element_kernels.h. */
+static void sum_dots(const struct mix *mix, const struct span *span, size_t at, size_t end,
+                     double *sums)
 {
-    double sums[GRAM_INPUTS_MAX * (GRAM_INPUTS_MAX + 1) / 2] = {0};
-    double dots[GRAM_INPUTS_MAX * (GRAM_INPUTS_MAX + 1) / 2];
-    size_t n_pairs = span->k * (span->k + 1) / 2;
+    double dots[GRAM_PAIRS_MAX];
     const void *x[GRAM_INPUTS_MAX];
     const void *base = NULL;
+    size_t n_pairs = span->k * (span->k + 1) / 2;
 
+    memset(sums, 0, n_pairs * sizeof *sums);
     for (; at < end; at += ELEMENT_BLOCK) {
         size_t n = block_size(at, end);
 
@@ -126,10 +128,14 @@ static void find_gram(const struct mix *mix, const struct span *span, size_t at,
             sums[pair] += dots[pair];
         }
     }
-    gram->k = span->k;
-    for (size_t j = 0, pair = 0; j < span->k; j++) {
-        for (size_t i = 0; i <= j; i++, pair++) {
-            gram->dots[i][j] = gram->dots[j][i] = sums[pair];
+}
+
+static void set_gram(struct gram *gram, size_t k, const double *dots)
+{
+    gram->k = k;
+    for (size_t j = 0; j < k; j++) {
+        for (size_t i = 0; i <= j; i++) {
+            gram->dots[i][j] = gram->dots[j][i] = *dots++;
         }
     }
 }
@@ -151,12 +157,18 @@ static void set_factors(struct span *span, const double *c)
     }
 }
 
+/* The dot products of whole tensors are found once, whatever the parameters of a candidate. */
 static int solve_whole(struct mix *mix, solve *method, struct err *err)
 {
     struct span *span = mix->state;
+    double **dots = mix_found(mix);
     struct gram gram;
 
-    find_gram(mix, span, 0, mix->tensor->n, &gram);
+    if (*dots == NULL) {
+        *dots = mem_array(span->k * (span->k + 1) / 2, sizeof(double));
+        sum_dots(mix, span, 0, mix->tensor->n, *dots);
+    }
+    set_gram(&gram, span->k, *dots);
     return method(mix, span, &gram, err);
 }
 
@@ -382,9 +394,11 @@ static uint32_t rows_next(struct mix *mix, solve *method)
         size_t n = left < mix->block.n - from ? left : mix->block.n - from;
 
         if (span->row != row + 1) {
+            double dots[GRAM_PAIRS_MAX];
             struct gram gram;
 
-            find_gram(mix, span, row * span->length, (row + 1) * span->length, &gram);
+            sum_dots(mix, span, row * span->length, (row + 1) * span->length, dots);
+            set_gram(&gram, span->k, dots);
             bad |= method(mix, span, &gram, NULL) != 0;
             span->row = row + 1;
         }

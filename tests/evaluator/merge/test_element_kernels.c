@@ -14,13 +14,14 @@
 #include "evaluator/model/dtype.h"
 
 #define K 3
-#define N 1003 /* no multiple of any register */
+#define N 1003      /* no multiple of any register */
+#define PADDED 1008 /* one of sixteen */
 
-static float base[N], x[K][N];
+static float base[PADDED], x[K][PADDED];
 static const float *const list[K] = {x[0], x[1], x[2]};
 static const float per_source[K] = {0.5F, 0.3F, 0.2F};
 static const void *const five[5] = {x[0], x[1], x[2], x[1], x[0]};
-static uint32_t keep[N];
+static uint32_t keep[PADDED];
 
 static void draw(void)
 {
@@ -39,8 +40,9 @@ static void draw(void)
 /* All that a set computes, as bytes. */
 struct results {
     double gram[2][15], column_dots[3 * N], squares, exponentials, divergence;
-    float subtracted[N], columns[2][N], near[N], variance[N], sce[N], ram[N], scores[N], chosen[N];
-    uint32_t active[N], bad;
+    float subtracted[N], columns[2][N], near[N], variance[PADDED], sce[PADDED], ram[PADDED];
+    float scores[N], chosen[N];
+    uint32_t active[PADDED], bad;
     size_t all, alone;
 };
 

@@ -341,6 +341,37 @@ static void a_value_that_is_not_finite_is_found_whatever_the_method(void **state
     }
 }
 
+static void what_was_found_serves_the_next_candidate(void **state)
+{
+    static const struct {
+        const char *method, *parameter;
+        double first, second;
+    } rows[] = {{"slerp", "t", 0.2, 0.7},
+                {"nuslerp", "weight", 1.0, -0.3},
+                {"karcher", "max_iter", 0, 10},
+                {"arcee_fusion", "spread", 0.5, 1.5}};
+    static float first[N], second[N];
+    const struct blend_sink sink = {.place = give_slot, .context = second};
+
+    (void)state;
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        struct hand *hand = make_hand(rows[r].method, DTYPE_BF16, 8, 2);
+
+        hand->tensor.n_sources = hand->method->sources_max < 2 ? 1 : 2;
+        set(hand, "weight", 1.0);
+        set(hand, rows[r].parameter, rows[r].first);
+        assert_int_equal(blend_run(hand->blend, &hand->plan, &sink, NULL, NULL), 0);
+        set(hand, rows[r].parameter, rows[r].second);
+        assert_int_equal(blend_run(hand->blend, &hand->plan, &sink, NULL, NULL), 0);
+        memcpy(first, second, sizeof first);
+        blend_free(hand->blend);
+        hand->blend = blend_new();
+        assert_int_equal(blend_run(hand->blend, &hand->plan, &sink, NULL, NULL), 0);
+        assert_memory_equal(first, second, sizeof first);
+        free_hand(hand);
+    }
+}
+
 static void layers_are_swapped_at_the_boundaries(void **state)
 {
     const float shares[] = {0.0F, 0.5F, 1.0F, 0.0F, 0.0F, 0.0F}; /* of the second source */
@@ -373,6 +404,7 @@ int main(void)
         cmocka_unit_test(fusion_is_its_twin),
         cmocka_unit_test(one_input_alone_is_returned_as_it_is),
         cmocka_unit_test(a_value_that_is_not_finite_is_found_whatever_the_method),
+        cmocka_unit_test(what_was_found_serves_the_next_candidate),
         cmocka_unit_test(layers_are_swapped_at_the_boundaries),
     };
 
