@@ -41,4 +41,7 @@ const struct family *span_family(const char *method);
 const struct family *consensus_family(const char *method);
 const struct family *pairs_family(const char *method);
 
+/* layer_swap: the second source's share of a layer. */
+double sums_swap_share(uint32_t layer, uint32_t n_layers, double bottom, double top);
+
 #endif

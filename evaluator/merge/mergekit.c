@@ -15,11 +15,13 @@
  */
 #include "evaluator/merge/mergekit.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/doc.h"
 #include "base/mem.h"
+#include "evaluator/merge/family.h"
 #include "evaluator/model/tensors.h"
 
 /* Every tensor that the known families may have, and the group it is in. */
@@ -149,19 +151,108 @@ static void add_parameter(struct text *out, const struct listing *listing,
     add_value(out, parameter, last);
 }
 
-static bool is_silent(const struct listing *listing, const struct parameter *parameter)
+/* ---- what mergekit does not have ---- */
+
+/* Parameters of ours in methods of mergekit's, which ignores them: at their defaults they change
+ * nothing. */
+static const struct {
+    const char *method, *parameter;
+} ours[] = {{"karcher", "weight"}, {"arcee_fusion", "spread"}};
+
+static bool is_ours(const struct recipe *recipe, const struct parameter *parameter)
 {
-    return parameter->declared->silent && all_equal(listing, 0, listing->n, parameter) &&
-           value_in(parameter, listing->tensors[0].group) == parameter->declared->fallback;
+    if (parameter->declared->silent) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (strcmp(ours[i].method, recipe->method->name) == 0 &&
+            strcmp(ours[i].parameter, parameter->declared->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A parameter as mergekit takes it, and nothing or a warning where it would not. */
+static void add_known(struct text *out, const struct recipe *recipe, const struct listing *listing,
+                      const struct parameter *parameter, const char *indent)
+{
+    bool is_default =
+        all_equal(listing, 0, listing->n, parameter) &&
+        value_in(parameter, listing->tensors[0].group) == parameter->declared->fallback;
+
+    if (is_ours(recipe, parameter)) {
+        if (is_default) {
+            return;
+        }
+        text_printf(out, "%s# not in mergekit 0.1.4, which ignores it and gives another model:\n",
+                    indent);
+    }
+    add_parameter(out, listing, parameter, indent);
+}
+
+/* All parameters of a scope, of source s where they are a source's. */
+static void add_parameters(struct text *out, const struct recipe *recipe,
+                           const struct listing *listing, enum method_scope scope, size_t s)
+{
+    const char *indent = scope == METHOD_SOURCE ? "    " : "";
+    const char *deeper = scope == METHOD_SOURCE ? "      " : "  ";
+    size_t n = method_count(recipe->method, scope);
+    struct text values = {0};
+
+    for (size_t k = 0; k < n; k++) {
+        const struct parameter parameter = {method_at(recipe->method, scope, k), scope,
+                                            scope == METHOD_SOURCE ? s * n + k : k};
+
+        add_known(&values, recipe, listing, &parameter, deeper);
+    }
+    if (values.size > 0) {
+        text_printf(out, "%sparameters:\n", indent);
+        text_add(out, text_get(&values));
+    }
+    text_release(&values);
+}
+
+/* layer_swap as mergekit can say it: linear, with weights by layer. */
+static void as_linear(struct recipe *out, const struct recipe *recipe)
+{
+    const char *const sources[] = {recipe->sources[0], recipe->sources[1]};
+    const size_t bottom = method_index(recipe->method, METHOD_WHOLE, "bottom");
+    const size_t top = method_index(recipe->method, METHOD_WHOLE, "top");
+    const struct method *linear = NULL;
+    int rc = method_find(&linear, "linear", NULL);
+
+    assert(rc == 0 && method_count(linear, METHOD_SOURCE) == 1 && recipe->n_sources == 2);
+    recipe_init(out, linear, recipe->dtype, recipe->seed, recipe->n_layers, sources, 2, NULL);
+    recipe_clear_groups(out);
+    for (size_t g = 0; g < recipe->n_groups; g++) {
+        const struct recipe_group *group = &recipe->groups[g];
+
+        for (uint32_t layer = group->first; layer < group->end; layer++) {
+            struct recipe_group *made = recipe_add_group(out, group->component, layer, layer + 1);
+            double share = sums_swap_share(layer, recipe->n_layers, group->whole_values[bottom],
+                                           group->whole_values[top]);
+
+            made->source_values[0] = 1.0 - share;
+            made->source_values[1] = share;
+        }
+    }
 }
 
 void mergekit_print(struct text *out, const struct recipe *recipe, const char *base_name,
                     const char *const *names)
 {
     const struct method *method = recipe->method;
+
+    if (strcmp(method->name, "layer_swap") == 0) {
+        struct recipe linear = {0};
+
+        as_linear(&linear, recipe);
+        mergekit_print(out, &linear, base_name, names);
+        recipe_release(&linear);
+        return;
+    }
     struct listing listing = list_tensors(recipe);
-    size_t n_source = method_count(method, METHOD_SOURCE);
-    size_t n_whole = method_count(method, METHOD_WHOLE);
 
     if (method->ours) {
         text_printf(out, "# mergekit does not have %s; braid merge carries this file out.\n",
@@ -177,24 +268,10 @@ void mergekit_print(struct text *out, const struct recipe *recipe, const char *b
     for (size_t s = 0; s < recipe->n_sources; s++) {
         text_add(out, "  - model: ");
         add_quoted(out, names[s]);
-        text_add(out, "\n    parameters:\n");
-        for (size_t k = 0; k < n_source; k++) {
-            const struct parameter parameter = {method_at(method, METHOD_SOURCE, k), METHOD_SOURCE,
-                                                s * n_source + k};
-
-            add_parameter(out, &listing, &parameter, "      ");
-        }
+        text_add_char(out, '\n');
+        add_parameters(out, recipe, &listing, METHOD_SOURCE, s);
     }
-    if (n_whole > 0) {
-        text_add(out, "parameters:\n");
-    }
-    for (size_t k = 0; k < n_whole; k++) {
-        const struct parameter parameter = {method_at(method, METHOD_WHOLE, k), METHOD_WHOLE, k};
-
-        if (!is_silent(&listing, &parameter)) {
-            add_parameter(out, &listing, &parameter, "  ");
-        }
-    }
+    add_parameters(out, recipe, &listing, METHOD_WHOLE, 0);
     text_printf(out, "dtype: float32\nout_dtype: %s\n", recipe_dtype_name(recipe->dtype));
     free(listing.tensors);
 }

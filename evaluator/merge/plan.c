@@ -223,14 +223,29 @@ uint64_t plan_bytes(const struct plan *plan)
     return total;
 }
 
-/* See blend.c and mix.h: a buffer a source, and bits, and three more; see census.h, for the method
- * that counts whole models. */
+/* See blend.c and mix.h: a buffer a source, and bits, and three more; smaller ones of a family
+ * (mix_state); see census.h, for the method that counts whole models. */
 static size_t buffer_bytes(const struct plan *plan)
 {
     bool is_global = strcmp(plan->method->name, "ties_global") == 0;
 
-    return (plan->n_sources + 3) * (65536 + 2048) +
+    return (plan->n_sources + 3) * (65536 + 2048) + (plan->n_sources + 5) * 16384 +
            (is_global ? plan->n_sources * CENSUS_SOURCE_BYTES : 0);
+}
+
+/* What methods on whole tensors find out about one: some numbers a column, or one a row. */
+static size_t found_bytes(const struct plan *plan, const struct plan_tensor *tensor)
+{
+    size_t first = tensor->n_dims > 1 && tensor->n > 0 ? tensor->dims[0] : 1;
+    size_t last = tensor->n_dims > 1 && tensor->n > 0 ? tensor->dims[tensor->n_dims - 1] : 1;
+
+    if (strcmp(plan->method->name, "nuslerp") == 0) {
+        return tensor->n / first * (3 * sizeof(double) + 2 * sizeof(float));
+    }
+    if (strcmp(plan->method->name, "arcee_fusion") == 0) {
+        return (tensor->n / last + 3) * sizeof(double);
+    }
+    return (plan->n_sources + 1) * (plan->n_sources + 2) / 2 * sizeof(double);
 }
 
 /* See trim.h: a step a magnitude, for methods that trim. */
@@ -266,7 +281,7 @@ size_t plan_memory(const struct plan *plan)
     size_t total = buffer_bytes(plan) + TRIM_SCRATCH_BYTES;
 
     for (size_t i = 0; i < plan->n_tensors; i++) {
-        total += count_bytes(plan, &plan->tensors[i]);
+        total += count_bytes(plan, &plan->tensors[i]) + found_bytes(plan, &plan->tensors[i]);
     }
     return total + ranking_memory(plan);
 }
@@ -276,7 +291,7 @@ size_t plan_memory_tensor(const struct plan *plan)
     size_t most = 0;
 
     for (size_t i = 0; i < plan->n_tensors; i++) {
-        size_t n = count_bytes(plan, &plan->tensors[i]);
+        size_t n = count_bytes(plan, &plan->tensors[i]) + found_bytes(plan, &plan->tensors[i]);
 
         most = n > most ? n : most;
     }

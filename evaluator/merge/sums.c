@@ -31,23 +31,25 @@ static uint32_t plain_next(struct mix *mix)
     return sum_next(mix);
 }
 
-/* How much of layer [layer, layer + 1) lies between the boundaries. */
-static double share_of_middle(double layer, double bottom, double top)
+double sums_swap_share(uint32_t layer, uint32_t n_layers, double bottom, double top)
 {
-    return fmax(0.0, fmin(layer + 1.0, top) - fmax(layer, bottom));
+    double first = bottom * (double)n_layers;
+    double end = (1.0 - top) * (double)n_layers;
+
+    return fmax(0.0, fmin((double)layer + 1.0, end) - fmax((double)layer, first));
 }
 
 static int prepare_swap(struct mix *mix, struct err *err)
 {
     struct blend_block *block = &mix->block;
-    double n_layers = (double)mix->plan->config.n_layers;
-    double bottom = mix_whole_value(mix, "bottom", 0.0) * n_layers;
-    double top = (1.0 - mix_whole_value(mix, "top", 0.0)) * n_layers;
+    double share =
+        sums_swap_share(mix->tensor->layer, mix->plan->config.n_layers,
+                        mix_whole_value(mix, "bottom", 0.0), mix_whole_value(mix, "top", 0.0));
 
     if (mix->tensor->n_sources != 2) {
         return err_set(err, ERR_NUMERIC, "%s: layer_swap needs two sources", mix->tensor->name);
     }
-    block->factors[1] = (float)share_of_middle((double)mix->tensor->layer, bottom, top);
+    block->factors[1] = (float)share;
     block->factors[0] = 1.0F - block->factors[1];
     block->divisor = 1.0F;
     block->lambda = 1.0F;

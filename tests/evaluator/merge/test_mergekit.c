@@ -196,6 +196,55 @@ static void selects_by_both(void **state)
     recipe_release(&recipe);
 }
 
+static char *printed(const struct recipe *recipe)
+{
+    struct text text = {0};
+
+    mergekit_print(&text, recipe, recipe->base[0] != '\0' ? "org/base" : NULL, names);
+    return text_take(&text);
+}
+
+static void swapped_layers_are_weights_by_layer(void **state)
+{
+    struct recipe recipe = {0};
+
+    (void)state;
+    start(&recipe, "layer_swap");
+    recipe.groups[0].whole_values[0] = 2.5 / LAYERS;
+    recipe.groups[0].whole_values[1] = 4.0 / LAYERS;
+    json_t *doc = parse(&recipe);
+    const json_t *second = json_array_get(json_object_get(doc, "models"), 1);
+    const json_t *weight = json_object_get(json_object_get(second, "parameters"), "weight");
+
+    assert_string_equal(json_string_value(json_object_get(doc, "merge_method")), "linear");
+    assert_true(resolve(weight, "model.embed_tokens.weight") == 0.0);
+    assert_true(resolve(weight, "model.layers.1.mlp.up_proj.weight") == 0.0);
+    assert_true(resolve(weight, "model.layers.2.mlp.up_proj.weight") == 0.5);
+    assert_true(resolve(weight, "model.layers.7.mlp.up_proj.weight") == 1.0);
+    assert_true(resolve(weight, "model.layers.8.mlp.up_proj.weight") == 0.0);
+    assert_true(resolve(weight, "lm_head.weight") == 0.0);
+    json_decref(doc);
+    recipe_release(&recipe);
+}
+
+static void parameters_of_ours_are_written_where_they_matter(void **state)
+{
+    struct recipe recipe = {0};
+
+    (void)state;
+    start(&recipe, "karcher");
+    char *text = printed(&recipe);
+    assert_null(strstr(text, "weight"));
+    free(text);
+    recipe.groups[0].source_values[0] = 0.5;
+    text = printed(&recipe);
+    assert_non_null(strstr(text,
+                           "      # not in mergekit 0.1.4, which ignores it and gives another "
+                           "model:\n      weight: 0.5\n"));
+    free(text);
+    recipe_release(&recipe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +252,8 @@ int main(void)
         cmocka_unit_test(selects_by_layer),
         cmocka_unit_test(selects_by_component_and_filter),
         cmocka_unit_test(selects_by_both),
+        cmocka_unit_test(swapped_layers_are_weights_by_layer),
+        cmocka_unit_test(parameters_of_ours_are_written_where_they_matter),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
