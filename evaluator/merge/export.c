@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "evaluator/merge/carry.h"
+#include "evaluator/merge/chat_template.h"
 #include "evaluator/model/safetensors_write.h"
 
 #define COPY_MAX ((size_t)1 << 30)
@@ -50,6 +51,36 @@ static int copy_files(const char *from, const char *to, bool without_tokenizer, 
     return rc;
 }
 
+/* Where the tokenizer and what belongs to it come from. */
+static const char *tokenizer_folder(const struct plan *plan)
+{
+    return plan->vocabulary != NULL ? vocabulary_folder(plan->vocabulary)
+                                    : checkpoint_folder(plan->donor);
+}
+
+/* Ids of special tokens are those of the tokenizer's own model. */
+static int set_token_ids(const struct plan *plan, json_t *config, struct err *err)
+{
+    static const char *const keys[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
+    char *path = file_join(tokenizer_folder(plan), "config.json");
+    json_t *other = NULL;
+    int rc = 0;
+
+    if (strcmp(tokenizer_folder(plan), checkpoint_folder(plan->donor)) != 0) {
+        rc = doc_load(&other, path, CONFIG_SIZE_MAX, err);
+    }
+    for (size_t i = 0; other != NULL && i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (json_object_get(other, keys[i]) != NULL) {
+            json_object_set(config, keys[i], json_object_get(other, keys[i]));
+        } else {
+            json_object_del(config, keys[i]);
+        }
+    }
+    json_decref(other);
+    free(path);
+    return rc;
+}
+
 static int write_config(const struct plan *plan, const char *folder, struct err *err)
 {
     const char *donor_folder = checkpoint_folder(plan->donor);
@@ -64,6 +95,9 @@ static int write_config(const struct plan *plan, const char *folder, struct err 
         rc = config_apply(&edited, donor, &plan->edit, err);
     }
     if (rc == 0) {
+        rc = set_token_ids(plan, edited, err);
+    }
+    if (rc == 0) {
         doc_print_pretty(&text, edited);
         text_add_char(&text, '\n');
         rc = file_write(target, text_get(&text), text.size, 0666, err);
@@ -73,6 +107,20 @@ static int write_config(const struct plan *plan, const char *folder, struct err 
     json_decref(edited);
     free(source);
     free(target);
+    return rc;
+}
+
+/* The donor's files, then what the plan changes in them. */
+static int write_tokenizer(const struct plan *plan, const char *folder, struct err *err)
+{
+    int rc = copy_files(tokenizer_folder(plan), folder, plan->without_tokenizer, err);
+
+    if (rc == 0 && plan->vocabulary != NULL && !plan->without_tokenizer) {
+        rc = vocabulary_write(plan->vocabulary, folder, err);
+    }
+    if (rc == 0 && plan->chat_template != NULL && !plan->without_tokenizer) {
+        rc = chat_template_write(folder, plan->chat_template, err);
+    }
     return rc;
 }
 
@@ -138,8 +186,7 @@ static int write_all(const struct plan *plan, const char *folder, const struct e
             weights, expected);
     }
     if ((rc = write_config(plan, folder, err)) != 0 ||
-        (rc = copy_files(checkpoint_folder(plan->donor), folder, plan->without_tokenizer, err)) !=
-            0 ||
+        (rc = write_tokenizer(plan, folder, err)) != 0 ||
         (rc = write_texts(texts, n_texts, folder, err)) != 0) {
         return rc;
     }

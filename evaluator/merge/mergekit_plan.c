@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/merge/chat_template.h"
 #include "evaluator/merge/layers.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -419,8 +420,88 @@ static void leave_out(const struct maker *maker, struct work *work)
     }
 }
 
+/* ---- vocabularies ---- */
+
+/* A model's matrix in the place of the tensor at work, or NULL. */
+static const struct checkpoint_tensor *matrix_of(const struct maker *maker, const struct work *work,
+                                                 size_t model)
+{
+    const struct layers *layers = &maker->models[model];
+    const struct layers_entry *entry = layers_like(layers, work->like, 0);
+
+    if (entry != NULL) {
+        return entry->tensor;
+    }
+    return is_optional(work->like) ? layers_embedding(layers) : NULL;
+}
+
+/* Every input's matrix with the rows of the plan's vocabulary. */
+static int align_inputs(const struct maker *maker, struct work *work)
+{
+    const struct mergekit_recipe *recipe = maker->recipe;
+    const struct checkpoint_tensor **matrices =
+        mem_array(recipe->n_models, sizeof(const struct checkpoint_tensor *));
+    int rc = 0;
+
+    for (size_t m = 0; m < recipe->n_models; m++) {
+        matrices[m] = matrix_of(maker, work, m);
+    }
+    for (size_t i = 0; i < work->n_inputs && rc == 0; i++) {
+        struct input *input = &work->inputs[i];
+        struct vocabulary_matrix made = {0};
+        enum dtype dtype = recipe->has_dtype ? recipe->dtype : input->tensor->dtype;
+
+        dtype = dtype == DTYPE_F64 ? DTYPE_F32 : dtype;
+        rc = vocabulary_align(&made, maker->plan->vocabulary,
+                              work->slice->sources[input->source].model, matrices, dtype,
+                              maker->err);
+        if (rc == 0) {
+            input->tensor = &plan_own_matrix(maker->plan, &made)->tensor;
+        }
+    }
+    free(matrices);
+    return rc;
+}
+
+static int make_vocabulary(struct maker *maker, const struct mergekit_models *models)
+{
+    const struct mergekit_recipe *recipe = maker->recipe;
+    struct vocabulary_model *named =
+        plan_own(maker->plan, mem_array(recipe->n_models, sizeof(*named)));
+
+    for (size_t m = 0; m < recipe->n_models; m++) {
+        named[m] = (struct vocabulary_model){
+            .name = plan_own(maker->plan, mem_text(recipe->models[m].name)),
+            .checkpoint = models->checkpoints[m],
+            .input = m < recipe->n_inputs};
+    }
+    int rc = vocabulary_make(&maker->plan->vocabulary, &recipe->vocabulary, named, recipe->n_models,
+                             maker->err);
+    if (rc == 0) {
+        text_add(maker->warnings, vocabulary_warnings(maker->plan->vocabulary));
+    }
+    return rc;
+}
+
+static int choose_template(struct maker *maker, const struct mergekit_models *models)
+{
+    struct text chosen = {0};
+    int rc = chat_template_choose(&chosen, maker->recipe->chat_template,
+                                  (const struct checkpoint *const *)models->checkpoints,
+                                  maker->recipe->n_inputs, maker->warnings, maker->err);
+
+    if (rc == 0 && chosen.size > 0) {
+        maker->plan->chat_template = text_take(&chosen);
+    }
+    text_release(&chosen);
+    return rc;
+}
+
 static int fit_shapes(const struct maker *maker, struct work *work)
 {
+    if (maker->plan->vocabulary != NULL && is_embedding(work->like)) {
+        return align_inputs(maker, work);
+    }
     size_t with = work->base != SIZE_MAX ? work->base : 0;
     const struct checkpoint_tensor *first = work->inputs[with].tensor;
     const struct checkpoint_tensor *other = NULL;
@@ -807,7 +888,7 @@ static void set_config(struct maker *maker)
             dtype_config_name(recipe->has_out_dtype ? recipe->out_dtype : recipe->dtype);
     }
     if (maker->vocab > 0 && maker->vocab != plan->config.vocab && plan->config.vocab > 0 &&
-        maker->vocab <= UINT32_MAX && !exact) {
+        maker->vocab <= UINT32_MAX && (!exact || plan->vocabulary != NULL)) {
         plan->edit.vocab = (uint32_t)maker->vocab;
         plan->config.vocab = (uint32_t)maker->vocab;
     }
@@ -822,11 +903,6 @@ static int make(struct maker *maker)
     struct plan *plan = maker->plan;
     int rc = 0;
 
-    if (recipe->tokenizer != NULL) {
-        return err_set(maker->err, ERR_MISSING,
-                       "tokenizer: this version cannot make a vocabulary; without tokenizer and "
-                       "tokenizer_source, embeddings are cut to the rows they share");
-    }
     for (size_t m = 0; m < recipe->n_models && rc == 0; m++) {
         rc = checkpoint_unchanged(maker->models[m].checkpoint, maker->err);
     }
@@ -863,7 +939,13 @@ int mergekit_plan_make(struct plan *out, const struct mergekit_recipe *recipe,
         plan.base = models->checkpoints[recipe->base];
     }
     strcpy(plan.sources_digest, "mergekit"); /* one plan a process: counts are its own */
-    int rc = make(&maker);
+    int rc = recipe->has_vocabulary ? make_vocabulary(&maker, models) : 0;
+    if (rc == 0 && recipe->chat_template != NULL) {
+        rc = choose_template(&maker, models);
+    }
+    if (rc == 0) {
+        rc = make(&maker);
+    }
     for (size_t m = 0; m < recipe->n_models; m++) {
         layers_release(&maker.models[m]);
     }

@@ -9,6 +9,7 @@
 #include "base/doc.h"
 #include "base/mem.h"
 #include "evaluator/merge/mergekit_setting.h"
+#include "evaluator/merge/mergekit_tokenizer.h"
 #include "study/yaml.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -73,9 +74,8 @@ static int expect_object(const json_t *value, const char *where, struct err *err
 
 /* ---- models ---- */
 
-/* Find or add the model a reference names. */
-static int add_model(struct mergekit_recipe *recipe, const json_t *reference, const char *where,
-                     size_t *out, struct err *err)
+int mergekit_recipe_model(struct mergekit_recipe *recipe, const json_t *reference,
+                          const char *where, size_t *out, struct err *err)
 {
     struct mergekit_model model;
     int rc = mergekit_model_parse(&model, reference, where, err);
@@ -226,7 +226,7 @@ static int read_source(struct mergekit_recipe *recipe, struct mergekit_slice *sl
     }
     mergekit_where(place, "%s.model", where);
     warn_unknown(recipe, doc, where, keys, COUNT(keys) - recipe->whole);
-    if ((rc = add_model(recipe, given(doc, "model"), place, &source.model, err)) != 0 ||
+    if ((rc = mergekit_recipe_model(recipe, given(doc, "model"), place, &source.model, err)) != 0 ||
         (rc = read_parameters(recipe, doc, true, where, &source.parameters, err)) != 0 ||
         (!recipe->whole && (rc = read_range(&source, doc, where, err)) != 0)) {
         return rc;
@@ -286,7 +286,8 @@ static int read_slice(struct mergekit_recipe *recipe, const json_t *doc, const c
     warn_unknown(recipe, doc, where, keys, COUNT(keys));
     mergekit_where(place, "%s.base_model", where);
     if (given(doc, "base_model") != NULL &&
-        (rc = add_model(recipe, given(doc, "base_model"), place, &slice->base, err)) != 0) {
+        (rc = mergekit_recipe_model(recipe, given(doc, "base_model"), place, &slice->base, err)) !=
+            0) {
         return rc;
     }
     mergekit_where(place, "%s.sources", where);
@@ -436,18 +437,23 @@ static int read_tokenizer(struct mergekit_recipe *recipe, const json_t *doc, str
         return err_set(err, ERR_FORMAT,
                        "tokenizer and tokenizer_source are two forms of one thing; write one");
     }
+    recipe->n_inputs = recipe->n_models;
+    if (source == NULL && tokenizer == NULL) {
+        return 0;
+    }
     if (source != NULL) {
         recipe->tokenizer = json_pack("{s:O}", "source", source);
-        return 0;
-    }
-    if (tokenizer == NULL) {
-        return 0;
-    }
-    int rc = expect_object(tokenizer, "tokenizer", err);
-    if (rc == 0) {
+    } else {
+        int rc = expect_object(tokenizer, "tokenizer", err);
+
+        if (rc != 0) {
+            return rc;
+        }
         warn_unknown(recipe, tokenizer, "tokenizer", keys, COUNT(keys));
         recipe->tokenizer = json_deep_copy(tokenizer);
     }
+    int rc = mergekit_tokenizer_read(&recipe->vocabulary, recipe, recipe->tokenizer, err);
+    recipe->has_vocabulary = rc == 0;
     return rc;
 }
 
@@ -477,7 +483,8 @@ static int read_all(struct mergekit_recipe *recipe, struct err *err)
         return rc;
     }
     warn_unknown(recipe, doc, "", keys, COUNT(keys));
-    if (base != NULL && (rc = add_model(recipe, base, "base_model", &recipe->base, err)) != 0) {
+    if (base != NULL &&
+        (rc = mergekit_recipe_model(recipe, base, "base_model", &recipe->base, err)) != 0) {
         return rc;
     }
     if (modules != NULL && (given(doc, "models") != NULL || given(doc, "slices") != NULL)) {
@@ -546,6 +553,7 @@ void mergekit_recipe_release(struct mergekit_recipe *recipe)
     }
     free(recipe->models);
     free(recipe->slices);
+    free((void *)recipe->vocabulary.tokens);
     json_decref(recipe->tokenizer);
     json_decref(recipe->doc);
     text_release(&recipe->warnings);

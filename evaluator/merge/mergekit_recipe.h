@@ -23,6 +23,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "evaluator/merge/mergekit_model.h"
+#include "evaluator/merge/vocabulary.h"
 #include "evaluator/model/dtype.h"
 #include "study/method.h"
 
@@ -46,7 +47,8 @@ struct mergekit_recipe {
     json_t *doc; /* what settings and texts point into */
     const struct method *method;
     size_t n_models;
-    struct mergekit_model *models; /* in the order of their first mention in slices */
+    struct mergekit_model *models; /* the base first, then in the order of their first mention */
+    size_t n_inputs;               /* those before it are merged, others only lend tokens */
     size_t base;                   /* MERGEKIT_NONE: none named */
     bool whole;                    /* of models: one slice, each source with all of its layers */
     size_t n_slices;
@@ -55,8 +57,10 @@ struct mergekit_recipe {
     bool has_dtype, has_out_dtype;
     enum dtype dtype, out_dtype; /* of the arithmetic; of what is stored */
     json_t *tokenizer;           /* the mapping, tokenizer_source included; NULL: none */
-    const char *chat_template;   /* NULL: none */
-    struct text warnings;        /* one a line */
+    bool has_vocabulary;         /* it has a tokenizer section, which means: */
+    struct vocabulary_rules vocabulary;
+    const char *chat_template; /* NULL: none */
+    struct text warnings;      /* one a line */
 };
 
 /* ERR_FORMAT, ERR_LIMIT; ERR_MISSING: a method nobody knows. doc is kept by reference. */
@@ -75,6 +79,11 @@ int mergekit_recipe_store_as(struct mergekit_recipe *recipe, const char *type, s
 bool mergekit_recipe_value(const struct mergekit_recipe *recipe, const struct mergekit_slice *slice,
                            size_t source, const char *parameter, const char *tensor,
                            double position, double *out);
+
+/* The number of the model that a reference names; it joins the recipe's models if it is new.
+ * ERR_FORMAT begins with where. */
+int mergekit_recipe_model(struct mergekit_recipe *recipe, const json_t *reference,
+                          const char *where, size_t *out, struct err *err);
 
 /* Append the recipe as YAML, every model by the name given for it [n_models] instead of its path:
  * no path of this machine leaves it. */

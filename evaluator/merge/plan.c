@@ -188,12 +188,30 @@ void plan_release(struct plan *plan)
         free(plan->tensors[i].sources);
     }
     free(plan->tensors);
+    for (size_t i = 0; i < plan->n_matrices; i++) {
+        vocabulary_matrix_release(plan->matrices[i]);
+        free(plan->matrices[i]);
+    }
+    free(plan->matrices);
+    vocabulary_free(plan->vocabulary);
+    free(plan->chat_template);
     for (size_t i = 0; i < plan->n_owned; i++) {
         free(plan->owned[i]);
     }
     free(plan->owned);
     free(plan->sources);
     *plan = (struct plan){0};
+}
+
+struct vocabulary_matrix *plan_own_matrix(struct plan *plan, const struct vocabulary_matrix *matrix)
+{
+    struct vocabulary_matrix *made = mem_array(1, sizeof(*made));
+
+    *made = *matrix;
+    plan->matrices =
+        mem_resize(plan->matrices, plan->n_matrices + 1, sizeof(struct vocabulary_matrix *));
+    plan->matrices[plan->n_matrices++] = made;
+    return made;
 }
 
 void *plan_own(struct plan *plan, void *block)

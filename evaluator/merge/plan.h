@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "evaluator/merge/trim.h"
+#include "evaluator/merge/vocabulary.h"
 #include "evaluator/model/checkpoint.h"
 #include "study/recipe.h"
 
@@ -65,6 +66,10 @@ struct plan {
     /* While files are written, told some ten times a second how many bytes are; NULL: nobody is. */
     void (*watch)(void *context, uint64_t bytes);
     void *watch_context;
+    struct vocabulary *vocabulary; /* of embeddings rebuilt for one; NULL: as they are */
+    char *chat_template;           /* NULL: the donor's */
+    size_t n_matrices;
+    struct vocabulary_matrix **matrices; /* aligned with the vocabulary; inputs of tensors */
     size_t n_owned;
     void **owned; /* what a front end made for it: names, parameters, views of inputs */
 };
@@ -90,6 +95,10 @@ struct trim_delta plan_delta(const struct plan_tensor *tensor, size_t source);
 
 /* Give a block of memory to the plan, which frees it at its end; returns it. */
 void *plan_own(struct plan *plan, void *block);
+
+/* The same for an aligned matrix. */
+struct vocabulary_matrix *plan_own_matrix(struct plan *plan,
+                                          const struct vocabulary_matrix *matrix);
 
 /* Bytes of all tensors as they are stored. */
 uint64_t plan_bytes(const struct plan *plan);

@@ -319,11 +319,15 @@ static int named_row(const struct vocabulary *vocabulary, const struct vocabular
 static int find_default_rows(struct vocabulary *vocabulary, struct err *err)
 {
     const struct vocabulary_rules *rules = vocabulary->rules;
+    size_t n_zero = 0;
+    size_t n;
     int rc = 0;
 
     vocabulary->defaults = mem_array(vocabulary->out.n, sizeof(struct vocabulary_default));
     for (uint32_t id = 0; id < vocabulary->out.n; id++) {
         vocabulary->defaults[id] = usual_row(vocabulary, id);
+        n_zero += vocabulary->defaults[id].kind == VOCABULARY_ZEROS &&
+                  vocab_text(&vocabulary->out, id, &n) != NULL;
     }
     for (size_t i = 0; i < rules->n_tokens && rc == 0; i++) {
         const struct vocabulary_token *token = &rules->tokens[i];
@@ -331,6 +335,7 @@ static int find_default_rows(struct vocabulary *vocabulary, struct err *err)
 
         vocab_find(&vocabulary->out, token->text, strlen(token->text), &id); /* it was added */
         struct vocabulary_default *row = &vocabulary->defaults[id];
+        n_zero -= row->kind == VOCABULARY_ZEROS;
         if (token->row != VOCABULARY_ROW_USUAL) {
             rc = named_row(vocabulary, token, row, err);
         } else if (row->kind == VOCABULARY_ZEROS) {
@@ -338,6 +343,10 @@ static int find_default_rows(struct vocabulary *vocabulary, struct err *err)
                         token->text);
         }
         row->force = token->force;
+    }
+    if (n_zero > 0) {
+        text_printf(&vocabulary->warnings, "tokenizer: %zu tokens that no model has: rows of 0\n",
+                    n_zero);
     }
     return rc;
 }
@@ -386,6 +395,7 @@ int vocabulary_make(struct vocabulary **out, const struct vocabulary_rules *rule
         vocabulary_free(made);
         return rc;
     }
+    made->rules = NULL;
     *out = made;
     return 0;
 }
@@ -414,9 +424,9 @@ size_t vocabulary_rows(const struct vocabulary *vocabulary)
     return vocabulary->rows;
 }
 
-size_t vocabulary_donor(const struct vocabulary *vocabulary)
+const char *vocabulary_folder(const struct vocabulary *vocabulary)
 {
-    return vocabulary->donor;
+    return checkpoint_folder(vocabulary->models[vocabulary->donor].checkpoint);
 }
 
 const char *vocabulary_warnings(const struct vocabulary *vocabulary)

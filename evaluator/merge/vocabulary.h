@@ -71,7 +71,8 @@ struct vocabulary_rules {
 struct vocabulary;
 
 /*
- * Reads the models' tokenizer.json; rules and models [n_models] are kept until vocabulary_free.
+ * Reads the models' tokenizer.json; rules are read in the call, models [n_models] are kept until
+ * vocabulary_free.
  *
  * The union takes the base's tokens with their ids, then model by model, base first, its ordinary
  * tokens not yet there by id, then in the same order the added ones; then tokens that the rules
@@ -87,8 +88,9 @@ void vocabulary_free(struct vocabulary *vocabulary); /* NULL is fine */
 /* Rows of every aligned matrix: vocab_size of the merged model. */
 size_t vocabulary_rows(const struct vocabulary *vocabulary);
 
-/* The model whose tokenizer files are the merged model's, but for what vocabulary_write writes. */
-size_t vocabulary_donor(const struct vocabulary *vocabulary);
+/* The folder whose tokenizer files, and token ids in configs, are the merged model's, but for what
+ * vocabulary_write writes. */
+const char *vocabulary_folder(const struct vocabulary *vocabulary);
 
 /* Lines of warning, "" when there are none. Lent. */
 const char *vocabulary_warnings(const struct vocabulary *vocabulary);

@@ -30,7 +30,7 @@ struct vocabulary_default {
 };
 
 struct vocabulary {
-    const struct vocabulary_rules *rules;
+    const struct vocabulary_rules *rules; /* while it is made */
     size_t n_models;
     const struct vocabulary_model *models;
     json_t *doc;                      /* the donor's tokenizer.json */

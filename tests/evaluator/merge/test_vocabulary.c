@@ -143,7 +143,7 @@ static void a_union_takes_new_tokens_in_order(void **state)
     open_models(&fixture, DTYPE_F32);
     make(&fixture, &rules);
     assert_int_equal(vocabulary_rows(fixture.vocabulary), 10);
-    assert_int_equal(vocabulary_donor(fixture.vocabulary), BASE);
+    assert_string_equal(file_name(vocabulary_folder(fixture.vocabulary)), "base");
     assert_string_equal(vocabulary_warnings(fixture.vocabulary),
                         "tokens: 'n': no model has it, its row is 0\n");
 
@@ -243,6 +243,20 @@ static void a_model_that_only_lends_has_no_say(void **state)
     close_models(&fixture);
 }
 
+static void warns_of_tokens_that_no_input_has(void **state)
+{
+    const struct vocabulary_rules rules = {.source = VOCABULARY_MODEL, .model = ONE, .base = BASE};
+    struct fixture fixture;
+
+    (void)state;
+    open_models(&fixture, DTYPE_F32);
+    fixture.models[ONE].input = false;
+    make(&fixture, &rules);
+    assert_string_equal(vocabulary_warnings(fixture.vocabulary),
+                        "tokenizer: 2 tokens that no model has: rows of 0\n"); /* d and <x> */
+    close_models(&fixture);
+}
+
 static json_t *load(const char *folder, const char *name)
 {
     char *path = file_join(folder, name);
@@ -311,7 +325,7 @@ static void writes_nothing_where_nothing_is_new(void **state)
     (void)state;
     open_models(&fixture, DTYPE_F32);
     make(&fixture, &rules);
-    assert_int_equal(vocabulary_donor(fixture.vocabulary), ONE);
+    assert_string_equal(file_name(vocabulary_folder(fixture.vocabulary)), "one");
     assert_int_equal(vocabulary_write(fixture.vocabulary, "/no/such/folder", NULL), 0);
     close_models(&fixture);
 }
@@ -427,6 +441,7 @@ int main(void)
         cmocka_unit_test(named_rows_come_before_usual_ones),
         cmocka_unit_test(a_matrix_that_fits_is_not_copied),
         cmocka_unit_test(a_model_that_only_lends_has_no_say),
+        cmocka_unit_test(warns_of_tokens_that_no_input_has),
         cmocka_unit_test(writes_new_tokens_wherever_the_donor_lists_them),
         cmocka_unit_test(writes_nothing_where_nothing_is_new),
         cmocka_unit_test(refuses_rows_that_are_not_there),
