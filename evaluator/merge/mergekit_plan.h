@@ -10,22 +10,9 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "evaluator/merge/mergekit_models.h"
 #include "evaluator/merge/mergekit_recipe.h"
 #include "evaluator/merge/plan.h"
-
-/* The recipe's models, opened. All zero: none. */
-struct mergekit_models {
-    size_t n;
-    struct checkpoint **checkpoints; /* [n], in the recipe's order */
-};
-
-/*
- * Open every model the recipe names, adapters folded in. Paths lead from recipe_folder, else from
- * the working directory (mergekit_model_find). Errors are those of checkpoint_open.
- */
-int mergekit_models_open(struct mergekit_models *out, const struct mergekit_recipe *recipe,
-                         const char *recipe_folder, struct text *warnings, struct err *err);
-void mergekit_models_close(struct mergekit_models *models);
 
 /*
  * models are the recipe's and outlive the plan, the recipe need not.
