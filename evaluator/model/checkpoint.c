@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "base/doc.h"
 #include "base/file.h"
 #include "base/layered.h"
@@ -407,20 +408,88 @@ void checkpoint_digest_tensor(struct digest *digest, const char *name, enum dtyp
     digest_add(digest, content, DIGEST_SIZE);
 }
 
-int checkpoint_weights_digest(struct checkpoint *checkpoint, char out[DIGEST_HEX], struct err *err)
+/* Below this a model is hashed sooner than processes are started. */
+#define CREW_ABOVE ((size_t)16 << 20)
+#define HASH_BYTES ((size_t)1 << 20)
+
+static int hash_tensor(void *context, size_t i, void *content, struct err *err)
 {
+    const struct checkpoint *checkpoint = context;
+    const struct checkpoint_tensor *tensor = &checkpoint->tensors[i];
     struct digest *digest = digest_new();
 
-    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
-        const struct checkpoint_tensor *tensor = &checkpoint->tensors[i];
-        unsigned char content[DIGEST_SIZE];
+    (void)err;
+    for (size_t at = 0; at < tensor->n_bytes; at += HASH_BYTES) {
+        size_t left = tensor->n_bytes - at;
+        size_t n = left < HASH_BYTES ? left : HASH_BYTES;
 
-        digest_of(tensor->data, tensor->n_bytes, content);
-        checkpoint_digest_tensor(digest, tensor->name, tensor->dtype, tensor->dims, tensor->n_dims,
-                                 content);
+        digest_add(digest, tensor->data + at, n);
+        file_passed(tensor->data + at, n);
     }
-    digest_end_hex(digest, out);
-    return checkpoint_unchanged(checkpoint, err);
+    file_done(tensor->data, tensor->n_bytes);
+    digest_end(digest, content);
+    return 0;
+}
+
+/* In a process of its own, which goes through the maps once. */
+static int hash_apart(void *context, size_t i, void *content, struct err *err)
+{
+    file_drop_passed();
+    return hash_tensor(context, i, content, err);
+}
+
+static const char *name_folder(void *context, size_t i)
+{
+    (void)i;
+    return ((const struct checkpoint *)context)->folder;
+}
+
+/* contents [n_tensors, DIGEST_SIZE], by as many processes as there are cores. */
+static int hash_tensors(struct checkpoint *checkpoint, unsigned char *contents, struct err *err)
+{
+    const struct crew crew = {.n_jobs = checkpoint->n_tensors,
+                              .n_processes = crew_processors(),
+                              .result_bytes = DIGEST_SIZE,
+                              .work = hash_apart,
+                              .name = name_folder,
+                              .context = checkpoint};
+    size_t n_bytes = 0;
+
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        n_bytes += checkpoint->tensors[i].n_bytes;
+    }
+    if (n_bytes > CREW_ABOVE) {
+        return crew_run(&crew, contents, err);
+    }
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        (void)hash_tensor(checkpoint, i, contents + i * DIGEST_SIZE, err);
+    }
+    return 0;
+}
+
+int checkpoint_weights_digest(struct checkpoint *checkpoint, char out[DIGEST_HEX], struct err *err)
+{
+    unsigned char *contents = mem_array(checkpoint->n_tensors, DIGEST_SIZE);
+    struct err changed = {0};
+
+    int rc = hash_tensors(checkpoint, contents, err);
+    /* A file cut short kills its reader; that says more than the death does. */
+    if (rc != ERR_STOPPED && checkpoint_unchanged(checkpoint, &changed) != 0) {
+        rc = err_set(err, changed.code, "%s", changed.text);
+    }
+    if (rc == 0) {
+        struct digest *digest = digest_new();
+
+        for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+            const struct checkpoint_tensor *tensor = &checkpoint->tensors[i];
+
+            checkpoint_digest_tensor(digest, tensor->name, tensor->dtype, tensor->dims,
+                                     tensor->n_dims, contents + i * DIGEST_SIZE);
+        }
+        digest_end_hex(digest, out);
+    }
+    free(contents);
+    return rc;
 }
 
 static int digest_file(struct digest *digest, const char *folder, const char *name, struct err *err)

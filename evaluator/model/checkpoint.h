@@ -74,7 +74,9 @@ const struct checkpoint_tensor *checkpoint_role(const struct checkpoint *checkpo
  * Digests, 64 hex digits. The weights' digest covers, in byte order of names, each tensor's name,
  * type, shape and the SHA-256 of its bytes: it does not change with sharding or order in the file.
  * The checkpoint's digest, which names a source in a recipe, covers that, config.json and
- * tokenizer.json. Both read every byte. ERR_CONFLICT when a file changed since it was opened.
+ * tokenizer.json. Both read every byte, by one process a core, and leave no more in memory than was
+ * there before (ERR_IO when one is killed, ERR_STOPPED). ERR_CONFLICT when a file changed since it
+ * was opened.
  */
 int checkpoint_weights_digest(struct checkpoint *checkpoint, char out[DIGEST_HEX], struct err *err);
 int checkpoint_digest(struct checkpoint *checkpoint, char out[DIGEST_HEX], struct err *err);

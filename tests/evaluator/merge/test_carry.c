@@ -178,6 +178,26 @@ static void names_the_tensor_that_is_not_finite_whatever_the_number_of_processes
     kitchen_close(&kitchen);
 }
 
+/* Its own sum of what each tensor hashes to. */
+static void assert_weights_digest(struct checkpoint *model)
+{
+    struct digest *digest = digest_new();
+    char plain[DIGEST_HEX];
+    char made[DIGEST_HEX];
+
+    for (size_t i = 0; i < checkpoint_count(model); i++) {
+        const struct checkpoint_tensor *tensor = checkpoint_at(model, i);
+        unsigned char content[DIGEST_SIZE];
+
+        digest_of(tensor->data, tensor->n_bytes, content);
+        checkpoint_digest_tensor(digest, tensor->name, tensor->dtype, tensor->dims, tensor->n_dims,
+                                 content);
+    }
+    digest_end_hex(digest, plain);
+    assert_int_equal(checkpoint_weights_digest(model, made, NULL), 0);
+    assert_string_equal(made, plain);
+}
+
 /* Models of 20 MB each, of which a process may have only so much in memory. */
 static void keeps_within_the_memory_it_states(void **state)
 {
@@ -201,6 +221,7 @@ static void keeps_within_the_memory_it_states(void **state)
     assert_true(peak <= stated);
 #endif
     assert_int_equal(carry_memory(&kitchen.plan, 3), 3 * stated);
+    assert_weights_digest(kitchen.models[1]);
     free(out);
     kitchen_close(&kitchen);
 }

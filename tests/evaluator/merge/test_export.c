@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/stop.h"
 #include "evaluator/merge/blend.h"
 #include "evaluator/merge/export.h"
 #include "tests/evaluator/kitchen.h"
@@ -233,6 +234,27 @@ static void leaves_nothing_when_the_disk_is_full(void **state)
     kitchen_close(&kitchen);
 }
 
+/* The last test: the flag stays. */
+static void leaves_nothing_when_a_signal_stops_it(void **state)
+{
+    struct kitchen kitchen;
+    char weights[DIGEST_HEX];
+    struct err err = {0};
+
+    (void)state;
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_plan(&kitchen, "linear", RECIPE_BFLOAT16);
+    char *out = file_join(kitchen.folder, "out");
+    stop_on_signals();
+    raise(SIGTERM);
+    assert_int_equal(export_write(&kitchen.plan, out, NULL, 0, 0, NULL, weights, &err),
+                     ERR_STOPPED);
+    assert_non_null(strstr(err.text, "out: not written: stopped by a signal"));
+    assert_int_equal(count_entries(kitchen.folder), 3);
+    free(out);
+    kitchen_close(&kitchen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +266,7 @@ int main(void)
         cmocka_unit_test(leaves_nothing_when_the_weights_are_not_those_measured),
         cmocka_unit_test(leaves_nothing_when_a_source_is_not_finite),
         cmocka_unit_test(leaves_nothing_when_the_disk_is_full),
+        cmocka_unit_test(leaves_nothing_when_a_signal_stops_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
