@@ -1,5 +1,6 @@
 /*
- * cmd_eval.c - braid eval MODEL TASK...: score a model on all documents of tasks.
+ * cmd_eval.c - braid eval MODEL TASK...: score a model on all documents of tasks; with --serve,
+ * let lm-evaluation-harness do it.
  */
 #include <math.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/candidate.h"
 #include "cli/command.h"
+#include "cli/serve_model.h"
 #include "cli/table.h"
 #include "evaluator/evaluator.h"
 #include "evaluator/model/checkpoint.h"
@@ -22,9 +24,23 @@ struct arguments {
     size_t n_tasks;
     const char *dtype;
     bool json, documents;
+    bool serve;
+    uint16_t port; /* serve */
 };
 
-enum { KEY_DOCUMENTS = 1000, KEY_DTYPE };
+enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE };
+
+static void parse_port(struct arguments *arguments, const char *value, struct argp_state *state)
+{
+    const size_t digits = strspn(value, "0123456789");
+    const long port = digits > 0 && digits <= 5 && value[digits] == '\0' ? atol(value) : -1;
+
+    if (port < 0 || port > UINT16_MAX) {
+        argp_error(state, "--serve %s: expected a port", value);
+    }
+    arguments->serve = true;
+    arguments->port = (uint16_t)port;
+}
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
@@ -40,6 +56,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_DTYPE:
         arguments->dtype = value;
         return 0;
+    case KEY_SERVE:
+        parse_port(arguments, value, state);
+        return 0;
     case ARGP_KEY_ARG:
         if (arguments->model == NULL) {
             arguments->model = value;
@@ -50,8 +69,11 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         }
         return 0;
     case ARGP_KEY_END:
-        if (arguments->n_tasks == 0) {
+        if (arguments->model == NULL || (arguments->n_tasks == 0 && !arguments->serve)) {
             argp_error(state, "which model, on which tasks?");
+        }
+        if (arguments->serve && (arguments->n_tasks > 0 || arguments->dtype != NULL)) {
+            argp_error(state, "--serve takes a model as it is stored and no tasks");
         }
         return 0;
     default:
@@ -206,14 +228,19 @@ int cmd_eval(int argc, char **argv)
         {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
         {"dtype", KEY_DTYPE, "TYPE", 0,
          "round weights to float32, float16 or bfloat16 (default: as stored)", 0},
+        {"serve", KEY_SERVE, "PORT", 0,
+         "answer lm-evaluation-harness on this machine: /v1/completions with log-probabilities, "
+         "/tokenize, /detokenize (0 picks a port)",
+         0},
         {0}};
     static const struct argp argp = {
         options,
         parse_option,
-        "MODEL TASK.yaml...",
+        "MODEL TASK.yaml...\nMODEL --serve PORT",
         "Score a model on tasks, all documents of them. MODEL is a Hugging "
         "Face folder, or folder+adapter for a LoRA on it.\v"
-        "Example: braid eval best/ tasks/addition.yaml --json",
+        "Examples: braid eval best/ tasks/addition.yaml --json\n"
+        "          braid eval best/ --serve 8000",
         NULL,
         NULL,
         NULL};
@@ -223,6 +250,12 @@ int cmd_eval(int argc, char **argv)
     struct err err = {0};
 
     command_parse(&argp, argc, argv, &arguments);
+    if (arguments.serve) {
+        command_catch_signals();
+        return serve_model(arguments.model, arguments.port, &err) == 0
+                   ? COMMAND_DONE
+                   : command_fail(argv[0], &err);
+    }
     int rc = evaluate(&arguments, &bundle, &score, &err);
     if (rc == 0 && arguments.json) {
         print_json(&arguments, &score);

@@ -280,6 +280,7 @@ static void score_gathered(struct forward *forward, const struct weights *weight
 
         forward->log_sums[first + i] = (double)softmax->largest + log(softmax->sum);
         forward->most_likely[first + i] = softmax->at;
+        forward->largest[first + i] = softmax->largest;
     }
     *target = end;
 }
@@ -398,6 +399,27 @@ int forward_score(struct forward *forward, const struct weights *weights, const 
         take_results(forward, nodes, results);
     }
     return rc;
+}
+
+struct forward_place forward_place(const struct forward *forward, const struct trie *trie,
+                                   size_t sequence, size_t i)
+{
+    const struct trie_nodes *nodes = trie_nodes(trie);
+    const size_t at = nodes->asked_from[sequence] + i;
+    struct forward_place place = {.loglikelihood = (double)NAN};
+    size_t scored = nodes->next[sequence];
+
+    assert(at <= nodes->asked_from[sequence + 1]);
+    if (at < nodes->asked_from[sequence + 1]) {
+        const uint32_t target = nodes->asked[at];
+
+        scored = nodes->targets[target].scored;
+        place.loglikelihood = (double)forward->target_logits[target] - forward->log_sums[scored];
+    }
+    assert(scored < nodes->n_scored);
+    place.best = forward->most_likely[scored];
+    place.best_loglikelihood = (double)forward->largest[scored] - forward->log_sums[scored];
+    return place;
 }
 
 /* Logits [n, V] of the batch's nodes, all of which are scored. */

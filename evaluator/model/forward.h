@@ -49,6 +49,20 @@ void forward_free(struct forward *forward); /* NULL is fine */
 int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
                   struct forward_result *results, struct err *err);
 
+/* What stands at one place of a sequence, and what the model would rather have there. */
+struct forward_place {
+    double loglikelihood;      /* ln p of the token there; NaN after the last token */
+    uint32_t best;             /* the most likely token; of equal ones the lowest id */
+    double best_loglikelihood; /* the very same number when best stands there */
+};
+
+/*
+ * After forward_score of this trie returned 0 and until the next pass: place i of a sequence is its
+ * i-th scored token; one more when it wants the next.
+ */
+struct forward_place forward_place(const struct forward *forward, const struct trie *trie,
+                                   size_t sequence, size_t i);
+
 /* Whole logits [n, vocabulary] after each token of one sequence. For tests and inspection. */
 int forward_logits(struct forward *forward, const struct weights *weights, const uint32_t *tokens,
                    size_t n, float *logits, struct err *err);

@@ -51,6 +51,7 @@ struct forward {
     float *scratch;        /* attention's */
     double *log_sums;      /* [n_scored] ln of the sum of exp over all logits */
     uint32_t *most_likely; /* [n_scored] */
+    float *largest;        /* [n_scored] its logit */
     float *target_logits;  /* [n_targets] */
 };
 

@@ -102,6 +102,7 @@ static void drop_trie_buffers(struct forward *forward)
     free(forward->scratch);
     free(forward->log_sums);
     free(forward->most_likely);
+    free(forward->largest);
     free(forward->target_logits);
     forward->x = NULL;
     forward->angles = NULL;
@@ -109,6 +110,7 @@ static void drop_trie_buffers(struct forward *forward)
     forward->scratch = NULL;
     forward->log_sums = NULL;
     forward->most_likely = NULL;
+    forward->largest = NULL;
     forward->target_logits = NULL;
     forward->rows = 0;
 }
@@ -161,10 +163,11 @@ static int take_trie_buffers(struct forward *forward, struct err *err)
         take_zeroed(attention_scratch_floats(&forward->shape), 1, "attention scores", err);
     forward->log_sums = mem_try(forward->n_scored, sizeof(double), "scores", err);
     forward->most_likely = mem_try(forward->n_scored, sizeof(uint32_t), "scores", err);
+    forward->largest = mem_try(forward->n_scored, sizeof(float), "scores", err);
     forward->target_logits = mem_try(forward->n_targets, sizeof(float), "scores", err);
     if (forward->x == NULL || forward->angles == NULL || forward->stacks == NULL ||
         forward->scratch == NULL || forward->log_sums == NULL || forward->most_likely == NULL ||
-        forward->target_logits == NULL) {
+        forward->largest == NULL || forward->target_logits == NULL) {
         drop_trie_buffers(forward);
         return ERR_MEMORY;
     }

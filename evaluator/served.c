@@ -1,0 +1,214 @@
+/*
+ * served.c - a model folder in memory, and questions to its tokenizer.
+ */
+#include "evaluator/served.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "evaluator/model/checkpoint.h"
+
+#define CONFIG_FILE_MAX ((size_t)16 << 20)
+
+static size_t positions_of(const struct config *config)
+{
+    const size_t trained = config->positions > 0 ? config->positions : SERVED_UNLIMITED;
+    const size_t scaled = config_positions_max(config);
+
+    return scaled > 0 && scaled < trained ? scaled : trained;
+}
+
+static int read_weights(struct served *made, const struct checkpoint *checkpoint, struct err *err)
+{
+    made->config = *checkpoint_config(checkpoint);
+    made->positions = positions_of(&made->config);
+
+    int rc = weights_new(&made->weights, &made->config, err);
+    if (rc == 0) {
+        rc = weights_load(made->weights, checkpoint, err);
+    }
+    if (rc == 0) {
+        rc = forward_new(&made->forward, &made->config, 0, err);
+    }
+    return rc == 0 ? 0 : err_wrap(err, "%s", made->folder);
+}
+
+int served_open(struct served *out, const char *folder, struct err *err)
+{
+    struct served made = {.folder = mem_text(folder)};
+    struct checkpoint *checkpoint = NULL;
+
+    for (size_t n = strlen(made.folder); n > 1 && made.folder[n - 1] == '/'; n--) {
+        made.folder[n - 1] = '\0';
+    }
+    const char *slash = strrchr(made.folder, '/');
+
+    made.name = slash != NULL ? slash + 1 : made.folder;
+    int rc = checkpoint_open(&checkpoint, folder, err);
+    if (rc == 0) {
+        rc = tokenizer_open(&made.tokenizer, folder, err);
+    }
+    if (rc == 0) {
+        rc = read_weights(&made, checkpoint, err);
+    }
+    checkpoint_close(checkpoint);
+    if (rc != 0) {
+        served_close(&made);
+        return rc;
+    }
+    *out = made;
+    return 0;
+}
+
+void served_close(struct served *served)
+{
+    forward_free(served->forward);
+    weights_free(served->weights);
+    tokenizer_close(served->tokenizer);
+    free(served->folder);
+    *served = (struct served){0};
+}
+
+/* ---- ids ---- */
+
+int served_ids(const struct served *served, const json_t *list, struct tokens *out, struct err *err)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *id = json_array_get(list, i);
+
+        if (!json_is_integer(id)) {
+            return err_set(err, ERR_FORMAT, "token %zu: expected an id, got %s", i, doc_kind(id));
+        }
+        if (json_integer_value(id) < 0 ||
+            json_integer_value(id) >= (json_int_t)served->config.vocab) {
+            return err_set(err, ERR_LIMIT,
+                           "token %zu: id %lld is outside the model's vocabulary of %u", i,
+                           (long long)json_integer_value(id), served->config.vocab);
+        }
+        tokens_add(out, (uint32_t)json_integer_value(id));
+    }
+    return 0;
+}
+
+int served_tokenize(struct served *served, const json_t *request, json_t **out, struct err *err)
+{
+    const char *text = NULL;
+    bool special = true;
+    struct tokens ids = {0};
+
+    int rc = doc_text(request, "prompt", &text, err);
+    if (rc == 0) {
+        rc = doc_bool_or(request, "add_special_tokens", true, &special, err);
+    }
+    if (rc == 0) {
+        rc = tokenizer_encode(served->tokenizer, text, strlen(text),
+                              special ? TOKENIZER_WITH_SPECIAL : TOKENIZER_PLAIN, &ids, err);
+    }
+    if (rc == 0) {
+        json_t *list = json_array();
+
+        for (size_t i = 0; i < ids.n; i++) {
+            json_array_append_new(list, json_integer(ids.ids[i]));
+        }
+        *out = json_pack("{s:o, s:I, s:I}", "tokens", list, "count", (json_int_t)ids.n,
+                         "max_model_len", (json_int_t)served->positions);
+    }
+    tokens_release(&ids);
+    return rc;
+}
+
+int served_detokenize(struct served *served, const json_t *request, json_t **out, struct err *err)
+{
+    json_t *list = NULL;
+    struct tokens ids = {0};
+    struct text text = {0};
+
+    int rc = doc_array(request, "tokens", &list, err);
+    if (rc == 0) {
+        rc = served_ids(served, list, &ids, err);
+    }
+    if (rc == 0) {
+        rc =
+            tokenizer_decode(served->tokenizer, ids.ids, ids.n, TOKENIZER_WITH_SPECIAL, &text, err);
+    }
+    if (rc == 0) {
+        *out = json_object();
+        json_object_set_new(*out, "prompt", json_stringn(text_get(&text), text.size));
+    }
+    text_release(&text);
+    tokens_release(&ids);
+    return rc;
+}
+
+/* ---- special tokens ---- */
+
+static json_t *text_of(struct served *served, bool known, uint32_t id)
+{
+    struct text text = {0};
+    json_t *found = json_null();
+
+    if (known && tokenizer_token_text(served->tokenizer, id, &text, NULL) == 0) {
+        found = json_stringn(text_get(&text), text.size);
+    }
+    text_release(&text);
+    return found != NULL ? found : json_null();
+}
+
+/* A member of tokenizer_config.json that is a text, or an object with the text as its content. */
+static json_t *member_text(const json_t *config, const char *key)
+{
+    json_t *value = json_object_get(config, key);
+
+    value = json_is_object(value) ? json_object_get(value, "content") : value;
+    return json_is_string(value) ? json_incref(value) : json_null();
+}
+
+/* The newer place of the chat template is a file of its own, and wins. */
+static int read_template(const struct served *served, json_t *info, struct err *err)
+{
+    char *path = file_join(served->folder, "chat_template.jinja");
+    struct file_bytes bytes = {0};
+    int rc = 0;
+
+    if (file_exists(path)) {
+        rc = file_read(&bytes, path, CONFIG_FILE_MAX, err);
+        if (rc == 0) {
+            json_object_set_new(info, "chat_template",
+                                json_stringn((const char *)bytes.data, bytes.size));
+        }
+        file_release(&bytes);
+    }
+    free(path);
+    return rc;
+}
+
+int served_tokenizer_info(struct served *served, json_t **out, struct err *err)
+{
+    char *path = file_join(served->folder, "tokenizer_config.json");
+    json_t *config = NULL;
+    uint32_t bos = 0;
+    size_t n_eos = 0;
+    const uint32_t *eos = tokenizer_eos(served->tokenizer, &n_eos);
+    const bool has_bos = tokenizer_bos(served->tokenizer, &bos);
+    int rc = file_exists(path) ? doc_load(&config, path, CONFIG_FILE_MAX, err) : 0;
+
+    if (rc == 0) {
+        json_t *info =
+            json_pack("{s:o, s:o, s:o, s:o}", "eos_token",
+                      text_of(served, n_eos > 0, n_eos > 0 ? eos[0] : 0), "bos_token",
+                      text_of(served, has_bos, bos), "pad_token", member_text(config, "pad_token"),
+                      "chat_template", member_text(config, "chat_template"));
+
+        rc = read_template(served, info, err);
+        if (rc == 0) {
+            *out = info;
+        } else {
+            json_decref(info);
+        }
+    }
+    json_decref(config);
+    free(path);
+    return rc;
+}
