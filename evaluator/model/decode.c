@@ -11,10 +11,8 @@
 
 #include "base/mem.h"
 #include "evaluator/model/pattern.h"
+#include "evaluator/model/steps.h"
 #include "evaluator/model/unicode.h"
-
-#define STEPS_MAX 64
-#define NESTING_MAX 8
 
 enum kind { BYTE_LEVEL, REPLACE, BYTE_FALLBACK, FUSE, STRIP, METASPACE };
 
@@ -331,31 +329,13 @@ static int parse_step(struct step *step, const json_t *json, const char *type, s
     return rc == 0 ? 0 : err_wrap(err, "%s", type);
 }
 
-static int parse_into(struct decoder *made, const json_t *json, int depth, struct err *err)
+static int add_step(void *context, const json_t *json, const char *type, struct err *err)
 {
-    const char *type = NULL;
-    json_t *members = NULL;
+    struct decoder *made = context;
 
-    int rc = doc_text(json, "type", &type, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (strcmp(type, "Sequence") != 0) {
-        if (made->n == STEPS_MAX) {
-            return err_set(err, ERR_LIMIT, "more than %d steps", STEPS_MAX);
-        }
-        made->steps = mem_resize(made->steps, made->n + 1, sizeof *made->steps);
-        made->steps[made->n] = (struct step){0};
-        return parse_step(&made->steps[made->n++], json, type, err);
-    }
-    if (depth == NESTING_MAX) {
-        return err_set(err, ERR_LIMIT, "sequences nested more than %d deep", NESTING_MAX);
-    }
-    rc = doc_array(json, "decoders", &members, err);
-    for (size_t i = 0; rc == 0 && i < json_array_size(members); i++) {
-        rc = parse_into(made, json_array_get(members, i), depth + 1, err);
-    }
-    return rc;
+    made->steps = mem_resize(made->steps, made->n + 1, sizeof *made->steps);
+    made->steps[made->n] = (struct step){0};
+    return parse_step(&made->steps[made->n++], json, type, err);
 }
 
 int decoder_parse(struct decoder **out, const json_t *json, struct err *err)
@@ -363,7 +343,7 @@ int decoder_parse(struct decoder **out, const json_t *json, struct err *err)
     struct decoder *made = mem_alloc(sizeof *made);
 
     made->joins = json == NULL || json_is_null(json);
-    if (!made->joins && parse_into(made, json, 0, err) != 0) {
+    if (steps_read(json, "decoders", add_step, made, err) != 0) {
         decoder_free(made);
         return err_wrap(err, "decoder");
     }

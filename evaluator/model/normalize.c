@@ -9,10 +9,8 @@
 
 #include "base/mem.h"
 #include "evaluator/model/pattern.h"
+#include "evaluator/model/steps.h"
 #include "evaluator/model/unicode.h"
-
-#define STEPS_MAX 256
-#define NESTING_MAX 8
 
 enum kind { NORMAL_FORM, LOWERCASE, STRIP, PREPEND, REPLACE };
 
@@ -95,38 +93,20 @@ static int parse_step(struct step *step, const json_t *json, const char *type, s
     return err_set(err, ERR_FORMAT, "type %s is not supported", type);
 }
 
-static int parse_into(struct normalizer *made, const json_t *json, int depth, struct err *err)
+static int add_step(void *context, const json_t *json, const char *type, struct err *err)
 {
-    const char *type = NULL;
-    json_t *members = NULL;
+    struct normalizer *made = context;
 
-    int rc = doc_text(json, "type", &type, err);
-    if (rc != 0) {
-        return rc;
-    }
-    if (strcmp(type, "Sequence") != 0) {
-        if (made->n == STEPS_MAX) {
-            return err_set(err, ERR_LIMIT, "more than %d steps", STEPS_MAX);
-        }
-        made->steps = mem_resize(made->steps, made->n + 1, sizeof *made->steps);
-        made->steps[made->n] = (struct step){0};
-        return parse_step(&made->steps[made->n++], json, type, err);
-    }
-    if (depth == NESTING_MAX) {
-        return err_set(err, ERR_LIMIT, "sequences nested more than %d deep", NESTING_MAX);
-    }
-    rc = doc_array(json, "normalizers", &members, err);
-    for (size_t i = 0; rc == 0 && i < json_array_size(members); i++) {
-        rc = parse_into(made, json_array_get(members, i), depth + 1, err);
-    }
-    return rc;
+    made->steps = mem_resize(made->steps, made->n + 1, sizeof *made->steps);
+    made->steps[made->n] = (struct step){0};
+    return parse_step(&made->steps[made->n++], json, type, err);
 }
 
 int normalizer_parse(struct normalizer **out, const json_t *json, struct err *err)
 {
     struct normalizer *made = mem_alloc(sizeof *made);
 
-    if (json != NULL && !json_is_null(json) && parse_into(made, json, 0, err) != 0) {
+    if (steps_read(json, "normalizers", add_step, made, err) != 0) {
         normalizer_free(made);
         return err_wrap(err, "normalizer");
     }

@@ -22,6 +22,7 @@
 #include "evaluator/model/decode.h"
 #include "evaluator/model/normalize.h"
 #include "evaluator/model/pretokenize.h"
+#include "evaluator/model/steps.h"
 #include "evaluator/model/tokenizer_config.h"
 
 struct tokenizer {
@@ -383,32 +384,15 @@ static int wrap_template(struct tokenizer *made, const json_t *json, struct err 
     return rc;
 }
 
-static int parse_post_processor(struct tokenizer *made, const json_t *json, int depth,
-                                struct err *err)
+static int add_processor(void *context, const json_t *json, const char *type, struct err *err)
 {
-    const char *type = NULL;
-    json_t *members = NULL;
-
-    if (json == NULL || json_is_null(json)) {
+    if (strcmp(type, "ByteLevel") == 0) { /* changes offsets only */
         return 0;
     }
-    int rc = doc_text(json, "type", &type, err);
-    if (rc != 0 || strcmp(type, "ByteLevel") == 0) { /* changes offsets only */
-        return rc;
+    if (strcmp(type, "TemplateProcessing") != 0) {
+        return err_set(err, ERR_FORMAT, "type %s is not supported", type);
     }
-    if (strcmp(type, "TemplateProcessing") == 0) {
-        rc = wrap_template(made, json, err);
-        return rc == 0 ? 0 : err_wrap(err, "TemplateProcessing");
-    }
-    if (strcmp(type, "Sequence") != 0 || depth == 8) {
-        return err_set(err, ERR_FORMAT, "type %s is not supported%s", type,
-                       depth == 8 ? " so deep" : "");
-    }
-    rc = doc_array(json, "processors", &members, err);
-    for (size_t i = 0; rc == 0 && i < json_array_size(members); i++) {
-        rc = parse_post_processor(made, json_array_get(members, i), depth + 1, err);
-    }
-    return rc;
+    return wrap_template(context, json, err) == 0 ? 0 : err_wrap(err, "TemplateProcessing");
 }
 
 /* An added token's id is its vocabulary id when its text is in both. */
@@ -468,8 +452,8 @@ static int parse_parts(struct tokenizer *made, const json_t *json, struct err *e
     if (rc == 0) {
         rc = check_added(made, err);
     }
-    if (rc == 0 &&
-        parse_post_processor(made, json_object_get(json, "post_processor"), 0, err) != 0) {
+    if (rc == 0 && steps_read(json_object_get(json, "post_processor"), "processors", add_processor,
+                              made, err) != 0) {
         rc = err_wrap(err, "post_processor");
     }
     if (rc == 0) {
