@@ -10,10 +10,12 @@
 #include "base/mem.h"
 #include "cli/candidate.h"
 #include "cli/command.h"
+#include "cli/progress.h"
 #include "cli/serve_model.h"
 #include "cli/table.h"
 #include "evaluator/evaluator.h"
 #include "evaluator/model/checkpoint.h"
+#include "evaluator/task/run.h"
 #include "study/recipe.h"
 
 #define TASKS_MAX 64
@@ -139,7 +141,67 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
     return rc;
 }
 
-static void print_table(const struct score *score)
+/* ---- the run, looked at ---- */
+
+struct look {
+    const struct bundle *bundle;
+    struct progress progress;
+    size_t task, before, total; /* the task at work, documents before it, documents of all */
+    int64_t began_ms;
+};
+
+static bool look(void *context, size_t done, size_t n)
+{
+    struct look *look = context;
+    const size_t all = look->before + done;
+    const int64_t now = command_now_ms();
+    const double seconds = (double)(now - look->began_ms) / 1000.0;
+    const double rest = seconds / (double)all * (double)(look->total - all);
+    char span[32];
+
+    progress_show(&look->progress, now, "%s: %zu of %zu documents, %.0f a second, %s left",
+                  look->bundle->tasks[look->task].task.name, all, look->total,
+                  seconds > 0 ? (double)all / seconds : 0.0, progress_span(span, rest));
+    if (done == n) {
+        look->before += n;
+        look->task++;
+    }
+    return !command_stopped();
+}
+
+static void look_begin(struct look *look, const struct bundle *bundle)
+{
+    *look = (struct look){.bundle = bundle, .began_ms = command_now_ms()};
+    for (size_t t = 0; t < bundle->n_tasks; t++) {
+        look->total += bundle->tasks[t].task.n_documents;
+    }
+    progress_begin(&look->progress);
+}
+
+/* ---- what came out ---- */
+
+/* A signal came before every document of every task was done. */
+static bool is_partial(const struct score *score, const struct bundle *bundle)
+{
+    bool whole = score->n_tasks == bundle->n_tasks;
+
+    for (size_t t = 0; whole && t < score->n_tasks; t++) {
+        whole = score->tasks[t].n == bundle->tasks[t].task.n_documents;
+    }
+    return !whole;
+}
+
+/* "800", or "96 of 800" when the run was stopped. */
+static void print_n(struct table *table, size_t n, size_t of)
+{
+    if (n == of) {
+        table_cell(table, "%zu", n);
+    } else {
+        table_cell(table, "%zu of %zu", n, of);
+    }
+}
+
+static void print_table(const struct score *score, const struct bundle *bundle)
 {
     static const char *const heads[] = {"task", "metric", ">n", ">value", ">stderr"};
     struct table table;
@@ -152,7 +214,7 @@ static void print_table(const struct score *score)
             table_row(&table);
             table_cell(&table, "%s", task->name);
             table_cell(&table, "%s", task->metrics[m]);
-            table_cell(&table, "%zu", task->n);
+            print_n(&table, task->n, bundle->tasks[t].task.n_documents);
             table_cell(&table, "%.4f", task->values[m]);
             if (isfinite(task->errors[m])) {
                 table_cell(&table, "%.4f", task->errors[m]);
@@ -169,15 +231,29 @@ static void print_table(const struct score *score)
     table_release(&table);
 }
 
-static void print_json(const struct arguments *arguments, const struct score *score)
+static json_t *task_doc(const struct score_task *task, size_t of)
+{
+    json_t *doc =
+        json_pack("{s:I, s:o}", "n", (json_int_t)task->n, "metrics", candidate_metrics(task));
+
+    if (task->n < of) {
+        json_object_set_new(doc, "of", json_integer((json_int_t)of));
+    }
+    if (task->truncated > 0) {
+        json_object_set_new(doc, "truncated", json_integer((json_int_t)task->truncated));
+    }
+    return doc;
+}
+
+static void print_json(const struct arguments *arguments, const struct score *score,
+                       const struct bundle *bundle)
 {
     json_t *tasks = json_object();
     struct text text = {0};
 
     for (size_t t = 0; t < score->n_tasks; t++) {
         const struct score_task *task = &score->tasks[t];
-        json_t *doc =
-            json_pack("{s:I, s:o}", "n", (json_int_t)task->n, "metrics", candidate_metrics(task));
+        json_t *doc = task_doc(task, bundle->tasks[t].task.n_documents);
 
         if (arguments->documents) {
             json_t *documents = json_array();
@@ -191,6 +267,9 @@ static void print_json(const struct arguments *arguments, const struct score *sc
     }
     json_t *doc = json_pack("{s:s, s:s, s:o}", "model", arguments->model, "path", score->path,
                             "tasks", tasks);
+    if (is_partial(score, bundle)) {
+        json_object_set_new(doc, "partial", json_true());
+    }
     doc_print_pretty(&text, doc);
     printf("%s\n", text_get(&text));
     text_release(&text);
@@ -198,10 +277,11 @@ static void print_json(const struct arguments *arguments, const struct score *sc
 }
 
 static int evaluate(const struct arguments *arguments, struct bundle *bundle, struct score *score,
-                    struct err *err)
+                    struct task_watch *watch, struct err *err)
 {
     struct evaluator *evaluator = NULL;
     struct text recipe = {0};
+    struct look looked = {0};
     int rc = make_bundle(arguments, bundle, err);
 
     if (rc == 0) {
@@ -211,7 +291,12 @@ static int evaluate(const struct arguments *arguments, struct bundle *bundle, st
         rc = evaluator_open(&evaluator, bundle, NULL, 0, err);
     }
     if (rc == 0) {
+        look_begin(&looked, bundle);
+        watch->look = look;
+        watch->context = &looked;
+        evaluator_watch(evaluator, watch);
         rc = evaluator_run(evaluator, text_get(&recipe), recipe.size, SPLIT_ALL, score, err);
+        progress_end(&looked.progress);
     }
     if (rc == 0 && score->failure != SCORE_OK) {
         rc = err_set(err, ERR_NUMERIC, "%s: %s", arguments->model, score->detail);
@@ -239,6 +324,7 @@ int cmd_eval(int argc, char **argv)
         "MODEL TASK.yaml...\nMODEL --serve PORT",
         "Score a model on tasks, all documents of them. MODEL is a Hugging "
         "Face folder, or folder+adapter for a LoRA on it.\v"
+        "A signal stops it: what is done is printed with its counts, exit code 3.\n"
         "Examples: braid eval best/ tasks/addition.yaml --json\n"
         "          braid eval best/ --serve 8000",
         NULL,
@@ -247,22 +333,31 @@ int cmd_eval(int argc, char **argv)
     struct arguments arguments = {0};
     struct bundle bundle = {0};
     struct score score = {0};
+    struct task_watch watch = {0};
     struct err err = {0};
 
     command_parse(&argp, argc, argv, &arguments);
+    command_catch_signals();
     if (arguments.serve) {
-        command_catch_signals();
         return serve_model(arguments.model, arguments.port, &err) == 0
                    ? COMMAND_DONE
                    : command_fail(argv[0], &err);
     }
-    int rc = evaluate(&arguments, &bundle, &score, &err);
+    int rc = evaluate(&arguments, &bundle, &score, &watch, &err);
     if (rc == 0 && arguments.json) {
-        print_json(&arguments, &score);
+        print_json(&arguments, &score, &bundle);
     } else if (rc == 0) {
-        print_table(&score);
+        print_table(&score, &bundle);
+    }
+    const bool partial = rc == 0 && is_partial(&score, &bundle);
+
+    if (partial) {
+        fprintf(stderr, "stopped: these are partial results, on the documents counted\n");
     }
     score_release(&score);
     bundle_release(&bundle);
-    return rc == 0 ? COMMAND_DONE : command_fail(argv[0], &err);
+    if (rc != 0) {
+        return command_fail(argv[0], &err);
+    }
+    return partial ? COMMAND_STOPPED : COMMAND_DONE;
 }

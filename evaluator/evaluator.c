@@ -29,6 +29,7 @@ struct evaluator {
     struct weights *weights;
     struct forward *forward;
     struct task_plan *(*plans)[SPLITS]; /* [bundle's tasks], NULL until asked for */
+    struct task_watch *watch;           /* NULL: nobody looks */
 };
 
 /* ---- models ---- */
@@ -216,6 +217,7 @@ static int plan_of(struct evaluator *evaluator, size_t t, enum split split, stru
                            task->limit, split, &documents, &n, err);
         if (rc == 0) {
             rc = task_plan_new(plan, &task->task, evaluator->tokenizer, documents, n,
+                               evaluator->watch != NULL ? TASK_STRETCH : 0,
                                checkpoint_config(evaluator->models[0])->positions, err);
         }
         free(documents);
@@ -253,11 +255,20 @@ static int run_tasks(struct evaluator *evaluator, enum split split, struct score
 
         rc = plan_of(evaluator, t, split, &plan, err);
         if (rc == 0) {
-            rc = task_run(plan, evaluator->forward, evaluator->weights, &out->tasks[t], err);
+            rc = task_run(plan, evaluator->forward, evaluator->weights, evaluator->watch,
+                          &out->tasks[t], err);
         }
         out->n_tasks += rc == 0;
+        if (evaluator->watch != NULL && evaluator->watch->stopped) {
+            break;
+        }
     }
     return rc;
+}
+
+void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch)
+{
+    evaluator->watch = watch;
 }
 
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,

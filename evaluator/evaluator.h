@@ -25,6 +25,13 @@ int evaluator_open(struct evaluator **out, const struct bundle *bundle,
                    const char *const *search_dirs, size_t n_dirs, struct err *err);
 void evaluator_close(struct evaluator *evaluator);
 
+struct task_watch;
+
+/* Look at runs from now on: watch is called after every stretch of documents of a task, tasks in
+ * the bundle's order, and may stop a run, whose score then has the tasks and documents done. Before
+ * the first run; watch is kept. */
+void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch);
+
 /*
  * Build the recipe (canonical JSON) and score it on a split. A candidate that fails is a score with
  * a failure and a detail; a nonzero return means that we failed (a source changed on disk, no

@@ -48,7 +48,7 @@ int served_open(struct served *out, const char *folder, struct err *err)
     made.name = slash != NULL ? slash + 1 : made.folder;
     int rc = checkpoint_open(&checkpoint, folder, err);
     if (rc == 0) {
-        rc = tokenizer_open(&made.tokenizer, folder, err);
+        rc = tokenizer_open(&made.tokenizer, checkpoint_folder(checkpoint), err);
     }
     if (rc == 0) {
         rc = read_weights(&made, checkpoint, err);

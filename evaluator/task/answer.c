@@ -1,5 +1,5 @@
 /*
- * answer.c - exact match without generating.
+ * answer.c - what is written against what is wanted.
  */
 #include "evaluator/task/answer.h"
 
@@ -7,67 +7,132 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/text.h"
 
-static bool begins_with_any(const struct text *text, const struct strings *stops)
+/* ---- what tokens write ---- */
+
+/* A token that is left out of decoded text unless special ones are asked for. */
+static bool is_special(struct tokenizer *tokenizer, uint32_t id)
 {
-    for (size_t i = 0; i < stops->n; i++) {
-        const size_t n = strlen(stops->all[i]);
+    struct text shown = {0};
+    struct text plain = {0};
 
-        if (n > 0 && text->size >= n && memcmp(text_get(text), stops->all[i], n) == 0) {
-            return true;
-        }
-    }
-    return false;
+    (void)tokenizer_decode(tokenizer, &id, 1, TOKENIZER_WITH_SPECIAL, &shown, NULL);
+    (void)tokenizer_decode(tokenizer, &id, 1, TOKENIZER_PLAIN, &plain, NULL);
+    const bool special = shown.size > 0 && plain.size == 0;
+
+    text_release(&shown);
+    text_release(&plain);
+    return special;
 }
 
-/* Ids may have gaps: those have no text and end nothing. */
-static void mark_stops(struct answer_ends *made, struct tokenizer *tokenizer,
-                       const struct strings *stops)
+/* Ids may have gaps: those write nothing. */
+static void read_texts(struct answer_vocabulary *made, struct tokenizer *tokenizer)
 {
-    struct text text = {0};
-
     for (size_t id = 0; id < made->n; id++) {
-        text_clear(&text);
-        if (tokenizer_token_text(tokenizer, (uint32_t)id, &text, NULL) == 0) {
-            made->ends[id] = begins_with_any(&text, stops);
+        if (!is_special(tokenizer, (uint32_t)id)) {
+            (void)tokenizer_token_text(tokenizer, (uint32_t)id, &made->texts, NULL);
         }
+        made->ends[id] = made->texts.size;
     }
-    text_release(&text);
 }
 
-int answer_ends_find(struct answer_ends *out, struct tokenizer *tokenizer,
-                     const struct strings *stops, struct err *err)
+int answer_vocabulary_read(struct answer_vocabulary *out, struct tokenizer *tokenizer,
+                           struct err *err)
 {
-    struct answer_ends made = {.n = tokenizer_size(tokenizer)};
+    struct answer_vocabulary made = {.n = tokenizer_size(tokenizer)};
     size_t n = 0;
     const uint32_t *eos = tokenizer_eos(tokenizer, &n);
 
-    made.ends = mem_try(made.n, sizeof *made.ends, "ends of generation", err);
-    if (made.ends == NULL) {
+    made.ends = mem_try(made.n, sizeof *made.ends, "texts of tokens", err);
+    made.last = mem_try(made.n, sizeof *made.last, "texts of tokens", err);
+    if (made.ends == NULL || made.last == NULL) {
+        answer_vocabulary_release(&made);
         return ERR_MEMORY;
     }
-    mark_stops(&made, tokenizer, stops);
+    read_texts(&made, tokenizer);
     for (size_t i = 0; i < n; i++) {
         if (eos[i] < made.n) {
-            made.ends[eos[i]] = 1;
+            made.last[eos[i]] = 1;
         }
     }
     *out = made;
     return 0;
 }
 
-void answer_ends_release(struct answer_ends *ends)
+void answer_vocabulary_release(struct answer_vocabulary *vocabulary)
 {
-    free(ends->ends);
-    *ends = (struct answer_ends){0};
+    text_release(&vocabulary->texts);
+    free(vocabulary->ends);
+    free(vocabulary->last);
+    *vocabulary = (struct answer_vocabulary){0};
 }
 
-bool answer_matches(const struct answer_ends *ends, const struct request *request, bool greedy,
-                    uint32_t next)
+/* ---- judging ---- */
+
+/* Where the first stop text begins in text [n], or n. */
+static size_t first_stop(const struct strings *stops, const char *text, size_t n)
 {
-    if (!greedy || request->out_of_reach) {
-        return false;
+    for (size_t at = 0; at < n; at++) {
+        for (size_t i = 0; i < stops->n; i++) {
+            const size_t size = strlen(stops->all[i]);
+
+            if (size <= n - at && memcmp(text + at, stops->all[i], size) == 0) {
+                return at;
+            }
+        }
     }
-    return !request->wants_next || (next < ends->n && ends->ends[next] != 0);
+    return n;
+}
+
+/* Text [n] is the beginning of a stop text. */
+static bool may_become_stop(const struct strings *stops, const char *text, size_t n)
+{
+    for (size_t i = 0; i < stops->n; i++) {
+        if (n < strlen(stops->all[i]) && memcmp(text, stops->all[i], n) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum answer_verdict judge(const struct answer *answer, const struct strings *stops,
+                                 bool ended)
+{
+    const char *written = text_get(&answer->written);
+    const size_t n = answer->written.size;
+    const size_t wanted = strlen(answer->wanted);
+    const size_t cut = first_stop(stops, written, n);
+    const size_t common = cut < wanted ? cut : wanted;
+
+    if (memcmp(written, answer->wanted, common) != 0) {
+        return ANSWER_WRONG;
+    }
+    if (cut < n || ended) {
+        return cut == wanted ? ANSWER_RIGHT : ANSWER_WRONG;
+    }
+    return n <= wanted || may_become_stop(stops, written + wanted, n - wanted) ? ANSWER_OPEN
+                                                                               : ANSWER_WRONG;
+}
+
+enum answer_verdict answer_write(struct answer *answer, const struct answer_rules *rules,
+                                 uint32_t token)
+{
+    const struct answer_vocabulary *vocabulary = &rules->vocabulary;
+    bool ended = ++answer->n_tokens == rules->max_new_tokens;
+
+    if (token < vocabulary->n && vocabulary->last[token] != 0) {
+        ended = true;
+    } else if (token < vocabulary->n) {
+        const size_t begin = token == 0 ? 0 : vocabulary->ends[token - 1];
+
+        text_add_n(&answer->written, text_get(&vocabulary->texts) + begin,
+                   vocabulary->ends[token] - begin);
+    }
+    return judge(answer, rules->stops, ended);
+}
+
+void answer_release(struct answer *answer)
+{
+    text_release(&answer->written);
+    *answer = (struct answer){0};
 }

@@ -1,10 +1,16 @@
 /*
- * answer.h - whether greedy decoding would write an answer, told by one forced pass.
+ * answer.h - whether greedy decoding would write an answer, told with as little decoding as can be.
  *
- * Under greedy decoding the generated text is the answer if the model's most likely token is the
- * answer's at each of its places, and what it would write next ends the text: an end of sequence,
- * or a token that begins with a stop text. An answer exactly max_new_tokens long needs no end. A
- * stop text that would take several tokens does not count as an end here.
+ * One forced pass over context and answer shows the most likely token at every place. Following
+ * those tokens from the first on, what is written either becomes the answer and ends (right),
+ * becomes something else (wrong), or stays undecided: the same text in other tokens, or the
+ * beginning of a stop text behind the answer. Only then decoding goes on, token by token, until it
+ * is decided. So the verdict is that of generating, wherever tokens begin and end:
+ *
+ *   answer "82", stop "\n\n"       "8" "2" "\n\n"     right
+ *                                  "8" "2" "\n" "\n"  right, the third token leaves it open
+ *                                  "82\n" "\n"        right: a token over the answer's end
+ *                                  "8" "2" "\n" "3"   wrong
  */
 #ifndef TASK_ANSWER_H
 #define TASK_ANSWER_H
@@ -14,24 +20,42 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "evaluator/model/tokenizer.h"
-#include "evaluator/task/requests.h"
 #include "evaluator/task/strings.h"
 
-/* Which tokens end a generation. All zero: none. */
-struct answer_ends {
-    uint8_t *ends; /* [n] 1 for those */
+/* What each token writes: nothing for those that end a sequence and other special ones. */
+struct answer_vocabulary {
     size_t n;
+    struct text texts; /* of all tokens, one behind the other */
+    size_t *ends;      /* [n] where each ends */
+    uint8_t *last;     /* [n] 1: the sequence ends with it */
 };
 
-/* Ends of sequence, and tokens whose text begins with one of stops. */
-int answer_ends_find(struct answer_ends *out, struct tokenizer *tokenizer,
-                     const struct strings *stops, struct err *err);
-void answer_ends_release(struct answer_ends *ends);
+/* All zero: no tokens. ERR_MEMORY. */
+int answer_vocabulary_read(struct answer_vocabulary *out, struct tokenizer *tokenizer,
+                           struct err *err);
+void answer_vocabulary_release(struct answer_vocabulary *vocabulary);
 
-/* True when generation would be this request's answer: all greedy, within reach, and ended by
- * `next`. */
-bool answer_matches(const struct answer_ends *ends, const struct request *request, bool greedy,
-                    uint32_t next);
+enum answer_verdict { ANSWER_WRONG, ANSWER_RIGHT, ANSWER_OPEN };
+
+/* How generation ends. */
+struct answer_rules {
+    struct answer_vocabulary vocabulary;
+    const struct strings *stops; /* none empty, none inside an answer */
+    size_t max_new_tokens;
+};
+
+/* A generation under way. */
+struct answer {
+    const char *wanted;
+    struct text written;
+    size_t n_tokens;
+};
+
+/* Write the next token, perhaps a row of the model that stands for none, and judge. */
+enum answer_verdict answer_write(struct answer *answer, const struct answer_rules *rules,
+                                 uint32_t token);
+void answer_release(struct answer *answer);
 
 #endif

@@ -97,7 +97,7 @@ static int add_generated(struct build *build, const uint32_t *context, size_t n_
 static int add_scored(struct build *build, const uint32_t *context, size_t n_context,
                       const uint32_t *scored, size_t n, struct err *err)
 {
-    if (n == 0) {
+    if (n == 0 && build->task->output != TASK_GENERATE_UNTIL) {
         return err_set(err, ERR_FORMAT, "the continuation has no tokens of its own");
     }
     return build->task->output == TASK_GENERATE_UNTIL
@@ -149,7 +149,8 @@ static size_t size_without_space(const char *text, size_t n)
 static int add_pair(struct build *build, const char *context, const char *continuation,
                     struct err *err)
 {
-    const size_t n = size_without_space(context, strlen(context));
+    const bool generated = build->task->output == TASK_GENERATE_UNTIL;
+    const size_t n = generated ? strlen(context) : size_without_space(context, strlen(context));
     struct tokens *alone = &build->context;
     struct tokens *whole = &build->whole;
 

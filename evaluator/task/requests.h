@@ -4,7 +4,9 @@
  * For (context, continuation): whitespace at the context's end moves to the continuation's front;
  * the continuation's tokens are those of both texts together after as many as the context alone
  * has. So a token across the joint counts as context, as in lm-evaluation-harness. An empty context
- * is one prefix token (bos, else eos). Sequences that are too long lose tokens at the front.
+ * is one prefix token (bos, else eos). Sequences that are too long lose tokens at the front. What
+ * is to be generated starts from the whole context, its whitespace included; the answer's tokens
+ * are then only a guess at what will be written.
  */
 #ifndef TASK_REQUESTS_H
 #define TASK_REQUESTS_H

@@ -12,40 +12,64 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "evaluator/task/answer.h"
 #include "evaluator/task/choice.h"
 #include "evaluator/task/perplexity.h"
 #include "evaluator/task/requests.h"
+#include "evaluator/task/writing.h"
 
 struct task_plan {
     const struct task *task;
     size_t n;                 /* N documents */
     size_t *documents;        /* [N] indices into task->documents */
-    struct requests requests; /* tokens are in the trie only */
+    struct requests requests; /* tokens are in the trie only, unless answers are written */
     size_t n_tokens;
-    struct answer_ends ends;        /* generate_until */
-    struct trie *trie;              /* one sequence a request */
+    struct answer_rules rules; /* generate_until */
+    size_t stretch;            /* documents a trie, the last may have fewer */
+    size_t n_tries;
+    struct trie **tries;            /* [n_tries] one sequence a request */
     struct forward_result *results; /* [requests.n] */
     uint8_t *matches;               /* [requests.n] generate_until: the answer would be written */
 };
 
 /* ---- planning ---- */
 
+/* The documents of trie t are [begin, end). */
+static size_t stretch_begin(const struct task_plan *plan, size_t t)
+{
+    return t * plan->stretch < plan->n ? t * plan->stretch : plan->n;
+}
+
+static int lay_out_stretch(struct task_plan *made, size_t t, struct err *err)
+{
+    const struct requests *requests = &made->requests;
+    const size_t end = requests->first[stretch_begin(made, t + 1)];
+    int rc = 0;
+
+    made->tries[t] = trie_new();
+    for (size_t i = requests->first[stretch_begin(made, t)]; rc == 0 && i < end; i++) {
+        const struct request *request = &requests->all[i];
+
+        rc = trie_add(made->tries[t], requests->tokens.ids + request->at, request->n,
+                      request->n - request->n_scored, request->wants_next, err);
+    }
+    return rc == 0 ? trie_finish(made->tries[t], err) : rc;
+}
+
 static int lay_out(struct task_plan *made, struct err *err)
 {
     struct requests *requests = &made->requests;
     int rc = 0;
 
-    made->trie = trie_new();
-    for (size_t i = 0; rc == 0 && i < requests->n; i++) {
-        const struct request *request = &requests->all[i];
-
-        rc = trie_add(made->trie, requests->tokens.ids + request->at, request->n,
-                      request->n - request->n_scored, request->wants_next, err);
+    made->n_tries = (made->n + made->stretch - 1) / made->stretch;
+    made->tries = mem_array(made->n_tries, sizeof(struct trie *));
+    for (size_t t = 0; rc == 0 && t < made->n_tries; t++) {
+        rc = lay_out_stretch(made, t, err);
     }
     made->n_tokens = requests->tokens.n;
-    tokens_release(&requests->tokens);
-    return rc == 0 ? trie_finish(made->trie, err) : rc;
+    if (made->task->output != TASK_GENERATE_UNTIL) {
+        tokens_release(&requests->tokens);
+    }
+    return rc;
 }
 
 static int take_scratch(struct task_plan *made, struct err *err)
@@ -58,18 +82,22 @@ static int take_scratch(struct task_plan *made, struct err *err)
 }
 
 int task_plan_new(struct task_plan **out, const struct task *task, struct tokenizer *tokenizer,
-                  const size_t *documents, size_t n, size_t positions_max, struct err *err)
+                  const size_t *documents, size_t n, size_t stretch, size_t positions_max,
+                  struct err *err)
 {
     struct task_plan *made = mem_alloc(sizeof *made);
 
     assert(n > 0);
     made->task = task;
     made->n = n;
+    made->stretch = stretch > 0 ? stretch : n;
     made->documents = mem_array(n, sizeof *made->documents);
     memcpy(made->documents, documents, n * sizeof *documents);
     int rc = requests_build(&made->requests, task, documents, n, tokenizer, positions_max, err);
     if (rc == 0 && task->output == TASK_GENERATE_UNTIL) {
-        rc = answer_ends_find(&made->ends, tokenizer, &task->stops, err);
+        made->rules.stops = &task->stops;
+        made->rules.max_new_tokens = task->max_new_tokens;
+        rc = answer_vocabulary_read(&made->rules.vocabulary, tokenizer, err);
     }
     if (rc == 0) {
         rc = lay_out(made, err);
@@ -92,8 +120,11 @@ void task_plan_free(struct task_plan *plan)
     }
     free(plan->documents);
     requests_release(&plan->requests);
-    answer_ends_release(&plan->ends);
-    trie_free(plan->trie);
+    answer_vocabulary_release(&plan->rules.vocabulary);
+    for (size_t t = 0; t < plan->n_tries; t++) {
+        trie_free(plan->tries[t]);
+    }
+    free(plan->tries);
     free(plan->results);
     free(plan->matches);
     free(plan);
@@ -101,7 +132,12 @@ void task_plan_free(struct task_plan *plan)
 
 size_t task_plan_positions(const struct task_plan *plan)
 {
-    return trie_positions(plan->trie);
+    size_t positions = 0;
+
+    for (size_t t = 0; t < plan->n_tries; t++) {
+        positions += trie_positions(plan->tries[t]);
+    }
+    return positions;
 }
 
 size_t task_plan_tokens(const struct task_plan *plan)
@@ -153,14 +189,14 @@ static double document_value(const struct task_plan *plan, enum metric metric, s
 /* ---- the whole task ---- */
 
 /* What a perplexity's sum is shared among. */
-static size_t shared_by(const struct task_plan *plan, enum metric metric)
+static size_t shared_by(const struct task_plan *plan, enum metric metric, size_t n)
 {
     size_t shared = 0;
 
     if (metric == METRIC_PERPLEXITY) {
-        return plan->n;
+        return n;
     }
-    for (size_t i = 0; i < plan->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const char *text = plan->task->documents[plan->documents[i]].contexts.all[0];
         const size_t bytes = strlen(text);
 
@@ -201,15 +237,15 @@ static void aggregate(const struct task_plan *plan, struct score_task *score, si
     for (size_t i = 0; i < score->n; i++) {
         sum += score->document_values[i * score->n_metrics + m];
     }
-    score->values[m] = perplexity_value(metric, sum, shared_by(plan, metric));
+    score->values[m] = perplexity_value(metric, sum, shared_by(plan, metric, score->n));
     score->errors[m] = (double)NAN;
 }
 
-/* An empty score of the plan's shape; small beside the trie. */
-static void shape(const struct task_plan *plan, struct score_task *out)
+/* An empty score of the plan's first N documents; small beside the trie. */
+static void shape(const struct task_plan *plan, size_t N, struct score_task *out)
 {
     const struct task *task = plan->task;
-    const size_t N = plan->n;
+    const size_t n_requests = plan->requests.first[N];
     const size_t M = task->n_metrics;
 
     *out = (struct score_task){.name = mem_text(task->name), .n = N, .n_metrics = M};
@@ -229,20 +265,18 @@ static void shape(const struct task_plan *plan, struct score_task *out)
     for (size_t i = 0; i <= N; i++) {
         out->first[i] = (uint32_t)plan->requests.first[i];
     }
-    out->loglikelihoods = mem_array(plan->requests.n, sizeof *out->loglikelihoods);
-    out->greedy = mem_array(plan->requests.n, sizeof *out->greedy);
+    out->loglikelihoods = mem_array(n_requests, sizeof *out->loglikelihoods);
+    out->greedy = mem_array(n_requests, sizeof *out->greedy);
     out->truncated = plan->requests.truncated;
 }
 
 static void fill(struct task_plan *plan, struct score_task *out)
 {
-    for (size_t r = 0; r < plan->requests.n; r++) {
+    for (size_t r = 0; r < out->first[out->n]; r++) {
         const struct forward_result *result = &plan->results[r];
 
         out->loglikelihoods[r] = result->loglikelihood;
         out->greedy[r] = result->greedy;
-        plan->matches[r] =
-            answer_matches(&plan->ends, &plan->requests.all[r], result->greedy, result->next);
     }
     for (size_t m = 0; m < out->n_metrics; m++) {
         for (size_t i = 0; i < out->n; i++) {
@@ -253,15 +287,45 @@ static void fill(struct task_plan *plan, struct score_task *out)
     }
 }
 
-int task_run(struct task_plan *plan, struct forward *forward, const struct weights *weights,
-             struct score_task *out, struct err *err)
+/* Requests of trie t: numbers, and whether answers would be written. */
+static int run_stretch(struct task_plan *plan, size_t t, struct forward *forward,
+                       const struct weights *weights, struct err *err)
 {
-    const int rc = forward_score(forward, weights, plan->trie, plan->results, err);
+    const size_t begin = stretch_begin(plan, t);
+    const struct writing writing = {.task = plan->task,
+                                    .documents = plan->documents,
+                                    .requests = &plan->requests,
+                                    .trie = plan->tries[t],
+                                    .begin = begin,
+                                    .end = stretch_begin(plan, t + 1),
+                                    .rules = plan->rules};
+    int rc = forward_score(forward, weights, plan->tries[t],
+                           plan->results + plan->requests.first[begin], err);
 
-    if (rc != 0) {
-        return err_wrap(err, "task %s", plan->task->name);
+    if (rc == 0 && plan->task->output == TASK_GENERATE_UNTIL) {
+        rc = writing_matches(&writing, forward, weights, plan->matches, err);
     }
-    shape(plan, out);
+    return rc;
+}
+
+int task_run(struct task_plan *plan, struct forward *forward, const struct weights *weights,
+             struct task_watch *watch, struct score_task *out, struct err *err)
+{
+    size_t done = 0;
+
+    for (size_t t = 0; t < plan->n_tries; t++) {
+        const int rc = run_stretch(plan, t, forward, weights, err);
+
+        if (rc != 0) {
+            return err_wrap(err, "task %s", plan->task->name);
+        }
+        done = stretch_begin(plan, t + 1);
+        if (watch != NULL && !watch->look(watch->context, done, plan->n)) {
+            watch->stopped = true;
+            break;
+        }
+    }
+    shape(plan, done, out);
     fill(plan, out);
     return 0;
 }

@@ -92,10 +92,10 @@ static struct score_task run(const struct model *model, const char *folder, cons
     for (size_t i = 0; i < task.n_documents; i++) {
         documents[i] = i;
     }
-    must(task_plan_new(&plan, &task, model->tokenizer, documents, task.n_documents,
+    must(task_plan_new(&plan, &task, model->tokenizer, documents, task.n_documents, 0,
                        model->positions, &err),
          &err);
-    must(task_run(plan, model->forward, model->weights, &score, &err), &err);
+    must(task_run(plan, model->forward, model->weights, NULL, &score, &err), &err);
     task_plan_free(plan);
     free(documents);
     task_release(&task);

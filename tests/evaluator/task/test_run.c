@@ -78,8 +78,8 @@ static struct score_task score(const struct task *task, const size_t *documents,
     struct score_task made = {0};
     struct err err = {0};
 
-    if (task_plan_new(&plan, task, bench.tokenizer, documents, n, 256, &err) != 0 ||
-        task_run(plan, bench.forward, bench.weights, &made, &err) != 0) {
+    if (task_plan_new(&plan, task, bench.tokenizer, documents, n, 0, 256, &err) != 0 ||
+        task_run(plan, bench.forward, bench.weights, NULL, &made, &err) != 0) {
         fail_msg("%s", err.text);
     }
     assert_true(task_plan_positions(plan) < task_plan_tokens(plan));
@@ -168,6 +168,88 @@ static void an_answer_longer_than_allowed_is_wrong(void **state)
     task_release(&task);
 }
 
+/* ---- looked at ---- */
+
+struct looks {
+    size_t n, stop_after;
+};
+
+static bool count_looks(void *context, size_t done, size_t n)
+{
+    struct looks *looks = context;
+
+    assert_true(done <= n);
+    return ++looks->n != looks->stop_after;
+}
+
+static struct score_task score_watched(const struct task *task, size_t stretch,
+                                       struct task_watch *watch)
+{
+    struct task_plan *plan = NULL;
+    struct score_task made = {0};
+
+    assert_int_equal(task_plan_new(&plan, task, bench.tokenizer, some, N, stretch, 256, NULL), 0);
+    assert_int_equal(task_run(plan, bench.forward, bench.weights, watch, &made, NULL), 0);
+    task_plan_free(plan);
+    return made;
+}
+
+static void stretches_change_no_number(void **state)
+{
+    struct task task = addition("generate_until", "\"gold\": \"choices\", " SHORT);
+    struct looks looks = {0};
+    struct task_watch watch = {.look = count_looks, .context = &looks};
+    struct score_task whole = score(&task, some, N);
+    struct score_task pieces = score_watched(&task, 5, &watch);
+
+    (void)state;
+    assert_int_equal(looks.n, 3);
+    assert_false(watch.stopped);
+    assert_int_equal(pieces.n, N);
+    assert_memory_equal(pieces.loglikelihoods, whole.loglikelihoods, 4 * N * sizeof(double));
+    assert_memory_equal(pieces.document_values, whole.document_values, N * sizeof(double));
+    assert_true(pieces.values[0] == whole.values[0] && pieces.errors[0] == whole.errors[0]);
+    score_task_release(&pieces);
+    score_task_release(&whole);
+    task_release(&task);
+}
+
+static void a_stopped_run_has_the_numbers_of_its_documents(void **state)
+{
+    struct task task = addition("generate_until", "\"gold\": \"answer\", " SHORT);
+    struct looks looks = {.stop_after = 2};
+    struct task_watch watch = {.look = count_looks, .context = &looks};
+    struct score_task part = score_watched(&task, 4, &watch);
+    struct score_task wanted = score(&task, some, 8);
+
+    (void)state;
+    assert_true(watch.stopped);
+    assert_int_equal(part.n, 8);
+    assert_string_equal(part.ids[7], wanted.ids[7]);
+    assert_true(part.values[0] == wanted.values[0] && part.errors[0] == wanted.errors[0]);
+    score_task_release(&wanted);
+    score_task_release(&part);
+    task_release(&task);
+}
+
+/* The right answers written out, but behind a stop text that takes several tokens. */
+static void decodes_on_where_the_forced_pass_leaves_it_open(void **state)
+{
+    struct task usual = addition("generate_until", "\"gold\": \"answer\", " SHORT);
+    struct task longer =
+        addition("generate_until", "\"gold\": \"answer\", \"generation\": "
+                                   "{\"until\": [\"\\n\\n\\n\"], \"max_new_tokens\": 8}");
+    struct score_task a = score(&usual, some, N);
+    struct score_task b = score(&longer, some, N);
+
+    (void)state;
+    assert_memory_equal(a.document_values, b.document_values, N * sizeof(double));
+    score_task_release(&b);
+    score_task_release(&a);
+    task_release(&longer);
+    task_release(&usual);
+}
+
 static void makes_perplexities_of_sums(void **state)
 {
     struct task log = addition("loglikelihood", "\"gold\": \"answer\", "
@@ -199,8 +281,8 @@ static void fails_as_a_candidate_when_weights_are_not_finite(void **state)
     assert_int_equal(weights_new(&broken, checkpoint_config(bench.checkpoint), NULL), 0);
     assert_int_equal(weights_load(broken, bench.checkpoint, NULL), 0);
     weights_slot(broken, TENSOR_FINAL_NORM, 0)[0] = (float)NAN;
-    assert_int_equal(task_plan_new(&plan, &task, bench.tokenizer, some, N, 256, NULL), 0);
-    assert_int_equal(task_run(plan, bench.forward, broken, &made, &err), ERR_NUMERIC);
+    assert_int_equal(task_plan_new(&plan, &task, bench.tokenizer, some, N, 0, 256, NULL), 0);
+    assert_int_equal(task_run(plan, bench.forward, broken, NULL, &made, &err), ERR_NUMERIC);
     assert_non_null(strstr(err.text, "task t: "));
     assert_null(made.name);
     task_plan_free(plan);
@@ -215,6 +297,9 @@ int main(void)
         cmocka_unit_test(gives_a_document_the_same_numbers_alone),
         cmocka_unit_test(takes_any_of_several_answers),
         cmocka_unit_test(an_answer_longer_than_allowed_is_wrong),
+        cmocka_unit_test(stretches_change_no_number),
+        cmocka_unit_test(a_stopped_run_has_the_numbers_of_its_documents),
+        cmocka_unit_test(decodes_on_where_the_forced_pass_leaves_it_open),
         cmocka_unit_test(makes_perplexities_of_sums),
         cmocka_unit_test(fails_as_a_candidate_when_weights_are_not_finite),
     };

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# braid eval: a table with counts and errors, progress, and partial results when it is stopped.
+. "$(dirname "$0")/lib.sh"
+
+examples=$top/study/examples
+"$BRAID" eval "$examples/models/adder" "$examples/tasks/addition.yaml" >"$dir/table.txt" 2>"$dir/progress.txt" || fail "eval"
+expect "the table has counts and standard errors" '^ *addition +exact_match +800 +0\.9[0-9]+ +0\.00[0-9]+' "$(cat "$dir/table.txt")"
+expect "progress tells what is left" 'addition: [0-9]+ of 800 documents, .* left' "$(cat "$dir/progress.txt")"
+
+# stopped ARGUMENT...: an eval of minutes, stopped when it has shown progress; prints its exit code.
+many=()
+for _ in 1 2 3 4 5 6; do
+    many+=("$examples"/tasks/*.yaml)
+done
+stopped() {
+    "$BRAID" eval "$examples/models/adder" "${many[@]}" "$@" >"$dir/part.txt" 2>"$dir/part.err" &
+    local running=$! code=0
+    for _ in $(seq 100); do
+        [ -s "$dir/part.err" ] && break
+        sleep 0.1
+    done
+    kill -INT "$running"
+    wait "$running" || code=$?
+    echo "$code"
+}
+same "a stopped eval's exit code" 3 "$(stopped)"
+expect "its table counts what is done" '[0-9]+ of [0-9]+' "$(cat "$dir/part.txt")"
+expect "and says that it is partial" 'partial' "$(cat "$dir/part.err")"
+same "the same with --json" 3 "$(stopped --json)"
+expect "the object says so too" '"partial": true' "$(cat "$dir/part.txt")"
+echo "$checks checks"
