@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/candidate.h"
 #include "cli/command.h"
+#include "cli/compare_log.h"
 #include "cli/progress.h"
 #include "cli/serve_model.h"
 #include "cli/table.h"
@@ -25,12 +26,13 @@ struct arguments {
     const char *tasks[TASKS_MAX];
     size_t n_tasks;
     const char *dtype;
+    const char *log; /* --compare */
     bool json, documents;
     bool serve;
     uint16_t port; /* serve */
 };
 
-enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE };
+enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE, KEY_COMPARE };
 
 static void parse_port(struct arguments *arguments, const char *value, struct argp_state *state)
 {
@@ -58,6 +60,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_DTYPE:
         arguments->dtype = value;
         return 0;
+    case KEY_COMPARE:
+        arguments->log = value;
+        return 0;
     case KEY_SERVE:
         parse_port(arguments, value, state);
         return 0;
@@ -73,6 +78,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (arguments->model == NULL || (arguments->n_tasks == 0 && !arguments->serve)) {
             argp_error(state, "which model, on which tasks?");
+        }
+        if (arguments->log != NULL && arguments->n_tasks != 1) {
+            argp_error(state, "--compare takes one task, the log's");
         }
         if (arguments->serve && (arguments->n_tasks > 0 || arguments->dtype != NULL)) {
             argp_error(state, "--serve takes a model as it is stored and no tasks");
@@ -313,6 +321,10 @@ int cmd_eval(int argc, char **argv)
         {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
         {"dtype", KEY_DTYPE, "TYPE", 0,
          "round weights to float32, float16 or bfloat16 (default: as stored)", 0},
+        {"compare", KEY_COMPARE, "LOG.jsonl", 0,
+         "say how far the numbers are from those of lm-evaluation-harness for this model: a log of "
+         "its --log_samples",
+         0},
         {"serve", KEY_SERVE, "PORT", 0,
          "answer lm-evaluation-harness on this machine: /v1/completions with log-probabilities, "
          "/tokenize, /detokenize (0 picks a port)",
@@ -348,6 +360,9 @@ int cmd_eval(int argc, char **argv)
         print_json(&arguments, &score, &bundle);
     } else if (rc == 0) {
         print_table(&score, &bundle);
+    }
+    if (rc == 0 && arguments.log != NULL && score.n_tasks == 1) {
+        rc = compare_log(&score.tasks[0], bundle.tasks[0].task.output, arguments.log, &err);
     }
     const bool partial = rc == 0 && is_partial(&score, &bundle);
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "evaluator/task/prompt.h"
 #include "evaluator/task/records.h"
+#include "evaluator/task/samples.h"
 #include "evaluator/task/shots.h"
 #include "study/yaml.h"
 
@@ -377,25 +378,100 @@ static int parse_documents(struct task *made, const json_t *config, const char *
     return rc;
 }
 
-int task_parse(struct task *out, const json_t *config, const char *folder, struct err *err)
-{
-    struct task made = {0};
+/* ---- a log in place of records ---- */
 
+static int check_sample_keys(const json_t *config, struct err *err)
+{
+    static const char *const known[] = {"task",    "output_type", "samples", "target_delimiter",
+                                        "metrics", "version"};
+
+    return doc_only(config, known, sizeof known / sizeof *known, err);
+}
+
+/* Documents are handed over one by one; what was recorded of them stays behind. */
+static int take_documents(struct task *made, struct samples *samples, const char *path,
+                          struct err *err)
+{
+    size_t first = 0;
+    size_t second = 0;
+
+    made->documents = mem_array(samples->n, sizeof *made->documents);
+    for (size_t i = 0; i < samples->n; i++) {
+        made->documents[made->n_documents++] = samples->all[i].document;
+        samples->all[i].document = (struct document){0};
+    }
+    made->stops = samples->stops;
+    samples->stops = (struct strings){0};
+    made->max_new_tokens = samples->max_new_tokens;
+    for (size_t i = 0; i < made->n_documents; i++) {
+        if (check_answers(made, &made->documents[i], err) != 0) {
+            return err_wrap(err, "%s: document %s", path, made->documents[i].id);
+        }
+    }
+    return has_twins(made, &first, &second) ? err_set(err, ERR_FORMAT, "%s: doc_id %s occurs twice",
+                                                      path, made->documents[first].id)
+                                            : 0;
+}
+
+static int parse_samples(struct task *made, const json_t *config, const char *folder,
+                         struct err *err)
+{
+    struct samples samples = {0};
+    const char *name = NULL;
+    const char *delimiter = NULL;
+    char *path = NULL;
+
+    int rc = check_sample_keys(config, err);
+    if (rc == 0) {
+        rc = doc_text(config, "samples", &name, err);
+    }
+    if (rc == 0) {
+        rc = doc_text_or(config, "target_delimiter", " ", &delimiter, err);
+    }
+    if (rc == 0) {
+        path = file_resolve(folder, name);
+        rc = samples_load(&samples, path, made->output, delimiter, err);
+    }
+    if (rc == 0) {
+        rc = take_documents(made, &samples, path, err);
+    }
+    samples_release(&samples);
+    free(path);
+    return rc;
+}
+
+/* ---- a task ---- */
+
+/* Everything but name, kind and metrics. */
+static int parse_questions(struct task *made, const json_t *config, const char *folder,
+                           struct err *err)
+{
+    if (json_object_get(config, "samples") != NULL) {
+        return parse_samples(made, config, folder, err);
+    }
     int rc = check_keys(config, err);
     if (rc == 0) {
-        rc = parse_name(&made, config, err);
-    }
-    if (rc == 0) {
-        rc = parse_metrics(&made, config, err);
-    }
-    if (rc == 0) {
-        rc = parse_generation(&made, config, err);
+        rc = parse_generation(made, config, err);
     }
     if (rc == 0) {
         rc = check_filters(config, err);
     }
     if (rc == 0) {
-        rc = parse_documents(&made, config, folder, err);
+        rc = parse_documents(made, config, folder, err);
+    }
+    return rc;
+}
+
+int task_parse(struct task *out, const json_t *config, const char *folder, struct err *err)
+{
+    struct task made = {0};
+
+    int rc = parse_name(&made, config, err);
+    if (rc == 0) {
+        rc = parse_metrics(&made, config, err);
+    }
+    if (rc == 0) {
+        rc = parse_questions(&made, config, folder, err);
     }
     if (rc != 0) {
         task_release(&made);

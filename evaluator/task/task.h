@@ -17,6 +17,11 @@
  *   generation: {until: ["\n"], max_new_tokens: 64}
  *   version: 1
  *
+ * Or, instead of data and all that makes a prompt of it, the per-sample log of a run of the harness
+ * (samples.h), whose prompts are taken as they are:
+ *
+ *   samples: samples_arc_easy_2024-05-01.jsonl
+ *
  * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 in plain text mode,
  * byte for byte. A rendered task needs no file any more: it is what the coordinator sends to its
  * workers, and its digest, over all that is asked, tells one task from another.

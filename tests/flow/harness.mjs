@@ -1,8 +1,8 @@
 // harness.mjs URL TASKS EVAL...: plays lm-evaluation-harness with its local-completions backend against braid eval --serve. TASKS is
 // the folder of the example tasks; each EVAL what `braid eval --json --documents` said of one of them. Every document's numbers
-// must be the very same ones. Exits 0 when all held.
+// must be the very same ones. What it got is left beside each EVAL as the log that the harness writes. Exits 0 when all held.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 const [url, folder, ...evals] = process.argv.slice(2);
 const batch = 24;
@@ -82,6 +82,16 @@ async function checkTask(path) {
   assert.deepEqual(found, wanted, `${name}: numbers differ`);
   checks += found.length;
 
+  // One line a document, as with --log_samples.
+  if (member("output_type") === "multiple_choice") {
+    const log = some.map(({ id }, i) => {
+      const { prompt, choices, gold } = records.get(id);
+      const text = choices.map((choice, k) => [`gen_args_${k}`, { arg_0: prompt, arg_1: delimiter + choice }]);
+      const resps = choices.map((_, k) => [[String(found[i * choices.length + k].sum), found[i * choices.length + k].greedy ? "True" : "False"]]);
+      return JSON.stringify({ doc_id: i, target: String(gold), filter: "none", metrics: ["acc"], arguments: Object.fromEntries(text), resps });
+    });
+    writeFileSync(path.replace(/[^/]*$/, `samples_${name}.jsonl`), `${log.join("\n")}\n`);
+  }
   if (member("output_type") === "generate_until") {
     const texts = await generate(some.map(({ id }) => records.get(id).prompt), ["\n"], 32);
     const right = texts.map((text, i) => Number(text === delimiter + records.get(some[i].id).answer));

@@ -17,6 +17,19 @@ expect "it says how to call the harness" 'lm_eval --model local-completions .*ad
 node "$top/tests/flow/harness.mjs" "$url" "$examples/tasks" "$dir/addition.json" "$dir/reversal.json" "$dir/reading_choice.json" ||
     fail "the numbers over HTTP"
 ok
+
+# The client's log, as the harness writes it, is a task with the very same numbers.
+cat >"$dir/log.yaml" <<YAML
+task: reading_log
+output_type: multiple_choice
+samples: samples_reading_choice.jsonl
+metrics: [acc]
+YAML
+"$BRAID" eval "$examples/models/adder" "$dir/log.yaml" --compare "$dir/samples_reading_choice.jsonl" >"$dir/log.out" 2>&1 || fail "$(cat "$dir/log.out")"
+expect "a log gives the same numbers" '480 log-likelihoods compared, mean difference 0, largest 0 .*, 0 predictions differ' "$(cat "$dir/log.out")"
+"$BRAID" eval "$examples/models/base" "$dir/log.yaml" --compare "$dir/samples_reading_choice.jsonl" >"$dir/log.out" 2>&1 || fail "$(cat "$dir/log.out")"
+expect "another model differs" 'compared, mean difference [1-9]|compared, mean difference 0\.[0-9]*[1-9]' "$(cat "$dir/log.out")"
+
 kill -TERM "$serving"
 wait "$serving" || fail "it did not end well"
 ok

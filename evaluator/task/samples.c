@@ -1,0 +1,323 @@
+/*
+ * samples.c - lines of a log to documents and recorded numbers.
+ */
+#include "evaluator/task/samples.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "evaluator/task/records.h"
+#include "evaluator/task/task.h"
+
+#define GENERATION_MAX 256 /* max_gen_toks of the harness when a task is silent */
+
+struct reader {
+    enum task_output output;
+    const char *delimiter;
+    const char *filter; /* of the first line; others are passed over */
+    struct samples *made;
+};
+
+/* ---- values in the two spellings of the logs ---- */
+
+static const json_t *argument(const json_t *arguments, size_t i, size_t part)
+{
+    char key[32];
+
+    if (json_is_array(arguments)) {
+        return json_array_get(json_array_get(arguments, i), part);
+    }
+    snprintf(key, sizeof key, "gen_args_%zu", i);
+    const json_t *pair = json_object_get(arguments, key);
+
+    return json_object_get(pair, part == 0 ? "arg_0" : "arg_1");
+}
+
+static size_t n_arguments(const json_t *arguments)
+{
+    return json_is_array(arguments) ? json_array_size(arguments) : json_object_size(arguments);
+}
+
+static double number_of(const json_t *json)
+{
+    const char *text = json_string_value(json);
+    char *end = NULL;
+
+    if (json_is_number(json)) {
+        return json_number_value(json);
+    }
+    const double value = text != NULL ? strtod(text, &end) : (double)NAN;
+
+    return text != NULL && end != text && *end == '\0' ? value : (double)NAN;
+}
+
+static bool truth_of(const json_t *json)
+{
+    const char *text = json_string_value(json);
+
+    return json_is_true(json) || (text != NULL && strcmp(text, "True") == 0);
+}
+
+/* What was answered to request i: a list of log-likelihood and greedy, inside lists of repeats. */
+static const json_t *response(const json_t *line, size_t i)
+{
+    const json_t *found = json_array_get(json_object_get(line, "resps"), i);
+
+    while (json_is_array(json_array_get(found, 0))) {
+        found = json_array_get(found, 0);
+    }
+    return found;
+}
+
+/* ---- a document ---- */
+
+static int read_texts(struct document *made, const struct reader *reader, const json_t *arguments,
+                      size_t n, struct err *err)
+{
+    const bool rolling = reader->output == TASK_LOGLIKELIHOOD_ROLLING;
+    const bool generated = reader->output == TASK_GENERATE_UNTIL;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *context = json_string_value(argument(arguments, i, 0));
+        const char *continuation = json_string_value(argument(arguments, i, 1));
+
+        if (context == NULL || (continuation == NULL && !rolling && !generated)) {
+            return err_set(err, ERR_FORMAT, "arguments: request %zu is not a pair of texts", i);
+        }
+        if (i == 0 || strcmp(context, made->contexts.all[0]) != 0) {
+            strings_add(&made->contexts, mem_text(context));
+        }
+        if (continuation != NULL && !rolling && !generated &&
+            (i == 0 || strcmp(continuation, made->continuations.all[0]) != 0)) {
+            strings_add(&made->continuations, mem_text(continuation));
+        }
+    }
+    const size_t contexts = made->contexts.n;
+    const size_t continuations = made->continuations.n;
+
+    if ((contexts != 1 && contexts != n) || (continuations > 1 && continuations != n) ||
+        (contexts > 1 && continuations > 1)) {
+        return err_set(err, ERR_FORMAT,
+                       "arguments: neither one context and a continuation a choice, nor a context "
+                       "a choice and one continuation");
+    }
+    return 0;
+}
+
+/* Choice texts: what follows the delimiter, or the last word that the contexts do not share. */
+static void add_choices(struct document *made, const char *delimiter)
+{
+    const size_t size = strlen(delimiter);
+    const struct strings *texts =
+        made->contexts.n > made->continuations.n ? &made->contexts : &made->continuations;
+
+    for (size_t i = 0; i < texts->n; i++) {
+        const char *text = texts->all[i];
+        const bool marked = texts == &made->continuations && strncmp(text, delimiter, size) == 0 &&
+                            text[size] != '\0';
+
+        strings_add(&made->choices, mem_text(marked ? text + size : text));
+    }
+}
+
+/* The right choice: an index, perhaps as text, or the text of a choice. */
+static int add_gold(struct document *made, const json_t *target, struct err *err)
+{
+    const double index = number_of(target);
+    size_t gold = SIZE_MAX;
+
+    for (size_t i = 0; i < made->choices.n; i++) {
+        const char *text = json_string_value(target);
+
+        if (index == (double)i ||
+            (gold == SIZE_MAX && text != NULL && strcmp(text, made->choices.all[i]) == 0)) {
+            gold = i;
+        }
+    }
+    if (gold == SIZE_MAX) {
+        return err_set(err, ERR_FORMAT, "target: no choice has that index or text");
+    }
+    made->golds = mem_array(1, sizeof *made->golds);
+    made->golds[made->n_golds++] = (uint32_t)gold;
+    return 0;
+}
+
+/* Stops and lengths are a task's: every line must have the first one's. */
+static int read_generation(struct reader *reader, const json_t *settings, struct err *err)
+{
+    struct samples *made = reader->made;
+    const json_t *until = json_object_get(settings, "until");
+    const size_t n = json_is_array(until) ? json_array_size(until) : json_is_string(until);
+    int64_t tokens = 0;
+    bool same = made->n > 0;
+
+    int rc = doc_integer_or(settings, "max_gen_toks", 1, TASK_NEW_TOKENS_MAX, GENERATION_MAX,
+                            &tokens, err);
+    if (rc != 0) {
+        return rc;
+    }
+    size_t at = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_is_array(until) ? json_array_get(until, i) : until;
+        const char *stop = json_string_value(item);
+
+        if (stop == NULL || *stop == '\0') {
+            continue;
+        }
+        if (made->n == 0) {
+            strings_add(&made->stops, mem_text(stop));
+        } else {
+            same = same && at < made->stops.n && strcmp(stop, made->stops.all[at]) == 0;
+        }
+        at++;
+    }
+    if (made->n == 0) {
+        made->max_new_tokens = (size_t)tokens;
+        return 0;
+    }
+    return same && at == made->stops.n && made->max_new_tokens == (size_t)tokens
+               ? 0
+               : err_set(err, ERR_FORMAT, "arguments: generation settings differ from the first");
+}
+
+/* The text that must be written, as it is. */
+static int add_answer(struct reader *reader, struct document *made, const json_t *line,
+                      struct err *err)
+{
+    const char *target = json_string_value(json_object_get(line, "target"));
+
+    if (strcmp(reader->filter, "none") != 0) {
+        return err_set(err, ERR_FORMAT,
+                       "filter %.64s changes the generated text, which is not supported",
+                       reader->filter);
+    }
+    if (target == NULL || *target == '\0') {
+        return err_set(err, ERR_FORMAT, "target: expected a text");
+    }
+    strings_add(&made->continuations, mem_text(target));
+    strings_add(&made->choices, mem_text(target));
+    return read_generation(reader, argument(json_object_get(line, "arguments"), 0, 1), err);
+}
+
+static int read_document(struct reader *reader, struct document *made, const json_t *line,
+                         struct err *err)
+{
+    const json_t *arguments = json_object_get(line, "arguments");
+    size_t n = n_arguments(arguments);
+    int64_t id = 0;
+
+    int rc = doc_integer(line, "doc_id", 0, INT64_MAX, &id, err);
+    if (rc != 0) {
+        return rc;
+    }
+    made->id = mem_printf("%lld", (long long)id);
+    if (n == 0 || n > 2 * DOCUMENT_CHOICES_MAX) {
+        return err_set(err, ERR_FORMAT, "arguments: %zu requests", n);
+    }
+    /* acc_mutual_info asks for the choices without a context too, behind the others */
+    while (n > 1 && json_string_length(argument(arguments, n - 1, 0)) == 0 &&
+           json_string_length(argument(arguments, 0, 0)) > 0) {
+        n--;
+    }
+    rc = read_texts(made, reader, arguments, n, err);
+    if (rc != 0 || reader->output == TASK_LOGLIKELIHOOD_ROLLING) {
+        return rc;
+    }
+    if (reader->output == TASK_GENERATE_UNTIL) {
+        return add_answer(reader, made, line, err);
+    }
+    add_choices(made, reader->delimiter);
+    return reader->output == TASK_MULTIPLE_CHOICE
+               ? add_gold(made, json_object_get(line, "target"), err)
+               : 0;
+}
+
+/* What the harness got; NaN where the log does not say. */
+static void read_numbers(const struct reader *reader, struct sample *made, const json_t *line)
+{
+    const bool rolling = reader->output == TASK_LOGLIKELIHOOD_ROLLING;
+
+    made->n = rolling ? 1 : document_pairs(&made->document);
+    made->n = reader->output == TASK_GENERATE_UNTIL ? 0 : made->n;
+    made->loglikelihoods = mem_array(made->n, sizeof *made->loglikelihoods);
+    made->greedy = mem_array(made->n, sizeof *made->greedy);
+    for (size_t i = 0; i < made->n; i++) {
+        const json_t *found = response(line, i);
+
+        made->loglikelihoods[i] =
+            number_of(json_is_array(found) ? json_array_get(found, 0) : found);
+        made->greedy[i] = truth_of(json_array_get(found, 1));
+    }
+}
+
+static void sample_release(struct sample *sample)
+{
+    document_release(&sample->document);
+    free(sample->loglikelihoods);
+    free(sample->greedy);
+    *sample = (struct sample){0};
+}
+
+static int read_line(struct reader *reader, const json_t *line, struct err *err)
+{
+    struct sample made = {0};
+    const char *filter = json_string_value(json_object_get(line, "filter"));
+
+    filter = filter != NULL ? filter : "none";
+    if (reader->filter == NULL) {
+        reader->filter = filter;
+    }
+    if (strcmp(filter, reader->filter) != 0) {
+        return 0;
+    }
+    const int rc = read_document(reader, &made.document, line, err);
+
+    if (rc != 0) {
+        sample_release(&made);
+        return rc;
+    }
+    read_numbers(reader, &made, line);
+    reader->made->all[reader->made->n++] = made;
+    return 0;
+}
+
+int samples_load(struct samples *out, const char *path, enum task_output output,
+                 const char *delimiter, struct err *err)
+{
+    struct records records = {0};
+    struct samples made = {0};
+    struct reader reader = {.output = output, .delimiter = delimiter, .made = &made};
+
+    int rc = records_load(&records, path, err);
+    if (rc == 0 && records.n == 0) {
+        rc = err_set(err, ERR_FORMAT, "%s: no samples", path);
+    }
+    made.all = mem_array(records.n, sizeof *made.all);
+    for (size_t i = 0; rc == 0 && i < records.n; i++) {
+        rc = read_line(&reader, records.all[i], err);
+        if (rc != 0) {
+            rc = records_wrap(&records, i, err);
+        }
+    }
+    records_release(&records);
+    if (rc != 0) {
+        samples_release(&made);
+        return rc;
+    }
+    *out = made;
+    return 0;
+}
+
+void samples_release(struct samples *samples)
+{
+    for (size_t i = 0; i < samples->n; i++) {
+        sample_release(&samples->all[i]);
+    }
+    free(samples->all);
+    strings_release(&samples->stops);
+    *samples = (struct samples){0};
+}

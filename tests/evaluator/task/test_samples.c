@@ -1,0 +1,222 @@
+#include "evaluator/task/samples.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "evaluator/task/task.h"
+#include "tests/support/support.h"
+
+/* A log in its newer spelling (with ' for "), read; or the error in err. */
+static int read_log(struct samples *out, enum task_output output, const char *lines,
+                    struct err *err)
+{
+    char *folder = support_temp_dir();
+    char *path = file_join(folder, "samples_t.jsonl");
+    char *quoted = mem_text(lines);
+
+    for (char *at = quoted; *at != '\0'; at++) {
+        *at = *at == '\'' ? '"' : *at;
+    }
+    support_write(folder, "samples_t.jsonl", quoted);
+    const int rc = samples_load(out, path, output, " ", err);
+
+    free(quoted);
+    free(path);
+    support_remove_dir(folder);
+    return rc;
+}
+
+static struct samples good_log(enum task_output output, const char *lines)
+{
+    struct samples samples = {0};
+    struct err err = {0};
+
+    if (read_log(&samples, output, lines, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return samples;
+}
+
+static void refuses(enum task_output output, const char *lines, const char *why)
+{
+    struct samples samples = {0};
+    struct err err = {0};
+
+    assert_int_not_equal(read_log(&samples, output, lines, &err), 0);
+    if (strstr(err.text, why) == NULL) {
+        fail_msg("\"%s\" lacks \"%s\"", err.text, why);
+    }
+}
+
+#define CHOICE                                                      \
+    "{'doc_id': 7, 'target': '1', 'filter': 'none', 'arguments': {" \
+    "'gen_args_0': {'arg_0': 'Q: x', 'arg_1': ' no'}, "             \
+    "'gen_args_1': {'arg_0': 'Q: x', 'arg_1': ' yes'}}, "           \
+    "'resps': [[['-2.5', 'False']], [['-0.25', 'True']]]}\n"
+
+static void takes_prompts_choices_and_numbers_of_a_choice(void **state)
+{
+    struct samples samples = good_log(TASK_MULTIPLE_CHOICE, CHOICE);
+    const struct document *document = &samples.all[0].document;
+
+    (void)state;
+    assert_int_equal(samples.n, 1);
+    assert_string_equal(document->id, "7");
+    assert_int_equal(document->contexts.n, 1);
+    assert_string_equal(document->contexts.all[0], "Q: x");
+    assert_string_equal(document->continuations.all[1], " yes");
+    assert_string_equal(document->choices.all[1], "yes");
+    assert_int_equal(document->golds[0], 1);
+    assert_true(samples.all[0].loglikelihoods[0] == -2.5);
+    assert_int_equal(samples.all[0].greedy[1], 1);
+    samples_release(&samples);
+}
+
+static void reads_the_older_spelling_and_a_target_that_is_a_choice(void **state)
+{
+    struct samples samples = good_log(
+        TASK_MULTIPLE_CHOICE, "{'doc_id': 0, 'target': 'yes', 'arguments': [['Q', ' no'], "
+                              "['Q', ' yes']], 'resps': [[[-2.5, false]], [[-0.25, true]]]}\n");
+
+    (void)state;
+    assert_int_equal(samples.all[0].document.golds[0], 1);
+    assert_true(samples.all[0].loglikelihoods[1] == -0.25);
+    assert_int_equal(samples.all[0].greedy[0], 0);
+    samples_release(&samples);
+}
+
+static void choices_in_the_context_share_a_continuation(void **state)
+{
+    struct samples samples =
+        good_log(TASK_MULTIPLE_CHOICE, "{'doc_id': 0, 'target': 0, 'arguments': [['He a', ' ran.'],"
+                                       " ['He b', ' ran.']], 'resps': []}\n");
+    const struct document *document = &samples.all[0].document;
+
+    (void)state;
+    assert_int_equal(document->contexts.n, 2);
+    assert_int_equal(document->continuations.n, 1);
+    assert_int_equal(document_pairs(document), 2);
+    assert_true(isnan(samples.all[0].loglikelihoods[0]));
+    samples_release(&samples);
+}
+
+static void passes_over_what_mutual_information_asks_and_other_filters(void **state)
+{
+    struct samples samples = good_log(
+        TASK_MULTIPLE_CHOICE, CHOICE
+        "{'doc_id': 7, 'filter': 'other', 'arguments': []}\n"
+        "{'doc_id': 8, 'target': 0, 'filter': 'none', 'arguments': [['Q', ' a'], ['Q', ' b'],"
+        " ['', ' a'], ['', ' b']], 'resps': []}\n");
+
+    (void)state;
+    assert_int_equal(samples.n, 2);
+    assert_int_equal(document_pairs(&samples.all[1].document), 2);
+    samples_release(&samples);
+}
+
+static void takes_stops_and_length_of_a_generation(void **state)
+{
+    struct samples samples = good_log(
+        TASK_GENERATE_UNTIL,
+        "{'doc_id': 0, 'target': ' 4', 'filter': 'none', 'arguments': {'gen_args_0': {'arg_0': "
+        "'2+2=', 'arg_1': {'until': ['\\n', ''], 'max_gen_toks': 9}}}, 'resps': [[' 4']]}\n");
+
+    (void)state;
+    assert_int_equal(samples.stops.n, 1);
+    assert_string_equal(samples.stops.all[0], "\n");
+    assert_int_equal(samples.max_new_tokens, 9);
+    assert_string_equal(samples.all[0].document.continuations.all[0], " 4");
+    assert_int_equal(samples.all[0].n, 0);
+    samples_release(&samples);
+}
+
+static void takes_a_rolling_text(void **state)
+{
+    struct samples samples =
+        good_log(TASK_LOGLIKELIHOOD_ROLLING, "{'doc_id': 0, 'target': 'x', 'arguments': {"
+                                             "'gen_args_0': {'arg_0': ' some text'}}, "
+                                             "'resps': [['-12.5']]}\n");
+
+    (void)state;
+    assert_string_equal(samples.all[0].document.contexts.all[0], " some text");
+    assert_int_equal(samples.all[0].document.continuations.n, 0);
+    assert_true(samples.all[0].loglikelihoods[0] == -12.5);
+    samples_release(&samples);
+}
+
+static void names_the_line_of_what_it_cannot_read(void **state)
+{
+    (void)state;
+    refuses(TASK_MULTIPLE_CHOICE, CHOICE "{'doc_id': 1, 'target': '5', 'arguments': [['a', ' b']]}",
+            "samples_t.jsonl:2: target: no choice has that index or text");
+    refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': [['a', 5]]}",
+            ":1: arguments: request 0 is not a pair of texts");
+    refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': {}}", "arguments: 0 requests");
+    refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': [['a', 'b'], ['c', 'd']]}",
+            "neither one context");
+    refuses(TASK_MULTIPLE_CHOICE, "{'target': 1}", "doc_id: missing");
+    refuses(TASK_MULTIPLE_CHOICE, "", "no samples");
+    refuses(TASK_GENERATE_UNTIL,
+            "{'doc_id': 0, 'target': '4', 'filter': 'strict-match', 'arguments': [['a', {}]]}",
+            "filter strict-match changes the generated text");
+    refuses(TASK_GENERATE_UNTIL,
+            "{'doc_id': 0, 'target': '4', 'arguments': [['a', {'until': ['x']}]]}\n"
+            "{'doc_id': 1, 'target': '4', 'arguments': [['a', {'until': ['y']}]]}",
+            ":2: arguments: generation settings differ from the first");
+}
+
+static void a_task_can_be_a_log(void **state)
+{
+    char *folder = support_temp_dir();
+    char *path = file_join(folder, "t.yaml");
+    struct task task = {0};
+    struct err err = {0};
+
+    (void)state;
+    support_write(folder, "t.yaml", "task: t\noutput_type: loglikelihood\nsamples: s.jsonl\n");
+    support_write(folder, "s.jsonl",
+                  "{\"doc_id\": 3, \"target\": \"b\", \"arguments\": [[\"a\", \" b\"]]}\n");
+    assert_int_equal(task_load(&task, path, &err), 0);
+    assert_int_equal(task.n_documents, 1);
+    assert_string_equal(task.documents[0].continuations.all[0], " b");
+
+    json_t *wire = task_print(&task);
+    struct task back = {0};
+
+    assert_int_equal(task_read(&back, wire, &err), 0);
+    assert_string_equal(back.digest, task.digest);
+    json_decref(wire);
+    task_release(&back);
+    task_release(&task);
+    support_write(folder, "t.yaml",
+                  "task: t\noutput_type: loglikelihood\nsamples: s.jsonl\nprompt: \"{q}\"\n");
+    assert_int_not_equal(task_load(&task, path, &err), 0);
+    assert_non_null(strstr(err.text, "prompt"));
+    free(path);
+    support_remove_dir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_prompts_choices_and_numbers_of_a_choice),
+        cmocka_unit_test(reads_the_older_spelling_and_a_target_that_is_a_choice),
+        cmocka_unit_test(choices_in_the_context_share_a_continuation),
+        cmocka_unit_test(passes_over_what_mutual_information_asks_and_other_filters),
+        cmocka_unit_test(takes_stops_and_length_of_a_generation),
+        cmocka_unit_test(takes_a_rolling_text),
+        cmocka_unit_test(names_the_line_of_what_it_cannot_read),
+        cmocka_unit_test(a_task_can_be_a_log),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
