@@ -194,7 +194,13 @@ static void look(evutil_socket_t fd, short what, void *context)
 static void introduce(const struct service *service, const char *url)
 {
     uint32_t bos = 0;
+    const size_t ids = tokenizer_size(service->model.tokenizer);
 
+    if (ids > service->model.config.vocab) {
+        fprintf(stderr,
+                "%s: the tokenizer has %zu ids, the model %u rows: the others are refused\n",
+                service->model.folder, ids, service->model.config.vocab);
+    }
     fprintf(stderr,
             "%s: %s\n"
             "lm_eval --model local-completions --model_args "

@@ -174,12 +174,11 @@ int tokenizer_decode(struct tokenizer *tokenizer, const uint32_t *ids, size_t n,
 
     for (size_t i = 0; rc == 0 && i < n; i++) {
         size_t size = 0;
-        const struct added_token *token = added_by_id(tokenizer->added, ids[i]);
         const char *text = text_of(tokenizer, ids[i], &size);
 
         if (text == NULL) {
             rc = unknown_id(tokenizer, ids[i], err);
-        } else if (token == NULL || !token->special || special == TOKENIZER_WITH_SPECIAL) {
+        } else if (special == TOKENIZER_WITH_SPECIAL || !tokenizer_is_special(tokenizer, ids[i])) {
             text_add_n(&pieces.text, text, size);
             pieces_end(&pieces);
         }
@@ -208,6 +207,13 @@ int tokenizer_token_text(struct tokenizer *tokenizer, uint32_t id, struct text *
 }
 
 /* ---- facts ---- */
+
+bool tokenizer_is_special(const struct tokenizer *tokenizer, uint32_t id)
+{
+    const struct added_token *token = added_by_id(tokenizer->added, id);
+
+    return token != NULL && token->special;
+}
 
 size_t tokenizer_size(const struct tokenizer *tokenizer)
 {

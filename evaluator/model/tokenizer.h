@@ -60,6 +60,9 @@ int tokenizer_decode(struct tokenizer *tokenizer, const uint32_t *ids, size_t n,
 int tokenizer_token_text(struct tokenizer *tokenizer, uint32_t id, struct text *out,
                          struct err *err);
 
+/* Decoding without special tokens leaves this id out. */
+bool tokenizer_is_special(const struct tokenizer *tokenizer, uint32_t id);
+
 /* Highest id + 1, added tokens included. The model may have more rows. */
 size_t tokenizer_size(const struct tokenizer *tokenizer);
 

@@ -10,26 +10,11 @@
 
 /* ---- what tokens write ---- */
 
-/* A token that is left out of decoded text unless special ones are asked for. */
-static bool is_special(struct tokenizer *tokenizer, uint32_t id)
-{
-    struct text shown = {0};
-    struct text plain = {0};
-
-    (void)tokenizer_decode(tokenizer, &id, 1, TOKENIZER_WITH_SPECIAL, &shown, NULL);
-    (void)tokenizer_decode(tokenizer, &id, 1, TOKENIZER_PLAIN, &plain, NULL);
-    const bool special = shown.size > 0 && plain.size == 0;
-
-    text_release(&shown);
-    text_release(&plain);
-    return special;
-}
-
 /* Ids may have gaps: those write nothing. */
 static void read_texts(struct answer_vocabulary *made, struct tokenizer *tokenizer)
 {
     for (size_t id = 0; id < made->n; id++) {
-        if (!is_special(tokenizer, (uint32_t)id)) {
+        if (!tokenizer_is_special(tokenizer, (uint32_t)id)) {
             (void)tokenizer_token_text(tokenizer, (uint32_t)id, &made->texts, NULL);
         }
         made->ends[id] = made->texts.size;

@@ -59,17 +59,18 @@ static int parse_line(struct records *made, const char *line, size_t n, size_t n
     return 0;
 }
 
-int records_load(struct records *out, const char *path, struct err *err)
+int records_parse(struct records *out, const char *path, const char *bytes, size_t size,
+                  struct err *err)
 {
-    struct file_bytes bytes = {0};
     struct records made = {.path = mem_text(path)};
     size_t number = 0;
 
-    int rc = file_read(&bytes, path, RECORDS_FILE_MAX, err);
-    for (size_t at = 0; rc == 0 && at < bytes.size; number++) {
-        const char *line = bytes.data + at;
-        const char *end = memchr(line, '\n', bytes.size - at);
-        const size_t n = end != NULL ? (size_t)(end - line) : bytes.size - at;
+    int rc = 0;
+
+    for (size_t at = 0; rc == 0 && at < size; number++) {
+        const char *line = bytes + at;
+        const char *end = memchr(line, '\n', size - at);
+        const size_t n = end != NULL ? (size_t)(end - line) : size - at;
 
         if (!is_blank(line, n)) {
             rc = parse_line(&made, line, n, number + 1, err);
@@ -84,6 +85,17 @@ int records_load(struct records *out, const char *path, struct err *err)
         made = (struct records){0}; /* handed over */
     }
     records_release(&made);
+    return rc;
+}
+
+int records_load(struct records *out, const char *path, struct err *err)
+{
+    struct file_bytes bytes = {0};
+    int rc = file_read(&bytes, path, RECORDS_FILE_MAX, err);
+
+    if (rc == 0) {
+        rc = records_parse(out, path, bytes.data, bytes.size, err);
+    }
     file_release(&bytes);
     return rc;
 }

@@ -21,6 +21,9 @@ struct records {
 
 /* Blank lines are passed over. Errors are "path:line: reason". */
 int records_load(struct records *out, const char *path, struct err *err);
+/* The same from bytes [n] that a file called path holds. */
+int records_parse(struct records *out, const char *path, const char *bytes, size_t n,
+                  struct err *err);
 void records_release(struct records *records);
 
 /* Put "path:line" of record i in front of an error. */

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "evaluator/task/records.h"
 #include "evaluator/task/task.h"
 
 #define GENERATION_MAX 256 /* max_gen_toks of the harness when a task is silent */
@@ -74,40 +73,55 @@ static const json_t *response(const json_t *line, size_t i)
 
 /* ---- a document ---- */
 
-static int read_texts(struct document *made, const struct reader *reader, const json_t *arguments,
-                      size_t n, struct err *err)
+static bool all_alike(const json_t *arguments, size_t n, size_t part)
 {
-    const bool rolling = reader->output == TASK_LOGLIKELIHOOD_ROLLING;
-    const bool generated = reader->output == TASK_GENERATE_UNTIL;
-
-    for (size_t i = 0; i < n; i++) {
-        const char *context = json_string_value(argument(arguments, i, 0));
-        const char *continuation = json_string_value(argument(arguments, i, 1));
-
-        if (context == NULL || (continuation == NULL && !rolling && !generated)) {
-            return err_set(err, ERR_FORMAT, "arguments: request %zu is not a pair of texts", i);
-        }
-        if (i == 0 || strcmp(context, made->contexts.all[0]) != 0) {
-            strings_add(&made->contexts, mem_text(context));
-        }
-        if (continuation != NULL && !rolling && !generated &&
-            (i == 0 || strcmp(continuation, made->continuations.all[0]) != 0)) {
-            strings_add(&made->continuations, mem_text(continuation));
+    for (size_t i = 1; i < n; i++) {
+        if (json_equal(argument(arguments, i, part), argument(arguments, 0, part)) == 0) {
+            return false;
         }
     }
-    const size_t contexts = made->contexts.n;
-    const size_t continuations = made->continuations.n;
+    return true;
+}
 
-    if ((contexts != 1 && contexts != n) || (continuations > 1 && continuations != n) ||
-        (contexts > 1 && continuations > 1)) {
-        return err_set(err, ERR_FORMAT,
-                       "arguments: neither one context and a continuation a choice, nor a context "
-                       "a choice and one continuation");
+/* n texts of requests, or the one that they share; none may be empty where each is a choice. */
+static int add_texts(struct strings *out, const json_t *arguments, size_t n, size_t part,
+                     struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(argument(arguments, i, part));
+
+        if (text == NULL || (*text == '\0' && (n > 1 || part == 1))) {
+            return err_set(err, ERR_FORMAT, "arguments: request %zu: %s is %s", i,
+                           part == 0 ? "arg_0" : "arg_1", text == NULL ? "no text" : "empty");
+        }
+        strings_add(out, mem_text(text));
     }
     return 0;
 }
 
-/* Choice texts: what follows the delimiter, or the last word that the contexts do not share. */
+/* A choice differs in its continuation or in its context; other kinds ask once. */
+static int read_texts(struct document *made, const struct reader *reader, const json_t *arguments,
+                      size_t n, struct err *err)
+{
+    const bool choice = reader->output == TASK_MULTIPLE_CHOICE;
+    const bool inside = choice && n > 1 && !all_alike(arguments, n, 0);
+
+    if (!choice && n != 1) {
+        return err_set(err, ERR_FORMAT, "arguments: %zu requests, expected 1", n);
+    }
+    if (inside && !all_alike(arguments, n, 1)) {
+        return err_set(err, ERR_FORMAT,
+                       "arguments: neither one context and a continuation a choice, nor a context "
+                       "a choice and one continuation");
+    }
+    const int rc = add_texts(&made->contexts, arguments, inside ? n : 1, 0, err);
+
+    return rc != 0 || (!choice && reader->output != TASK_LOGLIKELIHOOD)
+               ? rc
+               : add_texts(&made->continuations, arguments, inside ? 1 : n, 1, err);
+}
+
+/* Choice texts: what follows the delimiter; of choices inside the context, the whole context. */
 static void add_choices(struct document *made, const char *delimiter)
 {
     const size_t size = strlen(delimiter);
@@ -285,31 +299,39 @@ static int read_line(struct reader *reader, const json_t *line, struct err *err)
     return 0;
 }
 
-int samples_load(struct samples *out, const char *path, enum task_output output,
+int samples_read(struct samples *out, const struct records *records, enum task_output output,
                  const char *delimiter, struct err *err)
 {
-    struct records records = {0};
     struct samples made = {0};
     struct reader reader = {.output = output, .delimiter = delimiter, .made = &made};
 
-    int rc = records_load(&records, path, err);
-    if (rc == 0 && records.n == 0) {
-        rc = err_set(err, ERR_FORMAT, "%s: no samples", path);
-    }
-    made.all = mem_array(records.n, sizeof *made.all);
-    for (size_t i = 0; rc == 0 && i < records.n; i++) {
-        rc = read_line(&reader, records.all[i], err);
+    int rc = records->n > 0 ? 0 : err_set(err, ERR_FORMAT, "%s: no samples", records->path);
+    made.all = mem_array(records->n, sizeof *made.all);
+    for (size_t i = 0; rc == 0 && i < records->n; i++) {
+        rc = read_line(&reader, records->all[i], err);
         if (rc != 0) {
-            rc = records_wrap(&records, i, err);
+            rc = records_wrap(records, i, err);
         }
     }
-    records_release(&records);
     if (rc != 0) {
         samples_release(&made);
         return rc;
     }
     *out = made;
     return 0;
+}
+
+int samples_load(struct samples *out, const char *path, enum task_output output,
+                 const char *delimiter, struct err *err)
+{
+    struct records records = {0};
+    int rc = records_load(&records, path, err);
+
+    if (rc == 0) {
+        rc = samples_read(out, &records, output, delimiter, err);
+    }
+    records_release(&records);
+    return rc;
 }
 
 void samples_release(struct samples *samples)

@@ -21,6 +21,7 @@
 #include "base/err.h"
 #include "evaluator/task/document.h"
 #include "evaluator/task/metric.h"
+#include "evaluator/task/records.h"
 #include "evaluator/task/strings.h"
 
 struct sample {
@@ -43,6 +44,9 @@ struct samples {
  * filter that changes its text among them.
  */
 int samples_load(struct samples *out, const char *path, enum task_output output,
+                 const char *delimiter, struct err *err);
+/* The same from the lines of a log. */
+int samples_read(struct samples *out, const struct records *records, enum task_output output,
                  const char *delimiter, struct err *err);
 void samples_release(struct samples *samples);
 

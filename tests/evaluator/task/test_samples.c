@@ -123,6 +123,17 @@ static void passes_over_what_mutual_information_asks_and_other_filters(void **st
     samples_release(&samples);
 }
 
+static void two_choices_may_be_alike(void **state)
+{
+    struct samples samples =
+        good_log(TASK_MULTIPLE_CHOICE, "{'doc_id': 0, 'target': 2, 'arguments': [['Q', ' a'], "
+                                       "['Q', ' a'], ['Q', ' b']], 'resps': []}\n");
+
+    (void)state;
+    assert_int_equal(document_pairs(&samples.all[0].document), 3);
+    samples_release(&samples);
+}
+
 static void takes_stops_and_length_of_a_generation(void **state)
 {
     struct samples samples = good_log(
@@ -159,10 +170,12 @@ static void names_the_line_of_what_it_cannot_read(void **state)
     refuses(TASK_MULTIPLE_CHOICE, CHOICE "{'doc_id': 1, 'target': '5', 'arguments': [['a', ' b']]}",
             "samples_t.jsonl:2: target: no choice has that index or text");
     refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': [['a', 5]]}",
-            ":1: arguments: request 0 is not a pair of texts");
+            ":1: arguments: request 0: arg_1 is no text");
     refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': {}}", "arguments: 0 requests");
     refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': [['a', 'b'], ['c', 'd']]}",
             "neither one context");
+    refuses(TASK_LOGLIKELIHOOD, "{'doc_id': 1, 'arguments': [['a', 'b'], ['a', 'd']]}",
+            "arguments: 2 requests, expected 1");
     refuses(TASK_MULTIPLE_CHOICE, "{'target': 1}", "doc_id: missing");
     refuses(TASK_MULTIPLE_CHOICE, "", "no samples");
     refuses(TASK_GENERATE_UNTIL,
@@ -212,6 +225,7 @@ int main(void)
         cmocka_unit_test(reads_the_older_spelling_and_a_target_that_is_a_choice),
         cmocka_unit_test(choices_in_the_context_share_a_continuation),
         cmocka_unit_test(passes_over_what_mutual_information_asks_and_other_filters),
+        cmocka_unit_test(two_choices_may_be_alike),
         cmocka_unit_test(takes_stops_and_length_of_a_generation),
         cmocka_unit_test(takes_a_rolling_text),
         cmocka_unit_test(names_the_line_of_what_it_cannot_read),
