@@ -17,6 +17,7 @@
 #include "evaluator/evaluator.h"
 #include "evaluator/model/checkpoint.h"
 #include "evaluator/task/run.h"
+#include "study/quantity.h"
 #include "study/recipe.h"
 
 #define TASKS_MAX 64
@@ -27,12 +28,13 @@ struct arguments {
     size_t n_tasks;
     const char *dtype;
     const char *log; /* --compare */
+    uint64_t memory;
     bool json, documents;
     bool serve;
     uint16_t port; /* serve */
 };
 
-enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE, KEY_COMPARE };
+enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE, KEY_COMPARE, KEY_MEMORY };
 
 static void parse_port(struct arguments *arguments, const char *value, struct argp_state *state)
 {
@@ -49,8 +51,14 @@ static void parse_port(struct arguments *arguments, const char *value, struct ar
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
+    struct err err = {0};
 
     switch (key) {
+    case KEY_MEMORY:
+        if (quantity_size(&arguments->memory, value, &err) != 0) {
+            argp_error(state, "--memory: %s", err.text);
+        }
+        return 0;
     case 'j':
         arguments->json = true;
         return 0;
@@ -143,6 +151,7 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
             (struct bundle_model){.name = mem_text("model"), .path = mem_text(arguments->model)};
         memcpy(bundle->models[0].digest, digest, DIGEST_HEX);
         bundle->n_models = 1;
+        bundle->memory = arguments->memory;
     }
     recipe_release(&recipe);
     checkpoint_close(model);
@@ -329,6 +338,8 @@ int cmd_eval(int argc, char **argv)
          "answer lm-evaluation-harness on this machine: /v1/completions with log-probabilities, "
          "/tokenize, /detokenize (0 picks a port)",
          0},
+        {"memory", KEY_MEMORY, "SIZE", 0,
+         "where the model does not fit, run it a layer at a time (default: no limit)", 0},
         {0}};
     static const struct argp argp = {
         options,

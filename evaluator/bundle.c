@@ -44,6 +44,9 @@ int bundle_print(const struct bundle *bundle, json_t **out, struct err *err)
     *out = json_pack("{s:i, s:s, s:I, s:[f, f, f], s:o, s:o}", "bundle", BUNDLE_VERSION, "study",
                      bundle->study, "seed", (json_int_t)bundle->seed, "shares", bundle->shares[0],
                      bundle->shares[1], bundle->shares[2], "models", models, "tasks", tasks);
+    if (*out != NULL && bundle->memory > 0) {
+        json_object_set_new(*out, "memory", json_integer((json_int_t)bundle->memory));
+    }
     return *out != NULL ? 0 : err_set(err, ERR_FORMAT, "bundle: a text that is not UTF-8");
 }
 
@@ -101,18 +104,21 @@ int bundle_parse(struct bundle *out, const json_t *doc, struct err *err)
     json_t *tasks;
     int64_t version;
     int64_t seed;
+    int64_t memory;
     int rc;
 
     if ((rc = doc_integer(doc, "bundle", BUNDLE_VERSION, BUNDLE_VERSION, &version, err)) != 0 ||
         (rc = doc_text(doc, "study", &study, err)) != 0 ||
         (rc = doc_integer(doc, "seed", 0, INT64_MAX, &seed, err)) != 0 ||
         (rc = doc_array(doc, "shares", &shares, err)) != 0 ||
+        (rc = doc_integer_or(doc, "memory", 0, INT64_MAX, 0, &memory, err)) != 0 ||
         (rc = doc_array(doc, "models", &models, err)) != 0 ||
         (rc = doc_array(doc, "tasks", &tasks, err)) != 0) {
         return err_wrap(err, "bundle");
     }
     made.study = mem_text(study);
     made.seed = (uint64_t)seed;
+    made.memory = (uint64_t)memory;
     for (size_t i = 0; i < 3; i++) {
         made.shares[i] = json_number_value(json_array_get(shares, i));
     }

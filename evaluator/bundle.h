@@ -31,6 +31,7 @@ struct bundle {
     char *study;
     uint64_t seed;
     double shares[3]; /* search, select, report */
+    uint64_t memory;  /* bytes a worker's candidate may take, 0: any */
     size_t n_models;
     struct bundle_model *models;
     size_t n_tasks;

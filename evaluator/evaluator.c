@@ -9,11 +9,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "evaluator/merge/blend.h"
+#include "evaluator/engine.h"
 #include "evaluator/merge/plan.h"
 #include "evaluator/model/forward.h"
 #include "evaluator/model/tokenizer.h"
-#include "evaluator/model/weights.h"
 #include "evaluator/task/dataset.h"
 #include "evaluator/task/run.h"
 #include "study/recipe.h"
@@ -25,9 +24,7 @@ struct evaluator {
     struct checkpoint **models; /* [bundle's models] */
     struct plan_model *named;   /* the same by digest */
     struct tokenizer *tokenizer;
-    struct blend *blend;
-    struct weights *weights;
-    struct forward *forward;
+    struct engine *engine;
     struct task_plan *(*plans)[SPLITS]; /* [bundle's tasks], NULL until asked for */
     struct task_watch *watch;           /* NULL: nobody looks */
 };
@@ -89,30 +86,14 @@ static int open_model(struct checkpoint **out, const struct bundle_model *model,
 
 /* ---- opening ---- */
 
-/* Weights and scratch for the merged model that a plan makes. Candidates of a study agree on it but
- * where models differ: one has a head of its own, one turns its heads otherwise. */
-static int fit_engine(struct evaluator *evaluator, const struct config *config, struct err *err)
-{
-    if (evaluator->weights != NULL && evaluator->forward != NULL &&
-        config_equal(weights_config(evaluator->weights), config)) {
-        return 0;
-    }
-    weights_free(evaluator->weights);
-    forward_free(evaluator->forward);
-    evaluator->weights = NULL;
-    evaluator->forward = NULL;
-    int rc = weights_new(&evaluator->weights, config, err);
-    return rc != 0 ? rc : forward_new(&evaluator->forward, config, 0, err);
-}
-
 static int open_engine(struct evaluator *evaluator, struct err *err)
 {
     const struct checkpoint *first = evaluator->models[0];
     int rc = tokenizer_open(&evaluator->tokenizer, checkpoint_folder(first), err);
 
-    evaluator->blend = blend_new();
+    evaluator->engine = engine_new(evaluator->bundle->memory);
     if (rc == 0) {
-        rc = fit_engine(evaluator, checkpoint_config(first), err);
+        rc = config_runnable(checkpoint_config(first), err);
     }
     return rc != 0 ? err_wrap(err, "%s", checkpoint_folder(first)) : 0;
 }
@@ -156,9 +137,7 @@ void evaluator_close(struct evaluator *evaluator)
         checkpoint_close(evaluator->models[i]);
     }
     tokenizer_close(evaluator->tokenizer);
-    blend_free(evaluator->blend);
-    weights_free(evaluator->weights);
-    forward_free(evaluator->forward);
+    engine_free(evaluator->engine);
     free(evaluator->plans);
     free(evaluator->models);
     free(evaluator->named);
@@ -167,39 +146,26 @@ void evaluator_close(struct evaluator *evaluator)
 
 /* ---- a candidate ---- */
 
-static int place(void *context, const struct plan_tensor *tensor, float **out, struct err *err)
+/* A recipe and its plan, which the engine reads while it runs. */
+struct candidate {
+    struct recipe recipe;
+    struct plan plan;
+};
+
+static void candidate_release(struct candidate *candidate)
 {
-    *out = weights_slot(context, tensor->role, tensor->layer);
-    return *out != NULL ? 0
-                        : err_set(err, ERR_CONFLICT, "%s: the model has no place for this tensor",
-                                  tensor->name);
+    plan_release(&candidate->plan);
+    recipe_release(&candidate->recipe);
 }
 
-/* Blend the recipe into the resident weights. */
-static int build(struct evaluator *evaluator, const char *text, size_t size, struct score *out,
-                 struct err *err)
+static int read_candidate(const struct evaluator *evaluator, const char *text, size_t size,
+                          struct candidate *out, struct err *err)
 {
-    struct recipe recipe = {0};
-    struct plan plan = {0};
-    int rc = recipe_parse(&recipe, text, size, err);
+    int rc = recipe_parse(&out->recipe, text, size, err);
 
-    if (rc == 0) {
-        rc = plan_make(&plan, &recipe, evaluator->named, evaluator->bundle->n_models, err);
-    }
-    if (rc == 0) {
-        rc = fit_engine(evaluator, &plan.config, err);
-    }
-    if (rc == 0) {
-        const struct blend_sink sink = {.place = place, .context = evaluator->weights};
-
-        rc = blend_run(evaluator->blend, &plan, &sink, out->weights, err);
-    }
-    if (rc == 0) {
-        rc = weights_bind(evaluator->weights, err);
-    }
-    plan_release(&plan);
-    recipe_release(&recipe);
-    return rc;
+    return rc != 0 ? rc
+                   : plan_make(&out->plan, &out->recipe, evaluator->named,
+                               evaluator->bundle->n_models, err);
 }
 
 /* A task's documents of a split, made ready at the first candidate. */
@@ -244,6 +210,23 @@ static enum score_failure kind_of(int rc)
     }
 }
 
+/* The most that any task's trie has of everything. */
+static int largest_trie(struct evaluator *evaluator, enum split split, struct trie_nodes *out,
+                        struct err *err)
+{
+    int rc = 0;
+
+    for (size_t t = 0; t < evaluator->bundle->n_tasks && rc == 0; t++) {
+        struct task_plan *plan;
+
+        rc = plan_of(evaluator, t, split, &plan, err);
+        if (rc == 0) {
+            task_plan_largest(plan, out);
+        }
+    }
+    return rc;
+}
+
 static int run_tasks(struct evaluator *evaluator, enum split split, struct score *out,
                      struct err *err)
 {
@@ -255,8 +238,8 @@ static int run_tasks(struct evaluator *evaluator, enum split split, struct score
 
         rc = plan_of(evaluator, t, split, &plan, err);
         if (rc == 0) {
-            rc = task_run(plan, evaluator->forward, evaluator->weights, evaluator->watch,
-                          &out->tasks[t], err);
+            rc = task_run(plan, engine_forward(evaluator->engine),
+                          engine_weights(evaluator->engine), evaluator->watch, &out->tasks[t], err);
         }
         out->n_tasks += rc == 0;
         if (evaluator->watch != NULL && evaluator->watch->stopped) {
@@ -271,10 +254,36 @@ void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch)
     evaluator->watch = watch;
 }
 
+/* The candidate's whole way; *positions counts what was computed, on failure too. */
+static int score_candidate(struct evaluator *evaluator, struct candidate *candidate,
+                           enum split split, struct score *out, uint64_t *positions,
+                           struct err *err)
+{
+    struct trie_nodes largest = {0};
+    int rc = largest_trie(evaluator, split, &largest, err);
+
+    if (rc == 0) {
+        rc = engine_load(evaluator->engine, &candidate->plan, &largest, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    struct forward *forward = engine_forward(evaluator->engine);
+    uint64_t before = forward_positions(forward);
+
+    rc = run_tasks(evaluator, split, out, err);
+    *positions = forward_positions(forward) - before;
+    if (rc == 0) {
+        engine_digest(evaluator->engine, out->weights);
+    }
+    return rc;
+}
+
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                   struct score *out, struct err *err)
 {
     struct score made = {.path = mem_text(forward_path())};
+    struct candidate candidate = {0};
     uint64_t positions = 0;
     int rc = 0;
 
@@ -285,13 +294,11 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
         score_release(&made);
         return rc;
     }
-    rc = build(evaluator, recipe, size, &made, err);
+    rc = read_candidate(evaluator, recipe, size, &candidate, err);
     if (rc == 0) {
-        uint64_t before = forward_positions(evaluator->forward);
-
-        rc = run_tasks(evaluator, split, &made, err);
-        positions = forward_positions(evaluator->forward) - before;
+        rc = score_candidate(evaluator, &candidate, split, &made, &positions, err);
     }
+    candidate_release(&candidate);
     enum score_failure failure = kind_of(rc);
     if (rc != 0 && failure == SCORE_OK) {
         score_release(&made);

@@ -1,9 +1,8 @@
 /*
  * evaluator.h - one recipe in, one score out.
  *
- * Holds the source checkpoints (mapped, read-only), one resident set of blended weights, the tasks'
- * token tries and the forward pass's scratch: all taken once, reused for every candidate. No HTTP,
- * no SQL.
+ * Holds the source checkpoints (mapped, read-only), the engine with its blended weights, and the
+ * tasks' token tries: all taken once, reused for every candidate. No HTTP, no SQL.
  */
 #ifndef EVALUATOR_EVALUATOR_H
 #define EVALUATOR_EVALUATOR_H

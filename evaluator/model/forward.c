@@ -203,16 +203,22 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
 static int run_layers(struct forward *forward, const struct weights *weights,
                       const struct trie_nodes *nodes, struct stretch batch, struct err *err)
 {
-    embed(forward, weights, nodes, batch);
-    for (uint32_t layer = 0; layer < forward->config.n_layers; layer++) {
-        int rc = run_layer(forward, weights, layer, nodes, batch, err);
+    int rc = weights_stage(weights, 0, err);
 
-        if (rc != 0) {
-            return rc;
+    if (rc == 0) {
+        embed(forward, weights, nodes, batch);
+    }
+    for (uint32_t layer = 0; layer < forward->config.n_layers && rc == 0; layer++) {
+        rc = weights_stage(weights, 1 + layer, err);
+        if (rc == 0) {
+            rc = run_layer(forward, weights, layer, nodes, batch, err);
         }
     }
+    if (rc != 0) {
+        return rc;
+    }
     forward->positions += batch.n;
-    return 0;
+    return weights_stage(weights, forward->config.n_layers + 1, err);
 }
 
 /* ---- logits ---- */
@@ -384,8 +390,9 @@ int forward_score(struct forward *forward, const struct weights *weights, const 
     if (rc == 0) {
         rc = forward_fit(forward, nodes, err);
     }
-    for (size_t first = 0; first < nodes->n && rc == 0; first += forward->positions_max) {
-        struct stretch batch = {first, forward_smaller(nodes->n - first, forward->positions_max)};
+    for (size_t first = 0, n; first < nodes->n && rc == 0; first += n) {
+        n = forward_smaller(nodes->n - first, forward->positions_max);
+        struct stretch batch = {first, n};
 
         rc = run_layers(forward, weights, nodes, batch, err);
         if (rc == 0) {
@@ -464,8 +471,9 @@ int forward_logits(struct forward *forward, const struct weights *weights, const
     if (rc == 0) {
         rc = forward_fit(forward, trie_nodes(trie), err);
     }
-    for (size_t first = 0; first < n && rc == 0; first += forward->positions_max) {
-        struct stretch batch = {first, forward_smaller(n - first, forward->positions_max)};
+    for (size_t first = 0, now; first < n && rc == 0; first += now) {
+        now = forward_smaller(n - first, forward->positions_max);
+        struct stretch batch = {first, now};
 
         rc = run_layers(forward, weights, trie_nodes(trie), batch, err);
         if (rc == 0) {

@@ -32,6 +32,9 @@ struct forward_result {
 
 struct forward;
 
+/* Of streamed weights: every position passes a layer before any passes the next. */
+#define FORWARD_POSITIONS_ALL SIZE_MAX
+
 /* positions_max: trie nodes a batch at most; 0 for the default. ERR_FORMAT when the model cannot be
  * run, ERR_MEMORY. */
 int forward_new(struct forward **out, const struct config *config, size_t positions_max,
@@ -44,7 +47,7 @@ void forward_free(struct forward *forward); /* NULL is fine */
  *
  * ERR_NUMERIC names the layer, or "logits", where a number was not finite: the candidate failed.
  * ERR_LIMIT: a token outside the vocabulary, or a sequence too long for the rotary scaling.
- * ERR_MEMORY. results are then as they were.
+ * ERR_MEMORY. Errors of weights_stage. results are then as they were.
  */
 int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
                   struct forward_result *results, struct err *err);
@@ -62,6 +65,10 @@ struct forward_place {
  */
 struct forward_place forward_place(const struct forward *forward, const struct trie *trie,
                                    size_t sequence, size_t i);
+/* Bytes of scratch for the largest of some tries, packed weights of a layer included. Nodes are
+ * what the trie's plan states: n, depth_max, n_scored, n_targets are read. */
+size_t forward_bytes(const struct config *config, size_t positions_max,
+                     const struct trie_nodes *nodes);
 
 /* Whole logits [n, vocabulary] after each token of one sequence. For tests and inspection. */
 int forward_logits(struct forward *forward, const struct weights *weights, const uint32_t *tokens,

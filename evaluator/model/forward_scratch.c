@@ -21,24 +21,46 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Rows of the buffers of a chunk. */
+static size_t wide_width(const struct config *config)
+{
+    return larger(larger(forward_qkv_width(config), 2 * (size_t)config->mlp_width), FORWARD_PANEL);
+}
+
+static size_t mixed_width(const struct config *config)
+{
+    return larger(larger(forward_q_width(config), config->mlp_width), config->width);
+}
+
+static size_t chunk_floats(const struct config *config)
+{
+    return (config->width + wide_width(config) + mixed_width(config)) * FORWARD_CHUNK;
+}
+
 static int take_chunk(struct forward *forward, struct err *err)
 {
     const struct config *config = &forward->config;
-    size_t d = config->width;
-    size_t f = config->mlp_width;
-    size_t wide = larger(larger(forward_qkv_width(config), 2 * f), FORWARD_PANEL);
-    size_t mixed = larger(larger(forward_q_width(config), f), d);
-    size_t n = (d + wide + mixed) * FORWARD_CHUNK;
 
-    forward->chunk = mem_try_block(n, sizeof(float), "activations of a chunk", err);
+    forward->chunk =
+        mem_try_block(chunk_floats(config), sizeof(float), "activations of a chunk", err);
     if (forward->chunk == NULL) {
         return ERR_MEMORY;
     }
     forward->normed = forward->chunk;
-    forward->wide = forward->normed + d * FORWARD_CHUNK;
-    forward->mixed = forward->wide + wide * FORWARD_CHUNK;
+    forward->wide = forward->normed + config->width * FORWARD_CHUNK;
+    forward->mixed = forward->wide + wide_width(config) * FORWARD_CHUNK;
     forward->softmax = mem_array(FORWARD_CHUNK, sizeof(struct kernels_softmax));
     return 0;
+}
+
+static size_t packed_floats(const struct config *config)
+{
+    size_t d = config->width;
+    size_t f = config->mlp_width;
+
+    return gemm_packed_floats(forward_qkv_width(config), d) +
+           gemm_packed_floats(d, forward_q_width(config)) + gemm_packed_floats(2 * f, d) +
+           gemm_packed_floats(d, f) + gemm_packed_floats(FORWARD_PANEL, d);
 }
 
 static int take_packed(struct forward *forward, struct err *err)
@@ -48,11 +70,9 @@ static int take_packed(struct forward *forward, struct err *err)
     size_t f = config->mlp_width;
     size_t q = forward_q_width(config);
     size_t qkv = forward_qkv_width(config);
-    size_t layer = gemm_packed_floats(qkv, d) + gemm_packed_floats(d, q) +
-                   gemm_packed_floats(2 * f, d) + gemm_packed_floats(d, f);
 
-    forward->packed = mem_try_block(layer + gemm_packed_floats(FORWARD_PANEL, d), sizeof(float),
-                                    "packed weights of a layer", err);
+    forward->packed =
+        mem_try_block(packed_floats(config), sizeof(float), "packed weights of a layer", err);
     if (forward->packed == NULL) {
         return ERR_MEMORY;
     }
@@ -176,6 +196,24 @@ static int take_trie_buffers(struct forward *forward, struct err *err)
         rotary_angles(forward->angles + n_angles, config, &config->local_rope, forward->depth_max);
     }
     return 0;
+}
+
+size_t forward_bytes(const struct config *config, size_t positions_max,
+                     const struct trie_nodes *nodes)
+{
+    size_t most = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
+    const struct attention_shape shape = {.n_heads = config->n_heads,
+                                          .n_kv_heads = config->n_kv_heads,
+                                          .head_width = config->head_width,
+                                          .depth_max = nodes->depth_max};
+    size_t angles = nodes->depth_max * rotary_width(config);
+    size_t floats = chunk_floats(config) + packed_floats(config) +
+                    forward_smaller(nodes->n, most) * config->width +
+                    angles * (config->local_rope.theta > 0 ? 2 : 1) +
+                    attention_stack_floats(&shape) * (nodes->n > most ? config->n_layers : 1) +
+                    attention_scratch_floats(&shape) + nodes->n_targets;
+
+    return floats * sizeof(float) + nodes->n_scored * (sizeof(double) + sizeof(uint32_t));
 }
 
 int forward_fit(struct forward *forward, const struct trie_nodes *nodes, struct err *err)

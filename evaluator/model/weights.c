@@ -5,6 +5,8 @@
  * ours: pieces that one product reads stand together.
  *
  *   embedding | layer 0: input_norm  q k v  biases  o ... down | layer 1 ... | final norm | head
+ *
+ * Streamed, every stage begins at the front of the block, and a tied head stands there too.
  */
 #include "evaluator/model/weights.h"
 
@@ -49,8 +51,16 @@ static const struct {
 
 #define LAYER_ORDER (sizeof(layer_order) / sizeof(layer_order[0]))
 
+/* What is in a streamed block. */
+struct stages {
+    struct weights_source source;
+    bool started; /* a stage is present: */
+    uint32_t present;
+};
+
 struct weights {
     struct config config;
+    struct stages *stages; /* NULL: resident */
     float *block;
     float **slots;                /* [n_layers + 1, TENSOR_ROLES]; the last row is of no layer */
     bool *filled;                 /* the same */
@@ -97,20 +107,50 @@ static void place_tensor(struct weights *weights, enum tensor_role role, uint32_
     *at += n;
 }
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* The whole block; returns its floats. */
 static size_t lay_out(struct weights *weights)
 {
+    const struct config *config = &weights->config;
+    const bool streamed = weights->stages != NULL;
     size_t at = 0;
 
     place_tensor(weights, TENSOR_EMBEDDING, 0, false, &at);
-    for (uint32_t layer = 0; layer < weights->config.n_layers; layer++) {
+    const size_t embedding = at;
+    size_t largest = at;
+
+    for (uint32_t layer = 0; layer < config->n_layers; layer++) {
+        at = streamed ? 0 : at;
         for (size_t i = 0; i < LAYER_ORDER; i++) {
             place_tensor(weights, layer_order[i].role, layer, layer_order[i].continues, &at);
         }
+        largest = larger(largest, at);
+    }
+    if (streamed) {
+        at = config->tied ? embedding : 0;
     }
     place_tensor(weights, TENSOR_FINAL_NORM, 0, false, &at);
     place_tensor(weights, TENSOR_HEAD, 0, false, &at);
-    return at;
+    return larger(largest, at);
+}
+
+size_t weights_bytes(const struct config *config)
+{
+    struct weights counted = {.config = *config};
+
+    return lay_out(&counted) * sizeof(float);
+}
+
+size_t weights_bytes_streamed(const struct config *config)
+{
+    struct stages stages = {0};
+    struct weights counted = {.config = *config, .stages = &stages};
+
+    return lay_out(&counted) * sizeof(float);
 }
 
 static const float *piece(const struct weights *weights, enum tensor_role role, uint32_t layer)
@@ -145,7 +185,9 @@ static void bind_layer(struct weights *weights, uint32_t layer)
     };
 }
 
-int weights_new(struct weights **out, const struct config *config, struct err *err)
+/* source NULL: resident. */
+static int make_weights(struct weights **out, const struct config *config,
+                        const struct weights_source *source, struct err *err)
 {
     int rc = config_runnable(config, err);
 
@@ -156,6 +198,10 @@ int weights_new(struct weights **out, const struct config *config, struct err *e
     size_t n_slots = ((size_t)config->n_layers + 1) * TENSOR_ROLES;
 
     weights->config = *config;
+    if (source != NULL) {
+        weights->stages = mem_array(1, sizeof(struct stages));
+        weights->stages->source = *source;
+    }
     weights->slots = mem_array(n_slots, sizeof(float *));
     weights->filled = mem_array(n_slots, sizeof(bool));
     weights->layers = mem_array(config->n_layers, sizeof(struct weights_layer));
@@ -172,9 +218,21 @@ int weights_new(struct weights **out, const struct config *config, struct err *e
     return 0;
 }
 
+int weights_new(struct weights **out, const struct config *config, struct err *err)
+{
+    return make_weights(out, config, NULL, err);
+}
+
+int weights_new_streamed(struct weights **out, const struct config *config,
+                         const struct weights_source *source, struct err *err)
+{
+    return make_weights(out, config, source, err);
+}
+
 void weights_free(struct weights *weights)
 {
     if (weights != NULL) {
+        free(weights->stages);
         free(weights->block);
         free(weights->slots);
         free(weights->filled);
@@ -194,12 +252,13 @@ float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t lay
     return weights->slots[i];
 }
 
-int weights_bind(struct weights *weights, struct err *err)
+/* The first slot in [from, to) that nobody asked for is an error; all count as unfilled afterwards.
+ */
+static int check_filled(const struct weights *weights, size_t from, size_t to, struct err *err)
 {
-    size_t n_slots = ((size_t)weights->config.n_layers + 1) * TENSOR_ROLES;
     int rc = 0;
 
-    for (size_t i = 0; i < n_slots; i++) {
+    for (size_t i = from; i < to; i++) {
         if (rc == 0 && weights->slots[i] != NULL && !weights->filled[i]) {
             char name[TENSORS_NAME_MAX];
 
@@ -210,6 +269,65 @@ int weights_bind(struct weights *weights, struct err *err)
         weights->filled[i] = false;
     }
     return rc;
+}
+
+int weights_bind(struct weights *weights, struct err *err)
+{
+    return check_filled(weights, 0, ((size_t)weights->config.n_layers + 1) * TENSOR_ROLES, err);
+}
+
+/* ---- stages ---- */
+
+bool weights_in_stage(const struct config *config, enum tensor_role role, uint32_t layer,
+                      uint32_t stage)
+{
+    if (stage > 0 && stage <= config->n_layers) {
+        return tensors_role_in_layer(role) && layer + 1 == stage;
+    }
+    if (role == TENSOR_EMBEDDING) {
+        return stage == 0 || config->tied;
+    }
+    return stage > 0 && !tensors_role_in_layer(role);
+}
+
+static int check_stage(const struct weights *weights, uint32_t stage, struct err *err)
+{
+    const struct config *config = &weights->config;
+    int rc = 0;
+
+    for (int role = 0; role < (int)TENSOR_ROLES && rc == 0; role++) {
+        uint32_t layer = stage > 0 && stage <= config->n_layers ? stage - 1 : 0;
+        size_t i = slot_index(weights, (enum tensor_role)role, layer);
+
+        if (weights_in_stage(config, (enum tensor_role)role, layer, stage)) {
+            rc = check_filled(weights, i, i + 1, err);
+        }
+    }
+    return rc;
+}
+
+int weights_stage(const struct weights *weights, uint32_t stage, struct err *err)
+{
+    struct stages *stages = weights->stages;
+
+    if (stages == NULL || (stages->started && stages->present == stage)) {
+        return 0;
+    }
+    stages->started = false;
+    int rc = stages->source.fill(stages->source.context, stage, err);
+    if (rc == 0) {
+        rc = check_stage(weights, stage, err);
+    }
+    stages->started = rc == 0;
+    stages->present = stage;
+    return rc;
+}
+
+void weights_renew(struct weights *weights)
+{
+    if (weights->stages != NULL) {
+        weights->stages->started = false;
+    }
 }
 
 int weights_load(struct weights *weights, const struct checkpoint *checkpoint, struct err *err)

@@ -11,10 +11,18 @@
  *   ... for each tensor: dtype_to_f32(weights_slot(weights, role, layer), ...)
  *   rc = weights_bind(weights, err);
  *   forward_score(forward, weights, ...);
+ *
+ * Or streamed, for models that do not fit: the block holds one stage at a time, which the forward
+ * pass asks for and a source fills. Slots of all stages are then the same memory.
+ *
+ *   stage 0            the embedding
+ *   stage 1 .. L       a layer each
+ *   stage L + 1        final norm and head (the embedding again when tied)
  */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +51,32 @@ struct weights;
 int weights_new(struct weights **out, const struct config *config, struct err *err);
 void weights_free(struct weights *weights); /* NULL is fine */
 
+/* Who fills stages: asks weights_slot for every tensor of the stage (weights_in_stage) and fills
+ * it. context is lent until weights_free. */
+struct weights_source {
+    int (*fill)(void *context, uint32_t stage, struct err *err);
+    void *context;
+};
+
+/* The same in the memory of the largest stage; source is copied. There is nothing to bind. */
+int weights_new_streamed(struct weights **out, const struct config *config,
+                         const struct weights_source *source, struct err *err);
+
+/* Bytes that either takes. */
+size_t weights_bytes(const struct config *config);
+size_t weights_bytes_streamed(const struct config *config);
+
+/* True when a tensor belongs to a stage; the embedding of a tied model does to two. */
+bool weights_in_stage(const struct config *config, enum tensor_role role, uint32_t layer,
+                      uint32_t stage);
+
+/* Make a stage present, for as long as no other is asked for. Resident weights have them all.
+ * Errors are the source's, and ERR_MISSING for a tensor that it did not fill. */
+int weights_stage(const struct weights *weights, uint32_t stage, struct err *err);
+
+/* Forget which stage is present: the next candidate's are others. */
+void weights_renew(struct weights *weights);
+
 /* Where the elements of a tensor go, in the file's order; NULL when the model has no such tensor.
  * The tensor counts as filled until the next weights_bind. */
 float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer);
@@ -54,7 +88,8 @@ int weights_bind(struct weights *weights, struct err *err);
 /* Fill all slots from one checkpoint of the same shape, and bind: how a parent is measured. */
 int weights_load(struct weights *weights, const struct checkpoint *checkpoint, struct err *err);
 
-/* Lent, valid until weights_free. head is the embedding when tied. */
+/* Lent, valid until weights_free; values are those of the stage that is present. head is the
+ * embedding when tied. */
 const struct config *weights_config(const struct weights *weights);
 const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer);
 const float *weights_embedding(const struct weights *weights);  /* [V, D] */

@@ -145,6 +145,23 @@ size_t task_plan_tokens(const struct task_plan *plan)
     return plan->n_tokens;
 }
 
+static void keep_larger(size_t *largest, size_t n)
+{
+    *largest = n > *largest ? n : *largest;
+}
+
+void task_plan_largest(const struct task_plan *plan, struct trie_nodes *largest)
+{
+    for (size_t t = 0; t < plan->n_tries; t++) {
+        const struct trie_nodes *nodes = trie_nodes(plan->tries[t]);
+
+        keep_larger(&largest->n, nodes->n);
+        keep_larger(&largest->depth_max, nodes->depth_max);
+        keep_larger(&largest->n_scored, nodes->n_scored);
+        keep_larger(&largest->n_targets, nodes->n_targets);
+    }
+}
+
 /* ---- marks of one document ---- */
 
 static double sum_of(const double *values, size_t n)

@@ -47,6 +47,10 @@ void task_plan_free(struct task_plan *plan); /* NULL is fine */
 size_t task_plan_positions(const struct task_plan *plan);
 size_t task_plan_tokens(const struct task_plan *plan);
 
+/* Raise largest's n, depth_max, n_scored and n_targets to the most that any trie of the plan has:
+ * what the forward pass needs room for. */
+void task_plan_largest(const struct task_plan *plan, struct trie_nodes *largest);
+
 /*
  * Score one candidate: name, digest, ids, values, errors and per-document results of *out, which
  * the caller releases with score_task_release. watch may be NULL; a run that it stops is scored on

@@ -224,11 +224,107 @@ static void a_merge_runs_by_the_config_that_it_is_exported_with(void **state)
     support_remove_dir(folder);
 }
 
+static void assert_same_scores(const struct score *a, const struct score *b)
+{
+    assert_int_equal(a->failure, SCORE_OK);
+    assert_string_equal(a->weights, b->weights);
+    assert_string_equal(a->path, b->path);
+    assert_int_equal(a->positions, b->positions);
+    assert_int_equal(a->n_tasks, b->n_tasks);
+    for (size_t t = 0; t < a->n_tasks; t++) {
+        size_t n = a->tasks[t].n * a->tasks[t].n_metrics;
+
+        assert_memory_equal(a->tasks[t].document_values, b->tasks[t].document_values,
+                            n * sizeof(double));
+        assert_memory_equal(a->tasks[t].loglikelihoods, b->tasks[t].loglikelihoods,
+                            a->tasks[t].first[a->tasks[t].n] * sizeof(double));
+    }
+}
+
+/* Two models, two tasks, so much memory. */
+static struct bundle bundle_within(uint64_t memory)
+{
+    struct bundle bundle = new_bundle();
+
+    bundle.tasks = mem_resize(bundle.tasks, 2, sizeof(struct bundle_task));
+    bundle.tasks[1] = (struct bundle_task){.limit = 20};
+    bundle.n_tasks = 2;
+    assert_int_equal(task_load(&bundle.tasks[1].task, EXAMPLES "tasks/reversal.yaml", NULL), 0);
+    add_model(&bundle, "adder", EXAMPLES "models/adder");
+    add_model(&bundle, "reverser", EXAMPLES "models/reverser");
+    bundle.memory = memory;
+    return bundle;
+}
+
+static void a_score_does_not_depend_on_the_memory_it_gets(void **state)
+{
+    (void)state;
+    const uint64_t memories[] = {0, 4 << 20, 5 << 20, 6 << 20, 1 << 30};
+    struct score wanted = {0};
+    size_t streamed = 0;
+
+    for (size_t i = 0; i < 5; i++) {
+        struct bundle bundle = bundle_within(memories[i]);
+        struct recipe recipe = recipe_of(&bundle);
+        struct evaluator *evaluator = open_evaluator(&bundle);
+        struct text text = {0};
+        struct score score = {0};
+        struct err err = {0};
+
+        recipe_print(&text, &recipe);
+        for (size_t again = 0; again < 2; again++) {
+            assert_int_equal(
+                evaluator_run(evaluator, text_get(&text), text.size, SPLIT_ALL, &score, &err), 0);
+            if (i == 0 && again == 0) {
+                wanted = score;
+                continue;
+            }
+            if (score.failure == SCORE_OOM) {
+                assert_non_null(strstr(score.detail, "evaluator.memory"));
+            } else {
+                assert_same_scores(&score, &wanted);
+                streamed += memories[i] > 0 && memories[i] < 1 << 30;
+            }
+            score_release(&score);
+        }
+        text_release(&text);
+        recipe_release(&recipe);
+        evaluator_close(evaluator);
+        bundle_release(&bundle);
+    }
+    assert_true(streamed > 0);
+    score_release(&wanted);
+}
+
+static void memory_that_holds_no_layer_is_named(void **state)
+{
+    (void)state;
+    struct bundle bundle = bundle_within(1000);
+    struct recipe recipe = recipe_of(&bundle);
+    struct evaluator *evaluator = open_evaluator(&bundle);
+    struct text text = {0};
+    struct score score = {0};
+    struct err err = {0};
+
+    recipe_print(&text, &recipe);
+    assert_int_equal(evaluator_run(evaluator, text_get(&text), text.size, SPLIT_ALL, &score, &err),
+                     0);
+    assert_int_equal(score.failure, SCORE_OOM);
+    assert_non_null(strstr(score.detail, "more than the 0.0 MiB allowed"));
+    score_release(&score);
+    text_release(&text);
+    recipe_release(&recipe);
+    evaluator_close(evaluator);
+    bundle_release(&bundle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tied_model_and_one_with_a_head_score_as_their_export),
         cmocka_unit_test(a_merge_runs_by_the_config_that_it_is_exported_with),
+        cmocka_unit_test(a_score_does_not_depend_on_the_memory_it_gets),
+        cmocka_unit_test(memory_that_holds_no_layer_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

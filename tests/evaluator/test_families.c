@@ -1,6 +1,6 @@
 /*
- * Every family merged: what runs resident is what its export holds, and the export is a folder that
- * a reader of its own understands.
+ * Every family merged: what runs, resident or streamed, is what its export holds, and the export is
+ * a folder that a reader of its own understands.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "evaluator/merge/blend.h"
+#include "evaluator/engine.h"
 #include "evaluator/merge/export.h"
 #include "evaluator/model/forward.h"
 #include "study/recipe.h"
@@ -67,35 +67,80 @@ static void close_pair(struct pair *pair)
     checkpoint_close(pair->models[1]);
 }
 
-static int place(void *context, const struct plan_tensor *tensor, float **out, struct err *err)
+/* Logits [TOKENS, V]; the caller frees. */
+static float *logits_of(struct forward *forward, const struct weights *weights,
+                        const uint32_t *tokens)
 {
-    (void)err;
-    *out = weights_slot(context, tensor->role, tensor->layer);
-    return *out != NULL ? 0 : ERR_CONFLICT;
+    float *logits = mem_array(TOKENS * weights_config(weights)->vocab, sizeof(float));
+    struct err err = {0};
+
+    if (forward_logits(forward, weights, tokens, TOKENS, logits, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return logits;
 }
 
-/* Logits [TOKENS, V] of weights; tokens 0, 1, 2, ... */
-static float *logits_of(const struct weights *weights, const uint32_t *tokens)
+/* The plan run by an engine; digest receives its weights'. */
+static float *run_plan(const struct plan *plan, bool streamed, const uint32_t *tokens,
+                       char digest[DIGEST_HEX])
 {
-    const struct config *config = weights_config(weights);
-    float *logits = mem_array(TOKENS * config->vocab, sizeof(float));
-    struct forward *forward = NULL;
+    const struct trie_nodes largest = {
+        .n = TOKENS, .depth_max = TOKENS, .n_scored = TOKENS, .n_targets = TOKENS};
+    struct engine *engine = engine_new(streamed ? engine_bytes(plan, &largest, true) : 0);
+    struct err err = {0};
 
-    assert_int_equal(forward_new(&forward, config, 0, NULL), 0);
-    assert_int_equal(forward_logits(forward, weights, tokens, TOKENS, logits, NULL), 0);
-    forward_free(forward);
+    if (engine_load(engine, plan, &largest, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_true(engine_streams(engine) == streamed);
+    float *logits = logits_of(engine_forward(engine), engine_weights(engine), tokens);
+    engine_digest(engine, digest);
+    engine_free(engine);
     return logits;
+}
+
+/* The folder run by the plain door. */
+static float *run_folder(const char *folder, const uint32_t *tokens)
+{
+    struct checkpoint *checkpoint = NULL;
+    struct weights *weights = NULL;
+    struct forward *forward = NULL;
+    struct err err = {0};
+
+    if (checkpoint_open(&checkpoint, folder, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(weights_new(&weights, checkpoint_config(checkpoint), NULL), 0);
+    assert_int_equal(weights_load(weights, checkpoint, NULL), 0);
+    assert_int_equal(forward_new(&forward, checkpoint_config(checkpoint), 0, NULL), 0);
+    float *logits = logits_of(forward, weights, tokens);
+    forward_free(forward);
+    weights_free(weights);
+    checkpoint_close(checkpoint);
+    return logits;
+}
+
+static void assert_equals_twin(const char *folder, const float *logits, const uint32_t *tokens,
+                               size_t vocab)
+{
+    struct twin *twin = twin_of_folder(folder);
+    double *want = mem_array(TOKENS * vocab, sizeof(double));
+
+    twin_logits(twin, tokens, TOKENS, want);
+    for (size_t i = 0; i < TOKENS * vocab; i++) {
+        assert_true(fabs((double)logits[i] - want[i]) <= 1e-4);
+    }
+    free(want);
+    twin_free(twin);
 }
 
 static void assert_merges(const char *folder, const struct family_model *model)
 {
+    const size_t bytes = TOKENS * model->V * sizeof(float);
     uint32_t tokens[TOKENS];
     struct pair pair = {0};
-    struct weights *resident = NULL;
-    struct weights *loaded = NULL;
-    struct blend *blend = blend_new();
-    struct checkpoint *exported = NULL;
     char measured[DIGEST_HEX];
+    char streamed[DIGEST_HEX];
     char written[DIGEST_HEX];
     struct err err = {0};
 
@@ -103,37 +148,21 @@ static void assert_merges(const char *folder, const struct family_model *model)
         tokens[t] = t * 7 % (uint32_t)model->V;
     }
     open_pair(&pair, folder, model);
-    assert_int_equal(weights_new(&resident, &pair.plan.config, &err), 0);
-    const struct blend_sink sink = {.place = place, .context = resident};
-    if (blend_run(blend, &pair.plan, &sink, measured, &err) != 0 ||
-        weights_bind(resident, &err) != 0) {
-        fail_msg("%s: %s", model->name, err.text);
-    }
+    float *resident = run_plan(&pair.plan, false, tokens, measured);
+    float *by_layer = run_plan(&pair.plan, true, tokens, streamed);
     char *out = mem_printf("%s/%s-merged", folder, model->name);
-    if (export_write(&pair.plan, out, NULL, 0, 0, measured, written, &err) != 0 ||
-        checkpoint_open(&exported, out, &err) != 0) {
+    if (export_write(&pair.plan, out, NULL, 0, 0, measured, written, &err) != 0) {
         fail_msg("%s: %s", model->name, err.text);
     }
-    assert_int_equal(weights_new(&loaded, checkpoint_config(exported), &err), 0);
-    assert_int_equal(weights_load(loaded, exported, &err), 0);
-    float *one = logits_of(resident, tokens);
-    float *other = logits_of(loaded, tokens);
-    assert_memory_equal(one, other, TOKENS * model->V * sizeof(float));
-    struct twin *twin = twin_of_folder(out);
-    double *want = mem_array(TOKENS * model->V, sizeof(double));
-    twin_logits(twin, tokens, TOKENS, want);
-    for (size_t i = 0; i < TOKENS * model->V; i++) {
-        assert_true(fabs((double)one[i] - want[i]) <= 1e-4);
-    }
-    free(want);
-    free(one);
-    free(other);
+    float *exported = run_folder(out, tokens);
+    assert_memory_equal(by_layer, resident, bytes);
+    assert_memory_equal(exported, resident, bytes);
+    assert_string_equal(streamed, measured);
+    assert_equals_twin(out, resident, tokens, model->V);
+    free(resident);
+    free(by_layer);
+    free(exported);
     free(out);
-    twin_free(twin);
-    weights_free(resident);
-    weights_free(loaded);
-    blend_free(blend);
-    checkpoint_close(exported);
     close_pair(&pair);
 }
 

@@ -167,6 +167,91 @@ static void a_parent_of_another_shape_is_refused(void **state)
     checkpoint_close(checkpoint);
 }
 
+/* ---- streamed ---- */
+
+/* Fills every tensor of a stage but one role with the stage's number. */
+struct filler {
+    struct weights *weights;
+    struct config config;
+    enum tensor_role left_out;
+    size_t calls;
+};
+
+static int fill(void *context, uint32_t stage, struct err *err)
+{
+    struct filler *filler = context;
+
+    (void)err;
+    filler->calls++;
+    for (size_t i = 0; i < tensors_count(&filler->config); i++) {
+        struct tensor_place place;
+
+        tensors_at(&filler->config, i, &place);
+        if (place.role != filler->left_out &&
+            weights_in_stage(&filler->config, place.role, place.layer, stage)) {
+            weights_slot(filler->weights, place.role, place.layer)[0] = (float)stage;
+        }
+    }
+    return 0;
+}
+
+static void open_filler(struct filler *filler, bool tied)
+{
+    const struct weights_source source = {.fill = fill, .context = filler};
+
+    *filler = (struct filler){.config = twin_config(), .left_out = TENSOR_UNKNOWN};
+    filler->config.tied = tied;
+    assert_int_equal(weights_new_streamed(&filler->weights, &filler->config, &source, NULL), 0);
+}
+
+static void stages_take_turns_in_one_place(void **state)
+{
+    (void)state;
+    for (int tied = 0; tied < 2; tied++) {
+        struct filler filler;
+
+        open_filler(&filler, tied != 0);
+        const struct weights *weights = filler.weights;
+        assert_ptr_equal(weights_layer(weights, 0)->qkv, weights_layer(weights, 2)->qkv);
+        for (uint32_t stage = 0; stage < 5; stage++) {
+            assert_int_equal(weights_stage(weights, stage, NULL), 0);
+            assert_int_equal(weights_stage(weights, stage, NULL), 0); /* present already */
+            assert_int_equal(filler.calls, stage + 1);
+            if (stage == 0) {
+                assert_true(weights_embedding(weights)[0] == 0.0F);
+            } else if (stage < 4) {
+                assert_true(weights_layer(weights, stage - 1)->down[0] == (float)stage);
+            } else {
+                assert_true(weights_final_norm(weights)[0] == 4.0F);
+                assert_true(weights_head(weights)[0] == 4.0F);
+                assert_ptr_not_equal(weights_final_norm(weights), weights_head(weights));
+            }
+        }
+        weights_renew(filler.weights);
+        assert_int_equal(weights_stage(weights, 4, NULL), 0);
+        assert_int_equal(filler.calls, 6);
+        assert_true(weights_bytes_streamed(&filler.config) < weights_bytes(&filler.config));
+        weights_free(filler.weights);
+    }
+}
+
+static void a_stage_names_a_tensor_without_values(void **state)
+{
+    (void)state;
+    struct filler filler;
+    struct err err;
+
+    open_filler(&filler, false);
+    filler.left_out = TENSOR_UP;
+    assert_int_equal(weights_stage(filler.weights, 0, &err), 0);
+    assert_int_equal(weights_stage(filler.weights, 2, &err), ERR_MISSING);
+    assert_string_equal(err.text,
+                        "candidate: no values for tensor model.layers.1.mlp.up_proj.weight");
+    filler.left_out = TENSOR_UNKNOWN;
+    assert_int_equal(weights_stage(filler.weights, 2, &err), 0);
+    weights_free(filler.weights);
+}
+
 static void a_model_that_cannot_run_is_refused(void **state)
 {
     (void)state;
@@ -203,6 +288,8 @@ int main(void)
         cmocka_unit_test(every_candidate_starts_unfilled),
         cmocka_unit_test(a_parent_is_loaded_as_it_is_stored),
         cmocka_unit_test(a_parent_of_another_shape_is_refused),
+        cmocka_unit_test(stages_take_turns_in_one_place),
+        cmocka_unit_test(a_stage_names_a_tensor_without_values),
         cmocka_unit_test(a_model_that_cannot_run_is_refused),
         cmocka_unit_test(no_memory_is_an_error),
     };

@@ -1,0 +1,57 @@
+/*
+ * engine.h - a plan made runnable: its merged weights, and the scratch of the forward pass.
+ *
+ * Resident where memory allows: blended whole, in one pass, then run. Else streamed: every position
+ * passes layer l before any passes l + 1, and a layer is blended when the first position comes to
+ * it, over the one before. Both give the same bits; streamed, each task blends the candidate anew.
+ *
+ *   struct engine *engine = engine_new(memory);
+ *   for each candidate:
+ *     engine_load(engine, &plan, &largest, err);
+ *     task_run(task_plan, engine_forward(engine), engine_weights(engine), ...);
+ *     engine_digest(engine, digest);
+ */
+#ifndef EVALUATOR_ENGINE_H
+#define EVALUATOR_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/err.h"
+#include "evaluator/merge/plan.h"
+#include "evaluator/model/forward.h"
+#include "evaluator/model/weights.h"
+
+struct engine;
+
+/* memory: bytes it may take, 0: any. Mapped sources are not counted, the system drops their pages.
+ */
+struct engine *engine_new(uint64_t memory);
+void engine_free(struct engine *engine); /* NULL is fine */
+
+/* What a candidate takes in either way: weights, scratch for the largest trie, blending. */
+uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest, bool streamed);
+
+/*
+ * Make a plan's merge the one that runs. plan is kept until the next engine_load or engine_free.
+ * largest: the most that any trie to come has of each number that forward_bytes reads. Weights and
+ * scratch are taken at the first candidate, and anew only where the merged model's config differs.
+ *
+ * ERR_MEMORY: neither way fits memory, the text says what streaming takes. Errors of blending
+ * (resident), of weights_new and forward_new.
+ */
+int engine_load(struct engine *engine, const struct plan *plan, const struct trie_nodes *largest,
+                struct err *err);
+
+/* Lent, valid until the next engine_load. */
+struct forward *engine_forward(struct engine *engine);
+const struct weights *engine_weights(const struct engine *engine);
+bool engine_streams(const struct engine *engine);
+
+/* Digest of the loaded merge's weights, equal to checkpoint_weights_digest of its export. Streamed:
+ * after the first run. */
+void engine_digest(const struct engine *engine, char out[DIGEST_HEX]);
+
+#endif
