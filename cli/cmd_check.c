@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/prepare.h"
 #include "cli/table.h"
+#include "evaluator/model/weights.h"
 #include "search/space.h"
 
 static void print_tasks(const struct prepared *prepared)
@@ -50,6 +51,20 @@ static void print_coordinates(const struct space *space)
     table_release(&table);
 }
 
+/* What a worker's candidate takes for weights; its scratch depends on the documents. */
+static void print_memory(const struct prepared *prepared)
+{
+    const struct config *config = checkpoint_config(prepared->models[0]);
+    const double mib = 1048576.0;
+
+    printf("  weights take %.1f MiB a worker, %.1f MiB a layer at a time",
+           (double)weights_bytes(config) / mib, (double)weights_bytes_streamed(config) / mib);
+    if (prepared->study.evaluator.memory > 0) {
+        printf("; evaluator.memory is %.1f MiB", (double)prepared->study.evaluator.memory / mib);
+    }
+    printf("\n");
+}
+
 static int print_all(const struct prepared *prepared, struct err *err)
 {
     struct space *space = NULL;
@@ -70,6 +85,7 @@ static int print_all(const struct prepared *prepared, struct err *err)
     print_coordinates(space);
     printf("\n  %s over %zu coordinates, at most %" PRIu64 " evaluations\n",
            prepared->study.merge.method->name, space_n(space), prepared->study.budget.evaluations);
+    print_memory(prepared);
     space_free(space);
     return 0;
 }

@@ -1,0 +1,151 @@
+/*
+ * bench_engine.c - a merge scored a layer at a time against the same merge scored whole.
+ *
+ * Lines of name,value,unit,ratio,reference; CPU time of this thread, median of five, the two ways
+ * in turn. Three sources of 60 million parameters, a llama of width 768; weights are arbitrary.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "evaluator/engine.h"
+#include "study/recipe.h"
+#include "tests/support/families.h"
+#include "tests/support/support.h"
+
+#define ROUNDS 5
+#define SOURCES 3
+#define SEQUENCES 20
+#define TOKENS 100
+
+static double cpu_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static int by_value(const void *x, const void *y)
+{
+    double a = *(const double *)x;
+    double b = *(const double *)y;
+
+    return a < b ? -1 : a > b;
+}
+
+static double median(double values[ROUNDS])
+{
+    qsort(values, ROUNDS, sizeof(double), by_value);
+    return values[ROUNDS / 2];
+}
+
+static void must(int rc, const struct err *err)
+{
+    if (rc != 0) {
+        fprintf(stderr, "bench_engine: %s\n", err->text);
+        exit(1);
+    }
+}
+
+static struct trie *random_trie(uint32_t vocab)
+{
+    struct trie *trie = trie_new();
+    struct rng32 rng;
+    struct err err;
+
+    rng32_seed(&rng, 7, 7);
+    for (size_t s = 0; s < SEQUENCES; s++) {
+        uint32_t tokens[TOKENS];
+
+        for (size_t i = 0; i < TOKENS; i++) {
+            tokens[i] = rng32_below(&rng, vocab);
+        }
+        must(trie_add(trie, tokens, TOKENS, TOKENS - 5, false, &err), &err);
+    }
+    must(trie_finish(trie, &err), &err);
+    return trie;
+}
+
+/* Blend and score one candidate. */
+static double candidate_seconds(struct engine *engine, const struct plan *plan,
+                                const struct trie *trie)
+{
+    struct forward_result results[SEQUENCES];
+    char digest[DIGEST_HEX];
+    struct err err;
+    double start = cpu_seconds();
+
+    must(engine_load(engine, plan, trie_nodes(trie), &err), &err);
+    must(forward_score(engine_forward(engine), engine_weights(engine), trie, results, &err), &err);
+    engine_digest(engine, digest);
+    return cpu_seconds() - start;
+}
+
+static void compare(const struct plan *plan, const struct trie *trie)
+{
+    const uint64_t bytes = engine_bytes(plan, trie_nodes(trie), true);
+    struct engine *whole = engine_new(0);
+    struct engine *streamed = engine_new(bytes);
+    double seconds[ROUNDS];
+    double ratios[ROUNDS];
+
+    for (size_t i = 0; i < ROUNDS; i++) {
+        seconds[i] = candidate_seconds(streamed, plan, trie);
+        ratios[i] = candidate_seconds(whole, plan, trie) / seconds[i];
+    }
+    printf("engine_streamed,%.2f,s/candidate,%.3f,resident; 2000 positions\n", median(seconds),
+           median(ratios));
+    printf("engine_streamed_bytes,%.1f,MiB,%.3f,resident\n", (double)bytes / 1048576.0,
+           (double)bytes / (double)engine_bytes(plan, trie_nodes(trie), false));
+    engine_free(whole);
+    engine_free(streamed);
+}
+
+int main(void)
+{
+    struct family_model model = *family_model("llama-3.1");
+    char *folder = support_temp_dir();
+    struct checkpoint *sources[SOURCES] = {0};
+    char digests[SOURCES][DIGEST_HEX];
+    const char *names[SOURCES];
+    struct plan_model named[SOURCES];
+    const struct method *method = NULL;
+    struct recipe recipe = {0};
+    struct plan plan = {0};
+    struct err err = {0};
+
+    model.L = 4;
+    model.D = 768;
+    model.F = 2048;
+    model.H = model.G = 12;
+    model.V = 20000;
+    for (unsigned i = 0; i < SOURCES; i++) {
+        char *name = mem_printf("%u", i);
+
+        model.name = name;
+        model.seed = i;
+        char *path = family_model_write(folder, &model);
+        must(checkpoint_open(&sources[i], path, &err), &err);
+        must(checkpoint_digest(sources[i], digests[i], &err), &err);
+        named[i] = (struct plan_model){digests[i], sources[i]};
+        names[i] = digests[i];
+        free(path);
+        free(name);
+    }
+    must(method_find(&method, "linear", &err), &err);
+    recipe_init(&recipe, method, RECIPE_BFLOAT16, 1, 4, names, SOURCES, NULL);
+    must(plan_make(&plan, &recipe, named, SOURCES, &err), &err);
+    struct trie *trie = random_trie(20000);
+    compare(&plan, trie);
+    trie_free(trie);
+    plan_release(&plan);
+    recipe_release(&recipe);
+    for (unsigned i = 0; i < SOURCES; i++) {
+        checkpoint_close(sources[i]);
+    }
+    support_remove_dir(folder);
+    return 0;
+}
