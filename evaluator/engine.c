@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "evaluator/merge/blend.h"
 
@@ -138,6 +139,9 @@ static int fit(struct engine *engine, const struct config *config, bool streams,
     }
     const struct weights_source source = {.fill = fill, .context = engine};
 
+    if (streams) {
+        file_drop_passed();
+    }
     drop_model(engine);
     engine->streams = streams;
     int rc = streams ? weights_new_streamed(&engine->weights, config, &source, err)

@@ -26,8 +26,8 @@
 
 struct engine;
 
-/* memory: bytes it may take, 0: any. Mapped sources are not counted, the system drops their pages.
- */
+/* memory: bytes it may take, 0: any. Mapped sources are not counted: the system drops their pages,
+ * and a process that streams keeps none that it has passed (file_drop_passed). */
 struct engine *engine_new(uint64_t memory);
 void engine_free(struct engine *engine); /* NULL is fine */
 
