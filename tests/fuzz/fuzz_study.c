@@ -42,13 +42,25 @@ static void check_round_trip(const struct study *study)
     text_release(&second);
 }
 
+/* Parameters that are always searched or fixed. */
+static size_t n_spoken(const struct method *method)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < method->n_parameters; i++) {
+        n += !method->parameters[i].silent;
+    }
+    return n;
+}
+
 /* What the search relies on. */
 static void check_values(const struct study *study)
 {
     const struct study_merge *merge = &study->merge;
 
     must(merge->n_sources >= 1 && merge->n_search >= 1);
-    must(merge->n_search + merge->n_fixed == merge->method->n_parameters);
+    must(merge->n_search + merge->n_fixed <= merge->method->n_parameters);
+    must(merge->n_search + merge->n_fixed >= n_spoken(merge->method));
     must((merge->base < study->n_models) == merge->method->needs_base);
     for (size_t i = 0; i < merge->n_search; i++) {
         const struct study_range *range = &merge->search[i];
