@@ -475,10 +475,64 @@ static void the_examples_are_good_studies(void **state)
     }
 }
 
+/* The good study with this method, all its parameters searched, on a base or not. */
+static json_t *study_of_method(const struct method *method, bool on_base)
+{
+    json_t *doc = cases_good("studies.txt");
+    json_t *merge = json_object_get(doc, "merge");
+    json_t *search = json_object();
+
+    for (size_t p = 0; p < method->n_parameters; p++) {
+        const struct method_parameter *parameter = &method->parameters[p];
+        bool is_switch = parameter->kind == METHOD_BOOL;
+        double lower = parameter->lower > 0.0 ? parameter->lower : 0.0;
+
+        json_object_set_new(search, parameter->name,
+                            is_switch ? json_pack("[b, b]", 0, 1)
+                                      : json_pack("[f, f]", lower, lower + 1.0));
+    }
+    json_object_set_new(merge, "method", json_string(method->name));
+    json_object_set_new(merge, "sources",
+                        method->sources_max > 1 ? json_pack("[s, s]", "adder", "reverser")
+                                                : json_pack("[s]", "adder"));
+    json_object_set_new(merge, "search", search);
+    json_object_del(merge, "fixed");
+    if (!on_base) {
+        json_object_del(merge, "base");
+    }
+    return doc;
+}
+
+static void any_method_may_be_studied_with_all_its_parameters(void **state)
+{
+    size_t n;
+    const struct method *methods = method_list(&n);
+
+    (void)state;
+    for (size_t m = 0; m < n; m++) {
+        for (int on_base = 0; on_base < 2; on_base++) {
+            bool needs = methods[m].needs_base;
+            bool may = on_base ? needs || methods[m].takes_base : !needs;
+            json_t *doc = study_of_method(&methods[m], on_base);
+            struct study study = {0};
+            struct err err = {0};
+            int rc = study_parse(&study, doc, "/studies", &err);
+
+            if ((rc == 0) != may) {
+                fail_msg("%s: %s", methods[m].name, rc != 0 ? err.text : "accepted");
+            }
+            assert_int_equal(study.merge.n_search, may ? methods[m].n_parameters : 0);
+            study_release(&study);
+            json_decref(doc);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_studies_are_told_what_is_wrong_and_where),
+        cmocka_unit_test(any_method_may_be_studied_with_all_its_parameters),
         cmocka_unit_test(everything_in_the_file_is_kept),
         cmocka_unit_test(budgets_and_limits_are_in_plain_units),
         cmocka_unit_test(what_is_left_out_has_its_default),
