@@ -18,6 +18,7 @@
 #include "evaluator/merge/rank.h"
 
 #define QUARTILES 3
+#define MERGEKIT_SPREAD 1.5 /* always: it ignores the parameter */
 
 struct pair {
     const struct element_kernels *kernels;
@@ -214,8 +215,10 @@ static int prepare_fusion(struct mix *mix, struct err *err)
     const double *quartiles = *found + n_rows;
 
     pair->divergence = *found;
-    pair->threshold =
-        quartiles[1] + mix_whole_value(mix, "spread", 1.5) * (quartiles[2] - quartiles[0]);
+    double spread = mix_whole_value(mix, "spread", MERGEKIT_SPREAD);
+
+    spread = mix->plan->rules.exact_mergekit ? MERGEKIT_SPREAD : spread;
+    pair->threshold = quartiles[1] + spread * (quartiles[2] - quartiles[0]);
     return 0;
 }
 

@@ -306,6 +306,9 @@ static int solve_karcher(struct mix *mix, struct span *span, const struct gram *
     double c[GRAM_INPUTS_MAX];
 
     weights_of(mix, weights);
+    for (size_t i = 0; i < span->k && mix->plan->rules.exact_mergekit; i++) {
+        weights[i] = 1.0; /* it has no weights here, and ignores those that are written */
+    }
     int rc = gram_karcher(c, gram, weights, steps, mix_whole_value(mix, "tol", 1e-5), err);
 
     if (rc != 0) {

@@ -252,6 +252,28 @@ static void karcher_leans_to_the_heavier_source(void **state)
     free_hand(hand);
 }
 
+static void mergekit_knows_no_weights_of_karcher_and_no_spread(void **state)
+{
+    static const struct {
+        const char *method, *parameter;
+        double default_value, other;
+    } rows[] = {{"karcher", "weight", 0.0, 3.0}, {"arcee_fusion", "spread", 1.5, 0.5}};
+
+    (void)state;
+    for (size_t r = 0; r < 2; r++) {
+        struct hand *hand = make_hand(rows[r].method, DTYPE_F32, 8, r == 0 ? 2 : 1);
+
+        set(hand, rows[r].parameter, rows[r].default_value);
+        hand->source_values[0] = hand->source_values[1] = 1.0;
+        memcpy(want, merge(hand), sizeof want);
+        set(hand, rows[r].parameter, rows[r].other);
+        assert_memory_not_equal(merge(hand), want, sizeof want);
+        hand->plan.rules.exact_mergekit = true;
+        assert_memory_equal(merge(hand), want, sizeof want);
+        free_hand(hand);
+    }
+}
+
 static void sce_is_its_twin(void **state)
 {
     static float scratch[N];
@@ -399,6 +421,7 @@ int main(void)
         cmocka_unit_test(model_stock_is_its_twin_by_tensor_and_row),
         cmocka_unit_test(multislerp_of_two_is_slerp_without_weights_apart),
         cmocka_unit_test(karcher_leans_to_the_heavier_source),
+        cmocka_unit_test(mergekit_knows_no_weights_of_karcher_and_no_spread),
         cmocka_unit_test(sce_is_its_twin),
         cmocka_unit_test(ram_is_its_twin),
         cmocka_unit_test(fusion_is_its_twin),
