@@ -122,6 +122,9 @@ int cmaes_allocate(struct cmaes **out, const struct cmaes_shape *shape, struct e
         made->arena = mem_try_block(size, sizeof(double), "the state of CMA-ES", err);
         rc = made->arena == NULL ? ERR_MEMORY : 0;
     }
+    if (rc == 0 && shape->adaptive) {
+        rc = cmaes_rates_new(&made->rates, n, err);
+    }
     if (rc != 0) {
         cmaes_free(made);
         return rc;
@@ -138,6 +141,7 @@ void cmaes_free(struct cmaes *cmaes)
         cmaes_constants_release(&cmaes->constants);
         cmaes_constants_release(&cmaes->diagonal);
         eigen_release(&cmaes->eigen);
+        cmaes_rates_free(cmaes->rates);
         free(cmaes->order);
         free(cmaes->arena);
         free(cmaes);
@@ -293,6 +297,12 @@ uint64_t cmaes_generation(const struct cmaes *cmaes)
 double cmaes_sigma(const struct cmaes *cmaes)
 {
     return cmaes->sigma;
+}
+
+void cmaes_widen(struct cmaes *cmaes, double factor)
+{
+    cmaes->sigma = fmin(cmaes->sigma * factor, fmax(cmaes->sigma, cmaes->sigma_start));
+    cmaes->sampled = false;
 }
 
 double cmaes_deviation(const struct cmaes *cmaes, size_t j)
@@ -599,6 +609,9 @@ int cmaes_tell(struct cmaes *cmaes, const double *fitness, struct err *err)
         if (cmaes->mixed) {
             cmaes_centre_integers(cmaes);
         }
+        if (cmaes->rates != NULL) {
+            cmaes_rates_begin(cmaes);
+        }
         double h = move(cmaes);
 
         if (cmaes->model == CMAES_SEPARABLE) {
@@ -610,8 +623,9 @@ int cmaes_tell(struct cmaes *cmaes, const double *fitness, struct err *err)
             cmaes_accelerate(cmaes, h);
         }
         update_sigma(cmaes);
+        well = cmaes->rates == NULL || cmaes_rates_end(cmaes);
         cmaes->generation++;
-        well = cmaes_stay_well(cmaes);
+        well = well && cmaes_stay_well(cmaes);
     }
     if (well && cmaes->mixed) {
         cmaes_keep_margin(cmaes);

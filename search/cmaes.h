@@ -155,6 +155,8 @@ const char *cmaes_stop_words(unsigned rule);
 void cmaes_mean(const struct cmaes *cmaes, double *out);
 void cmaes_deviations(const struct cmaes *cmaes, double *out);
 double cmaes_sigma(const struct cmaes *cmaes);
+/* Let the search look further, sigma times this factor >= 1, never beyond where it started. */
+void cmaes_widen(struct cmaes *cmaes, double factor);
 double cmaes_condition(const struct cmaes *cmaes); /* of the covariance as last decomposed, >= 1 */
 
 /* The best f told so far and, unless NULL, its point [n]; INFINITY and the start when nothing

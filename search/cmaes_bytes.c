@@ -50,6 +50,8 @@ static size_t state_fields(struct cmaes *s, struct field out[FIELDS])
     const size_t n = s->n;
     const size_t matrix = s->model == CMAES_SEPARABLE ? 0 : n;
     const size_t path = s->model == CMAES_ACCELERATED ? n : 0, cells = s->mixed ? n : 0;
+    const size_t adaptive = s->rates != NULL ? 1 : 0;
+    struct cmaes_rates none = {0}, *rates = adaptive != 0 ? s->rates : &none;
     const struct field fields[] = {
         {COUNTERS, &s->seed, 1},
         {COUNTERS, &s->stream, 1},
@@ -95,6 +97,12 @@ static size_t state_fields(struct cmaes *s, struct field out[FIELDS])
         {DOUBLES, s->steps, cells},
         {DOUBLES, s->spreads, cells},
         {DOUBLES, s->mutation, cells},
+        {DOUBLES, &rates->mean.eta, adaptive},
+        {DOUBLES, &rates->mean.W, adaptive},
+        {DOUBLES, rates->mean.E, adaptive * n},
+        {DOUBLES, &rates->covariance.eta, adaptive},
+        {DOUBLES, &rates->covariance.W, adaptive},
+        {DOUBLES, rates->covariance.E, adaptive * n * n},
         {DOUBLES, s->injected, (size_t)s->foreign * n},
     };
     const size_t count = sizeof fields / sizeof *fields;
@@ -112,6 +120,7 @@ static uint64_t kind_of(const struct cmaes *s)
             : s->model == CMAES_ACCELERATED ? ACCELERATED
                                             : 0;
     kind |= s->mixed ? MIXED : 0;
+    kind |= s->rates != NULL ? ADAPTIVE : 0;
     return kind | s->foreign << 32;
 }
 
@@ -297,6 +306,12 @@ static bool distribution_is_sound(const struct cmaes *s)
            all_within(s->best_point, n, -VALUE_MAX, VALUE_MAX) && !isnan(s->best);
 }
 
+static bool rate_is_sound(const struct cmaes_rate *rate, size_t n)
+{
+    return rate->eta > 0.0 && rate->eta <= 1.0 && rate->W >= 0.0 && rate->W <= VALUE_MAX &&
+           all_within(rate->E, n, -1e100, 1e100);
+}
+
 static bool extras_are_sound(const struct cmaes *s)
 {
     const double least = 5e-324;
@@ -305,6 +320,10 @@ static bool extras_are_sound(const struct cmaes *s)
         if (s->steps[j] != 0.0 && !bounds_take_step(s->steps[j], s->lower[j], s->upper[j])) {
             return false;
         }
+    }
+    if (s->rates != NULL && !(rate_is_sound(&s->rates->mean, s->n) &&
+                              rate_is_sound(&s->rates->covariance, s->n * s->n))) {
+        return false;
     }
     return (!s->mixed ||
             (s->margin > 0.0 && s->margin < 0.5 && all_within(s->spreads, s->n, least, VALUE_MAX) &&
@@ -324,7 +343,8 @@ static int read_header(struct cmaes **out, const unsigned char *bytes, size_t si
 
     if (n < 1 || n > CMAES_N_MAX || lambda < 2 || lambda > CMAES_LAMBDA_MAX ||
         (kind & UINT32_MAX) > KINDS || model == (SEPARABLE | ACCELERATED) || foreign > lambda / 2 ||
-        ((kind & (MIXED | ADAPTIVE)) != 0 && model == ACCELERATED)) {
+        ((kind & (MIXED | ADAPTIVE)) != 0 && model == ACCELERATED) ||
+        ((kind & ADAPTIVE) != 0 && (kind & (MIXED | SEPARABLE)) != 0)) {
         return err_set(err, ERR_FORMAT, "optimiser state: %llu coordinates, %llu candidates",
                        (unsigned long long)n, (unsigned long long)lambda);
     }

@@ -116,7 +116,7 @@ static bool try_to_decompose(struct cmaes *s)
 
 /* New axes and lengths. A matrix that rounding made indefinite is lifted once by its old smallest
  * eigenvalue. */
-static bool decompose(struct cmaes *s)
+bool cmaes_decompose(struct cmaes *s)
 {
     const size_t n = s->n;
 
@@ -190,7 +190,7 @@ static bool move_scales_out(struct cmaes *s)
         }
         s->covariance[i * n + i] = 1.0;
     }
-    if (!decompose(s)) {
+    if (!cmaes_decompose(s)) {
         return false;
     }
     cmaes_multiply_root(s, -1, s->p_sigma);
@@ -283,5 +283,5 @@ bool cmaes_stay_well(struct cmaes *s)
     if (scales_drifted(s)) {
         return move_scales_out(s);
     }
-    return axes_are_due(s) ? decompose(s) : true;
+    return axes_are_due(s) ? cmaes_decompose(s) : true;
 }

@@ -117,6 +117,19 @@ struct cmaes_shape {
     bool passive, mixed, adaptive;
 };
 
+/* How one of the two steps is watched: E its mean look, W the mean square of looks. */
+struct cmaes_rate {
+    double *E; /* [N] for the mean, [N, N] for the covariance */
+    double W, eta;
+};
+
+/* Of an adaptive search. */
+struct cmaes_rates {
+    struct cmaes_rate mean, covariance;
+    double *old_mean, *old_covariance, *step; /* scratch: [N], [N, N], [N, N] */
+    double old_sigma;
+};
+
 /* Everything allocated, sizes set, values zero. */
 int cmaes_allocate(struct cmaes **out, const struct cmaes_shape *shape, struct err *err);
 
@@ -141,6 +154,19 @@ double cmaes_length_squared(const double *v, size_t n);
 
 /* Fade the covariance and add the ranked generation; h as cmaes.c's move() gives it. */
 void cmaes_covariance_update(struct cmaes *cmaes, double h);
+
+/* New axes and lengths from the covariance; false when it is no longer one. */
+bool cmaes_decompose(struct cmaes *cmaes);
+
+/* ---- cmaes_rates.c ---- */
+
+/* ERR_MEMORY. */
+int cmaes_rates_new(struct cmaes_rates **out, size_t n, struct err *err);
+void cmaes_rates_free(struct cmaes_rates *rates);
+/* Before the update; and after it: take back what is more noise than signal. False when the search
+ * cannot go on. */
+void cmaes_rates_begin(struct cmaes *cmaes);
+bool cmaes_rates_end(struct cmaes *cmaes);
 
 /* Upkeep after an update: bounds, scales, new axes when due. False when the search cannot go on. */
 bool cmaes_stay_well(struct cmaes *cmaes);

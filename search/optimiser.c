@@ -45,6 +45,10 @@ static const struct algorithm {
     {"catcma",
      "CMA-ES with margin and categories: switches and whole numbers among the coordinates",
      &optimiser_catcma, CMAES_N_MAX, INTEGERS | CATEGORIES | RESTARTS},
+    {"lm-ma-es", "limited-memory matrix adaptation: up to a hundred thousand coordinates",
+     &optimiser_lmma, OPTIMISER_N_MAX, RESTARTS},
+    {"nsga-ii", "a population along the front of several objectives", &optimiser_nsga2, 4096,
+     INTEGERS | CATEGORIES | SEVERAL},
     {"random", "uniform random points: the honest baseline", &optimiser_sampling, OPTIMISER_N_MAX,
      INTEGERS | CATEGORIES},
     {"halton", "points that fill the box evenly: the better baseline", &optimiser_sampling,
@@ -54,9 +58,9 @@ static const struct algorithm {
 #define ALGORITHMS (sizeof algorithms / sizeof *algorithms)
 
 /* All that can be in bytes. */
-static const struct optimiser_kind *const kinds[] = {&optimiser_cmaes, &optimiser_restarts,
-                                                     &optimiser_sampling, &optimiser_catcma,
-                                                     &optimiser_surrogate};
+static const struct optimiser_kind *const kinds[] = {
+    &optimiser_cmaes,     &optimiser_restarts, &optimiser_sampling, &optimiser_catcma,
+    &optimiser_surrogate, &optimiser_lmma,     &optimiser_nsga2,    &optimiser_reevaluation};
 
 static const struct algorithm *find(const char *name)
 {
@@ -124,6 +128,10 @@ static double learning_time(size_t n)
 
 const char *optimiser_choose(const struct optimiser_options *o, char *why, size_t n)
 {
+    if (o->objectives > 1) {
+        snprintf(why, n, "nsga-ii: %zu objectives have a front, not a best point", o->objectives);
+        return "nsga-ii";
+    }
     if (has_integers(o)) {
         snprintf(why, n,
                  "catcma: whole numbers keep moving by a margin, switches by their chances");
@@ -139,6 +147,10 @@ const char *optimiser_choose(const struct optimiser_options *o, char *why, size_
     if (o->n <= FULL_MAX || is_set(o->noise)) {
         snprintf(why, n, "cma-es: learns how %zu coordinates interact", o->n);
         return "cma-es";
+    }
+    if (o->n > CMAES_N_MAX) {
+        snprintf(why, n, "lm-ma-es: a covariance of %zu coordinates does not fit", o->n);
+        return "lm-ma-es";
     }
     double time = learning_time(o->n);
 
@@ -278,8 +290,10 @@ int optimiser_new(struct optimiser **out, const struct optimiser_options *option
     if (rc != 0) {
         return rc;
     }
-    const struct optimiser_kind *kind =
-        is_set(o.restarts) ? &optimiser_restarts : find(o.algorithm)->kind;
+    bool reevaluates = is_set(o.noise) && strcmp(o.noise, "reevaluate") == 0;
+    const struct optimiser_kind *kind = is_set(o.restarts) ? &optimiser_restarts
+                                        : reevaluates      ? &optimiser_reevaluation
+                                                           : find(o.algorithm)->kind;
 
     rc = kind->make(&self, &o, err);
     if (rc == 0) {
@@ -365,6 +379,20 @@ int optimiser_inject(struct optimiser *optimiser, const double *point, struct er
         return err_set(err, ERR_MISSING, "%s takes no foreign points", optimiser_name(optimiser));
     }
     return optimiser->kind->inject(optimiser->self, point, err);
+}
+
+void optimiser_widen(struct optimiser *optimiser, double factor)
+{
+    if (optimiser->kind->widen != NULL) {
+        optimiser->kind->widen(optimiser->self, factor);
+    }
+}
+
+size_t optimiser_front(const struct optimiser *optimiser, const double **points,
+                       const double **values)
+{
+    return optimiser->kind->front != NULL ? optimiser->kind->front(optimiser->self, points, values)
+                                          : 0;
 }
 
 const char *optimiser_stop(const struct optimiser *optimiser)

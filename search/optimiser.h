@@ -94,6 +94,11 @@ int optimiser_tell(struct optimiser *optimiser, const double *fitness, struct er
 /* A known point [n] into the open generation. ERR_MISSING: this algorithm takes none. */
 int optimiser_inject(struct optimiser *optimiser, const double *point, struct err *err);
 
+/* Several objectives: what was found and nothing found dominates, points [count, n] with values
+ * [count, objectives], lent until the next call; the count, 0 for a single objective. */
+size_t optimiser_front(const struct optimiser *optimiser, const double **points,
+                       const double **values);
+
 /* The rule that says to go no further, a short name, NULL: go on; and the same for people. */
 const char *optimiser_stop(const struct optimiser *optimiser);
 const char *optimiser_stop_words(const struct optimiser *optimiser);

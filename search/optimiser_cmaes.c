@@ -85,6 +85,11 @@ static int inject(void *self, const double *point, struct err *err)
     return cmaes_inject(self, point, err);
 }
 
+static void widen(void *self, double factor)
+{
+    cmaes_widen(self, factor);
+}
+
 static const char *stop(const void *self, const char **words)
 {
     unsigned stops = cmaes_stops(self), rule = 0;
@@ -126,6 +131,7 @@ const struct optimiser_kind optimiser_cmaes = {
     .ask = ask,
     .tell = tell,
     .inject = inject,
+    .widen = widen,
     .stop = stop,
     .mean = mean,
     .sigma = sigma,

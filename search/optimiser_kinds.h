@@ -22,6 +22,8 @@ struct optimiser_kind {
     void (*ask)(void *self, double *points);
     int (*tell)(void *self, const double *fitness, struct err *err);
     int (*inject)(void *self, const double *point, struct err *err); /* NULL: takes none */
+    void (*widen)(void *self, double factor); /* NULL: there is nothing to widen */
+    size_t (*front)(const void *self, const double **points, const double **values); /* or NULL */
     const char *(*stop)(const void *self, const char **words);
     void (*mean)(const void *self, double *out);
     double (*sigma)(const void *self);
@@ -29,9 +31,12 @@ struct optimiser_kind {
 };
 
 extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimiser_sampling,
-    optimiser_catcma, optimiser_surrogate;
+    optimiser_catcma, optimiser_surrogate, optimiser_lmma, optimiser_nsga2, optimiser_reevaluation;
 
 /* Whether the door takes these options, algorithm named. Errors as optimiser_new's. */
 int optimiser_check(const struct optimiser_options *options, struct err *err);
+
+/* Let the search look further, where that means something: sigma times factor. */
+void optimiser_widen(struct optimiser *optimiser, double factor);
 
 #endif

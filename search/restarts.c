@@ -26,8 +26,9 @@
 
 #define MAGIC "RESTART"
 #define LARGE_RUNS_MAX 9
-#define STREAM_STEP 64 /* between the sampling streams of two runs: above every purpose of rng.h \
-                        */
+#define STREAM_STEP                                                              \
+    64 /* between the sampling streams of two runs: above every purpose of rng.h \
+        */
 
 struct restarts {
     struct kept kept;

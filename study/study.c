@@ -230,10 +230,11 @@ static int one_of(const json_t *doc, const char *key, const char *const *words, 
 static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
 {
     static const char *const known[] = {"algorithm", "population", "sigma", "restarts", "noise"};
-    static const char *const algorithms[] = {"cma-es",    "auto",   "sep-cma-es", "dd-cma-es",
-                                             "lq-cma-es", "catcma", "random",     "halton"};
+    static const char *const algorithms[] = {"cma-es",    "auto",      "sep-cma-es",
+                                             "dd-cma-es", "lq-cma-es", "catcma",
+                                             "lm-ma-es",  "random",    "halton"};
     static const char *const restarts[] = {"none", "ipop", "bipop"};
-    static const char *const noises[] = {"none"};
+    static const char *const noises[] = {"none", "reevaluate", "adapt"};
     const char *algorithm, *restart, *noise;
     int64_t population = 0;
     double sigma = 0;

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "search/pareto.h"
 #include "tests/support/objectives.h"
 
 #define N_MAX 12
@@ -22,15 +23,31 @@ static const struct row {
     bool integers; /* the last half of the coordinates */
     size_t objectives, n, generations;
 } rows[] = {
-    {"cma-es", NULL, NULL, false, 1, 5, 40},     {"cma-es", NULL, NULL, true, 1, 6, 60},
-    {"cma-es", "ipop", NULL, false, 1, 2, 200},  {"cma-es", "bipop", NULL, false, 1, 2, 300},
-    {"cma-es", "ipop", NULL, true, 1, 4, 150},   {"sep-cma-es", NULL, NULL, false, 1, 8, 40},
-    {"sep-cma-es", NULL, NULL, true, 1, 6, 60},  {"sep-cma-es", "bipop", NULL, false, 1, 3, 200},
-    {"dd-cma-es", NULL, NULL, false, 1, 8, 60},  {"dd-cma-es", "ipop", NULL, false, 1, 3, 200},
-    {"catcma", NULL, NULL, true, 1, 6, 60},      {"catcma", "ipop", NULL, true, 1, 6, 60},
-    {"lq-cma-es", NULL, NULL, false, 1, 3, 150}, {"lq-cma-es", "ipop", NULL, false, 1, 2, 300},
-    {"catcma", NULL, NULL, false, 1, 3, 30},     {"catcma", NULL, NULL, true, 1, 2, 60},
-    {"random", NULL, NULL, true, 1, 6, 20},      {"halton", NULL, NULL, true, 1, 6, 20},
+    {"cma-es", NULL, NULL, false, 1, 5, 40},
+    {"cma-es", NULL, NULL, true, 1, 6, 60},
+    {"cma-es", "ipop", NULL, false, 1, 2, 200},
+    {"cma-es", "bipop", NULL, false, 1, 2, 300},
+    {"cma-es", "ipop", NULL, true, 1, 4, 150},
+    {"sep-cma-es", NULL, NULL, false, 1, 8, 40},
+    {"sep-cma-es", NULL, NULL, true, 1, 6, 60},
+    {"sep-cma-es", "bipop", NULL, false, 1, 3, 200},
+    {"dd-cma-es", NULL, NULL, false, 1, 8, 60},
+    {"dd-cma-es", "ipop", NULL, false, 1, 3, 200},
+    {"catcma", NULL, NULL, true, 1, 6, 60},
+    {"catcma", "ipop", NULL, true, 1, 6, 60},
+    {"lq-cma-es", NULL, NULL, false, 1, 3, 150},
+    {"lq-cma-es", "ipop", NULL, false, 1, 2, 300},
+    {"catcma", NULL, NULL, false, 1, 3, 30},
+    {"catcma", NULL, NULL, true, 1, 2, 60},
+    {"cma-es", NULL, "adapt", false, 1, 4, 60},
+    {"cma-es", NULL, "reevaluate", false, 1, 4, 40},
+    {"sep-cma-es", "ipop", "reevaluate", true, 1, 4, 60},
+    {"lm-ma-es", NULL, NULL, false, 1, 12, 60},
+    {"lm-ma-es", "ipop", NULL, false, 1, 2, 200},
+    {"nsga-ii", NULL, NULL, true, 2, 6, 20},
+    {"nsga-ii", NULL, NULL, false, 3, 4, 15},
+    {"random", NULL, NULL, true, 1, 6, 20},
+    {"halton", NULL, NULL, true, 1, 6, 20},
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
@@ -226,7 +243,7 @@ static void another_seed_is_another_search(void **state)
         struct optimiser *a = make(&rows[i], 1), *b = make(&rows[i], 2);
         double *left = ask(a), *right = ask(b);
 
-        assert_memory_not_equal(left, right, rows[i].n * sizeof *left);
+        assert_memory_not_equal(left, right, optimiser_asks(a) * rows[i].n * sizeof *left);
         free(left);
         free(right);
         optimiser_free(a);
@@ -396,6 +413,107 @@ static void halton_points_fill_every_coordinate_evenly(void **state)
     optimiser_free(o);
 }
 
+/* The true value of where a search of a noisy sphere stands after 5000 evaluations. */
+static double noisy_sphere(const char *noise, uint64_t seed)
+{
+    const struct row row = {"cma-es", NULL, noise, false, 1, 6, 0};
+    struct optimiser *o = make(&row, seed);
+    struct rng64 rng;
+    double mean[6];
+
+    rng64_seed(&rng, 99, seed);
+    for (size_t used = 0; used < 5000;) {
+        double *points = ask(o);
+        size_t asks = optimiser_asks(o);
+        double *fitness = mem_array(asks + 1, sizeof *fitness);
+
+        rng64_normals(&rng, fitness, asks);
+        for (size_t k = 0; k < asks; k++) {
+            fitness[k] = objective_sphere(points + k * 6, 6) + 0.1 * fitness[k];
+        }
+        used = optimiser_tell(o, fitness, NULL) == 0 ? used + asks : SIZE_MAX;
+        free(points);
+        free(fitness);
+    }
+    optimiser_mean(o, mean);
+    optimiser_free(o);
+    return objective_sphere(mean, 6);
+}
+
+static void care_for_noise_comes_closer_than_none(void **state)
+{
+    (void)state;
+    double none = 0.0, reevaluate = 0.0, adapt = 0.0;
+
+    for (uint64_t seed = 1; seed <= 9; seed++) {
+        none += log(noisy_sphere(NULL, seed));
+        reevaluate += log(noisy_sphere("reevaluate", seed));
+        adapt += log(noisy_sphere("adapt", seed));
+    }
+    assert_true(reevaluate < none - 9.0 * log(2.0)); /* twice as close, by geometric mean */
+    assert_true(adapt < none - 9.0 * log(5.0));
+}
+
+static void a_thousand_coordinates_need_no_covariance(void **state)
+{
+    (void)state;
+    static double start[1000];
+    struct optimiser_options options = {
+        .algorithm = "lm-ma-es", .n = 1000, .start = start, .sigma = 1.0};
+    struct optimiser *o = NULL;
+
+    for (size_t j = 0; j < 1000; j++) {
+        start[j] = 1.0;
+    }
+    assert_int_equal(optimiser_new(&o, &options, NULL), 0);
+    for (size_t g = 0; g < 1000; g++) {
+        double *points = ask(o);
+        size_t asks = optimiser_asks(o);
+        double *fitness = mem_array(asks, sizeof *fitness);
+
+        for (size_t k = 0; k < asks; k++) {
+            fitness[k] = objective_sphere(points + k * 1000, 1000);
+        }
+        assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+        free(points);
+        free(fitness);
+    }
+    assert_true(optimiser_best(o, NULL) < 1.0); /* from 1000 */
+    optimiser_free(o);
+}
+
+/* f1 = x^2 + rest, f2 = (x - 2)^2 + rest: the front is the line from 0 to 2, rest 0. */
+static void two_objectives_give_a_front(void **state)
+{
+    (void)state;
+    const struct row row = {"nsga-ii", NULL, NULL, false, 2, 4, 0};
+    struct optimiser *o = make(&row, 1);
+    const double *points, *values, reference[2] = {5.0, 5.0};
+
+    for (size_t g = 0; g < 100; g++) {
+        double *asked = ask(o);
+        size_t asks = optimiser_asks(o);
+        double *fitness = mem_array(2 * asks, sizeof *fitness);
+
+        for (size_t k = 0; k < asks; k++) {
+            const double *x = asked + k * 4;
+            double rest = objective_sphere(x + 1, 3);
+
+            fitness[2 * k] = x[0] * x[0] + rest;
+            fitness[2 * k + 1] = (x[0] - 2.0) * (x[0] - 2.0) + rest;
+        }
+        assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+        free(asked);
+        free(fitness);
+    }
+    size_t n = optimiser_front(o, &points, &values);
+
+    assert_true(n > 100);
+    /* the true front sqrt(f1) + sqrt(f2) = 2 leaves 8 / 3 of 25 uncovered */
+    assert_true(pareto_hypervolume(values, n, 2, reference) > 0.98 * (25.0 - 8.0 / 3.0));
+    optimiser_free(o);
+}
+
 /* ---- who is chosen, who is sent away ---- */
 
 static void auto_chooses_by_size_and_budget_and_says_why(void **state)
@@ -452,6 +570,9 @@ int main(void)
         cmocka_unit_test(an_accelerated_search_still_learns_a_bent_valley),
         cmocka_unit_test(restarts_leave_a_local_minimum),
         cmocka_unit_test(halton_points_fill_every_coordinate_evenly),
+        cmocka_unit_test(care_for_noise_comes_closer_than_none),
+        cmocka_unit_test(a_thousand_coordinates_need_no_covariance),
+        cmocka_unit_test(two_objectives_give_a_front),
         cmocka_unit_test(auto_chooses_by_size_and_budget_and_says_why),
         cmocka_unit_test(what_an_algorithm_cannot_do_is_refused_by_name),
     };

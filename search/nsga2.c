@@ -1,0 +1,487 @@
+/*
+ * nsga2.c - several objectives: a population that spreads along the front nobody dominates.
+ *
+ *      parents --> pairs, crossed and mutated --> offspring, measured
+ *                  parents and offspring together, by front, then by distance from their neighbours
+ *              --> the better half are the next parents
+ *
+ * What was ever found and is dominated by nothing is kept in an archive beside the population; it
+ * is the result. Offspring are a function of (seed, round, index) and the parents.
+ *
+ * Deb, Pratap, Agarwal, Meyarivan, NSGA-II, IEEE TEC 6(2), 2002; simulated binary crossover and
+ * polynomial mutation with the usual indices 15 and 20.
+ */
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "search/optimiser_kinds.h"
+#include "search/pareto.h"
+#include "search/snapshot.h"
+
+#define MAGIC "NSGA2"
+#define POPULATION 40       /* when not told */
+#define POPULATION_MAX 1024 /* sorting is quadratic */
+#define ARCHIVE_MAX 512
+#define CROSS_CHANCE 0.9
+#define CROSS_INDEX 15.0
+#define MUTATE_INDEX 20.0
+#define REACH 3.0 /* sigmas on a side without a bound */
+
+struct nsga2 {
+    size_t n, m, lambda;
+    uint64_t seed, stream, round;
+    double *lower, *upper, *steps, *start; /* [N] */
+    size_t parents;                        /* 0 before the first generation, lambda after it */
+    double *points;                        /* [2 lambda, N] parents, then offspring */
+    double *values;                        /* [2 lambda, M] */
+    size_t kept;
+    double *kept_points; /* [ARCHIVE_MAX + 1, N] dominated by nothing */
+    double *kept_values; /* [ARCHIVE_MAX + 1, M] */
+};
+
+/* ---- making ---- */
+
+static void allocate(struct nsga2 *t)
+{
+    t->lower = mem_array(4 * t->n, sizeof *t->lower);
+    t->upper = t->lower + t->n;
+    t->steps = t->lower + 2 * t->n;
+    t->start = t->lower + 3 * t->n;
+    t->points = mem_array(2 * t->lambda * t->n, sizeof *t->points);
+    t->values = mem_array(2 * t->lambda * t->m, sizeof *t->values);
+    t->kept_points = mem_array((ARCHIVE_MAX + 1) * t->n, sizeof *t->kept_points);
+    t->kept_values = mem_array((ARCHIVE_MAX + 1) * t->m, sizeof *t->kept_values);
+}
+
+static void release(void *self)
+{
+    struct nsga2 *t = self;
+
+    if (t != NULL) {
+        free(t->lower);
+        free(t->points);
+        free(t->values);
+        free(t->kept_points);
+        free(t->kept_values);
+        free(t);
+    }
+}
+
+static int make(void **self, const struct optimiser_options *o, struct err *err)
+{
+    if (o->lambda > POPULATION_MAX) {
+        return err_set(err, ERR_LIMIT, "population %zu: at most %d for nsga-ii", o->lambda,
+                       POPULATION_MAX);
+    }
+    struct nsga2 *t = mem_alloc(sizeof *t);
+
+    *t = (struct nsga2){.n = o->n,
+                        .m = o->objectives > 0 ? o->objectives : 1,
+                        .lambda = o->lambda != 0 ? o->lambda : POPULATION,
+                        .seed = o->seed,
+                        .stream = o->stream != 0 ? o->stream : RNG_SAMPLING};
+    allocate(t);
+    for (size_t j = 0; j < t->n; j++) {
+        double reach = REACH * o->sigma * (o->deviations != NULL ? o->deviations[j] : 1.0);
+
+        t->lower[j] = o->lower != NULL ? o->lower[j] : -HUGE_VAL;
+        t->upper[j] = o->upper != NULL ? o->upper[j] : HUGE_VAL;
+        t->steps[j] = o->steps != NULL ? fabs(o->steps[j]) : 0.0;
+        t->lower[j] = isinf(t->lower[j]) ? o->start[j] - reach : t->lower[j];
+        t->upper[j] = isinf(t->upper[j]) ? o->start[j] + reach : t->upper[j];
+        t->start[j] = o->start[j];
+    }
+    *self = t;
+    return 0;
+}
+
+/* ---- bytes ---- */
+
+static void walk_sizes(struct nsga2 *t, struct snapshot *s)
+{
+    snapshot_size(s, &t->n, 1, 4096);
+    snapshot_size(s, &t->m, 1, OPTIMISER_OBJECTIVES_MAX);
+    snapshot_size(s, &t->lambda, 2, POPULATION_MAX);
+}
+
+static void walk(struct nsga2 *t, struct snapshot *s)
+{
+    snapshot_count(s, &t->seed, UINT64_MAX);
+    snapshot_count(s, &t->stream, UINT64_MAX);
+    snapshot_count(s, &t->round, UINT64_C(1) << 32);
+    snapshot_finite(s, t->lower, 4 * t->n); /* all four arrays */
+    snapshot_size(s, &t->parents, 0, t->lambda);
+    snapshot_finite(s, t->points, t->parents * t->n);
+    snapshot_doubles(s, t->values, t->parents * t->m);
+    snapshot_size(s, &t->kept, 0, ARCHIVE_MAX);
+    snapshot_finite(s, t->kept_points, t->kept * t->n);
+    snapshot_doubles(s, t->kept_values, t->kept * t->m);
+}
+
+static void save(const void *self, unsigned char **bytes, size_t *n)
+{
+    struct nsga2 *t = (struct nsga2 *)self; /* the walk reads it only */
+    struct snapshot s;
+
+    snapshot_write(&s, MAGIC);
+    walk_sizes(t, &s);
+    walk(t, &s);
+    snapshot_take(&s, bytes, n);
+}
+
+static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
+{
+    struct nsga2 *t = mem_alloc(sizeof *t);
+    struct snapshot s;
+
+    *t = (struct nsga2){0};
+    snapshot_read(&s, MAGIC, bytes, n);
+    walk_sizes(t, &s);
+    allocate(t);
+    walk(t, &s);
+    snapshot_expect(&s, t->parents == 0 || t->parents == t->lambda);
+    for (size_t j = 0; j < t->n; j++) {
+        snapshot_expect(&s, t->lower[j] < t->upper[j] && t->steps[j] >= 0.0);
+        for (size_t i = 0; i < t->parents; i++) {
+            double x = t->points[i * t->n + j];
+
+            snapshot_expect(&s, x >= t->lower[j] && x <= t->upper[j]);
+        }
+    }
+    int rc = snapshot_end(&s, "NSGA-II", err);
+
+    if (rc != 0) {
+        release(t);
+        return rc;
+    }
+    *self = t;
+    return 0;
+}
+
+/* ---- offspring ---- */
+
+static double on_grid(const struct nsga2 *t, size_t j, double x)
+{
+    double step = t->steps[j], last = t->upper[j];
+
+    if (step > 0.0) {
+        x = t->lower[j] + step * round((x - t->lower[j]) / step);
+        last = t->lower[j] + step * floor((t->upper[j] - t->lower[j]) / step + 1e-9);
+    }
+    return fmin(fmax(x, t->lower[j]), last);
+}
+
+/* The better of two parents drawn: by front, then by room around it. */
+static const double *pick(const struct nsga2 *t, const size_t *fronts, const double *crowding,
+                          struct rng64 *rng)
+{
+    size_t a = (size_t)(rng64_uniform(rng) * (double)t->parents);
+    size_t b = (size_t)(rng64_uniform(rng) * (double)t->parents);
+    bool first = fronts[a] < fronts[b] || (fronts[a] == fronts[b] && crowding[a] >= crowding[b]);
+
+    return t->points + (first ? a : b) * t->n;
+}
+
+/* How far two children lie apart, over their parents' distance. */
+static double spread(double u)
+{
+    double power = 1.0 / (CROSS_INDEX + 1.0);
+
+    return u <= 0.5 ? pow(2.0 * u, power) : pow(1.0 / (2.0 * (1.0 - u)), power);
+}
+
+/* A step of polynomial mutation, over the box. */
+static double mutation(double u)
+{
+    double power = 1.0 / (MUTATE_INDEX + 1.0);
+
+    return u < 0.5 ? pow(2.0 * u, power) - 1.0 : 1.0 - pow(2.0 * (1.0 - u), power);
+}
+
+/* Draws a fixed number of uniform numbers: 6 + 4 n. */
+static void breed(const struct nsga2 *t, const size_t *fronts, const double *crowding,
+                  struct rng64 *rng, double *child)
+{
+    const double *a = pick(t, fronts, crowding, rng), *b = pick(t, fronts, crowding, rng);
+    bool cross = rng64_uniform(rng) < CROSS_CHANCE;
+    double side = rng64_uniform(rng) < 0.5 ? 1.0 : -1.0;
+
+    for (size_t j = 0; j < t->n; j++) {
+        double use = rng64_uniform(rng), share = spread(rng64_uniform(rng));
+        double mutate = rng64_uniform(rng), step = mutation(rng64_uniform(rng));
+        double x = a[j];
+
+        if (cross && use < 0.5) {
+            x = 0.5 * (a[j] + b[j]) + side * 0.5 * share * (a[j] - b[j]);
+        }
+        if (mutate * (double)t->n < 1.0) {
+            x += step * (t->upper[j] - t->lower[j]);
+        }
+        child[j] = on_grid(t, j, x);
+    }
+}
+
+/* The first generation: the start, then points all over the box. */
+static void scatter(const struct nsga2 *t, struct rng64 *rng, double *points)
+{
+    for (size_t i = 0; i < t->lambda * t->n; i++) {
+        size_t j = i % t->n;
+        double share = rng64_uniform(rng);
+
+        points[i] = i < t->n ? on_grid(t, j, t->start[j])
+                             : on_grid(t, j, t->lower[j] + share * (t->upper[j] - t->lower[j]));
+    }
+}
+
+static void ask(void *self, double *points)
+{
+    struct nsga2 *t = self;
+    size_t *fronts = mem_array(t->parents + 1, sizeof *fronts);
+    double *crowding = mem_array(t->parents + 1, sizeof *crowding);
+    struct rng64 rng;
+
+    rng64_seed(&rng, t->seed, t->stream);
+    rng64_advance(&rng, 0, t->round * t->lambda * (6 + 4 * t->n));
+    if (t->parents == 0) {
+        scatter(t, &rng, points);
+    } else {
+        pareto_fronts(t->values, t->parents, t->m, fronts);
+        pareto_crowding(t->values, t->parents, t->m, fronts, crowding);
+        for (size_t k = 0; k < t->lambda; k++) {
+            breed(t, fronts, crowding, &rng, points + k * t->n);
+        }
+    }
+    free(fronts);
+    free(crowding);
+}
+
+/* ---- the archive ---- */
+
+static void drop(struct nsga2 *t, size_t i)
+{
+    t->kept--;
+    memmove(t->kept_points + i * t->n, t->kept_points + (i + 1) * t->n,
+            (t->kept - i) * t->n * sizeof *t->kept_points);
+    memmove(t->kept_values + i * t->m, t->kept_values + (i + 1) * t->m,
+            (t->kept - i) * t->m * sizeof *t->kept_values);
+}
+
+/* Keep a point unless something kept is as good everywhere; drop what it dominates, and of too many
+ * the most crowded. */
+static void keep(struct nsga2 *t, const double *point, const double *values)
+{
+    if (isinf(values[0])) {
+        return;
+    }
+    for (size_t i = t->kept; i-- > 0;) {
+        const double *other = t->kept_values + i * t->m;
+
+        if (pareto_dominates(other, values, t->m) ||
+            memcmp(other, values, t->m * sizeof *values) == 0) {
+            return;
+        }
+        if (pareto_dominates(values, other, t->m)) {
+            drop(t, i);
+        }
+    }
+    memcpy(t->kept_points + t->kept * t->n, point, t->n * sizeof *point);
+    memcpy(t->kept_values + t->kept * t->m, values, t->m * sizeof *values);
+    t->kept++;
+    if (t->kept > ARCHIVE_MAX) {
+        size_t fronts[ARCHIVE_MAX + 1] = {0}, least = 0;
+        double crowding[ARCHIVE_MAX + 1];
+
+        pareto_crowding(t->kept_values, t->kept, t->m, fronts, crowding);
+        for (size_t i = 1; i < t->kept; i++) {
+            least = crowding[i] < crowding[least] ? i : least;
+        }
+        drop(t, least);
+    }
+}
+
+/* ---- telling ---- */
+
+struct rank {
+    size_t front, index;
+    double crowding;
+};
+
+static int by_rank(const void *left, const void *right)
+{
+    const struct rank *a = left, *b = right;
+
+    if (a->front != b->front) {
+        return a->front < b->front ? -1 : 1;
+    }
+    if (a->crowding != b->crowding) {
+        return a->crowding > b->crowding ? -1 : 1;
+    }
+    return a->index < b->index ? -1 : 1;
+}
+
+/* Of parents and offspring [n] the best lambda become parents. */
+static void select_parents(struct nsga2 *t, size_t n)
+{
+    size_t *fronts = mem_array(n, sizeof *fronts);
+    double *crowding = mem_array(n, sizeof *crowding);
+    struct rank *order = mem_array(n, sizeof *order);
+    double *points = mem_array(2 * t->lambda * t->n, sizeof *points);
+    double *values = mem_array(2 * t->lambda * t->m, sizeof *values);
+
+    pareto_fronts(t->values, n, t->m, fronts);
+    pareto_crowding(t->values, n, t->m, fronts, crowding);
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (struct rank){fronts[i], i, crowding[i]};
+    }
+    qsort(order, n, sizeof *order, by_rank);
+    for (size_t i = 0; i < t->lambda; i++) {
+        memcpy(points + i * t->n, t->points + order[i].index * t->n, t->n * sizeof *points);
+        memcpy(values + i * t->m, t->values + order[i].index * t->m, t->m * sizeof *values);
+    }
+    free(t->points);
+    free(t->values);
+    t->points = points;
+    t->values = values;
+    t->parents = t->lambda;
+    free(fronts);
+    free(crowding);
+    free(order);
+}
+
+static int tell(void *self, const double *fitness, struct err *err)
+{
+    struct nsga2 *t = self;
+    const size_t first = t->parents;
+
+    (void)err;
+    ask(t, t->points + first * t->n);
+    memcpy(t->values + first * t->m, fitness, t->lambda * t->m * sizeof *fitness);
+    for (size_t k = 0; k < t->lambda; k++) {
+        double *row = t->values + (first + k) * t->m;
+        bool failed = false;
+
+        for (size_t i = 0; i < t->m; i++) {
+            failed = failed || !isfinite(row[i]);
+        }
+        for (size_t i = 0; i < t->m && failed; i++) {
+            row[i] = HUGE_VAL;
+        }
+        keep(t, t->points + (first + k) * t->n, row);
+    }
+    select_parents(t, first + t->lambda);
+    t->round++;
+    return 0;
+}
+
+/* ---- looking ---- */
+
+static const char *stop(const void *self, const char **words)
+{
+    (void)self;
+    (void)words;
+    return NULL; /* a front can always be filled more finely */
+}
+
+static const char *name(const void *self)
+{
+    (void)self;
+    return "nsga-ii";
+}
+
+static size_t n_of(const void *self)
+{
+    return ((const struct nsga2 *)self)->n;
+}
+
+static size_t objectives(const void *self)
+{
+    return ((const struct nsga2 *)self)->m;
+}
+
+static size_t asks(const void *self)
+{
+    return ((const struct nsga2 *)self)->lambda;
+}
+
+static size_t front(const void *self, const double **points, const double **values)
+{
+    const struct nsga2 *t = self;
+
+    *points = t->kept_points;
+    *values = t->kept_values;
+    return t->kept;
+}
+
+/* The archive's point with the least sum of objectives, each over its range: the compromise. */
+static void mean(const void *self, double *out)
+{
+    const struct nsga2 *t = self;
+    double least_sum = HUGE_VAL;
+
+    memcpy(out, t->start, t->n * sizeof *out);
+    for (size_t i = 0; i < t->kept; i++) {
+        double sum = 0.0;
+
+        for (size_t k = 0; k < t->m; k++) {
+            double least = HUGE_VAL, most = -HUGE_VAL;
+
+            for (size_t other = 0; other < t->kept; other++) {
+                least = fmin(least, t->kept_values[other * t->m + k]);
+                most = fmax(most, t->kept_values[other * t->m + k]);
+            }
+            sum += most > least ? (t->kept_values[i * t->m + k] - least) / (most - least) : 0.0;
+        }
+        if (sum < least_sum) {
+            least_sum = sum;
+            memcpy(out, t->kept_points + i * t->n, t->n * sizeof *out);
+        }
+    }
+}
+
+static double sigma(const void *self)
+{
+    (void)self;
+    return 0.0;
+}
+
+static double best(const void *self, double *point)
+{
+    const struct nsga2 *t = self;
+    double least = HUGE_VAL;
+
+    if (point != NULL) {
+        memcpy(point, t->start, t->n * sizeof *point);
+    }
+    for (size_t i = 0; i < t->kept; i++) {
+        if (t->kept_values[i * t->m] < least) {
+            least = t->kept_values[i * t->m];
+            if (point != NULL) {
+                memcpy(point, t->kept_points + i * t->n, t->n * sizeof *point);
+            }
+        }
+    }
+    return least;
+}
+
+const struct optimiser_kind optimiser_nsga2 = {
+    .magic = MAGIC,
+    .make = make,
+    .restore = restore,
+    .save = save,
+    .free = release,
+    .name = name,
+    .n = n_of,
+    .objectives = objectives,
+    .asks = asks,
+    .ask = ask,
+    .tell = tell,
+    .front = front,
+    .stop = stop,
+    .mean = mean,
+    .sigma = sigma,
+    .best = best,
+};

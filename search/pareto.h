@@ -1,0 +1,31 @@
+/*
+ * pareto.h - several objectives at once: who dominates whom, how spread out, how much is covered.
+ *
+ * A row of objectives [m], lower is better, dominates another when it is nowhere worse and
+ * somewhere better. A failed candidate's row holds INFINITY everywhere.
+ */
+#ifndef SEARCH_PARETO_H
+#define SEARCH_PARETO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+bool pareto_dominates(const double *a, const double *b, size_t m);
+
+/* The front of each of rows [n, m]: 0 for those nobody dominates, 1 for those only front 0 does,
+ * and so on, into fronts [n]. Deb et al., NSGA-II, IEEE TEC 6(2), 2002. */
+void pareto_fronts(const double *rows, size_t n, size_t m, size_t *fronts);
+
+/* How far each row is from its neighbours in its front, [n]: INFINITY at the ends. The same paper.
+ */
+void pareto_crowding(const double *rows, size_t n, size_t m, const size_t *fronts,
+                     double *crowding);
+
+/*
+ * The volume that rows [n, m] dominate below the reference [m]: rows that are not below it
+ * everywhere count for nothing. Exact, by slices along the last objective: n log n for two
+ * objectives, n^(m-1) beyond; meant for fronts of hundreds.
+ */
+double pareto_hypervolume(const double *rows, size_t n, size_t m, const double *reference);
+
+#endif
