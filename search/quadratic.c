@@ -15,7 +15,7 @@ void dgelsy_(const int *m, const int *n, const int *nrhs, double *a, const int *
 
 #define SURPLUS 1.1      /* points a term before it is taken */
 #define KEPT 0.75        /* share of the points that counts */
-#define WEIGHT_BEST 20.0 /* of the best point; the last one's is 1 */
+#define WEIGHT_BEST 20.0 /* on the best point's error before it is squared; the last one's is 1 */
 #define RANK_LOSS 1e-11  /* columns smaller than this share add nothing */
 #define BEND_LEAST 1e-9  /* of the strongest curvature, below which there is no bottom */
 
@@ -168,7 +168,7 @@ void quadratic_fit(struct quadratic *model, const double *points, const double *
     find_units(model, points, order, used);
     for (size_t i = 0; i < used; i++) {
         double share = used > 1 ? (double)i / (double)(used - 1) : 0.0;
-        double weight = sqrt(WEIGHT_BEST + share * (1.0 - WEIGHT_BEST));
+        double weight = WEIGHT_BEST + share * (1.0 - WEIGHT_BEST);
 
         expand(model, points + order[i].index * model->n, row);
         for (size_t t = 0; t < terms; t++) {

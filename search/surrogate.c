@@ -27,8 +27,8 @@
 
 #define MAGIC "LQCMA"
 #define TAU_GOOD 0.85
-#define ARCHIVE_LEAST 4 /* points before a model is worth asking */
-#define ARCHIVE_SHARE 2 /* times the terms of the whole model: what is kept */
+#define ARCHIVE_LEAST 4   /* points before a model is worth asking */
+#define ARCHIVE_SHARE 1.5 /* times the terms of the whole model: older points mislead */
 
 struct surrogate {
     struct cmaes *search;
@@ -50,7 +50,7 @@ struct surrogate {
 
 static void allocate(struct surrogate *t)
 {
-    t->room = ARCHIVE_SHARE * quadratic_terms(t->n) + t->lambda;
+    t->room = (size_t)(ARCHIVE_SHARE * (double)quadratic_terms(t->n)) + t->lambda;
     t->lower = mem_array(3 * t->n, sizeof *t->lower);
     t->upper = t->lower + t->n;
     t->best_point = t->lower + 2 * t->n;
