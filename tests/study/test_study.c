@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -485,11 +486,12 @@ static json_t *study_of_method(const struct method *method, bool on_base)
     for (size_t p = 0; p < method->n_parameters; p++) {
         const struct method_parameter *parameter = &method->parameters[p];
         bool is_switch = parameter->kind == METHOD_BOOL;
-        double lower = parameter->lower > 0.0 ? parameter->lower : 0.0;
+        double lower = fmax(parameter->lower, 0.0);
+        double upper = fmin(parameter->upper, lower + 1.0);
 
         json_object_set_new(search, parameter->name,
                             is_switch ? json_pack("[b, b]", 0, 1)
-                                      : json_pack("[f, f]", lower, lower + 1.0));
+                                      : json_pack("[f, f]", lower, upper));
     }
     json_object_set_new(merge, "method", json_string(method->name));
     json_object_set_new(merge, "sources",
