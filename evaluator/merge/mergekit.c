@@ -159,14 +159,14 @@ static const struct {
     const char *method, *parameter;
 } ours[] = {{"karcher", "weight"}, {"arcee_fusion", "spread"}};
 
-static bool is_ours(const struct recipe *recipe, const struct parameter *parameter)
+bool mergekit_ignores(const struct method *method, const struct method_parameter *parameter)
 {
-    if (parameter->declared->silent) {
-        return true;
+    if (method->ours || parameter->silent) {
+        return parameter->silent;
     }
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        if (strcmp(ours[i].method, recipe->method->name) == 0 &&
-            strcmp(ours[i].parameter, parameter->declared->name) == 0) {
+        if (strcmp(ours[i].method, method->name) == 0 &&
+            strcmp(ours[i].parameter, parameter->name) == 0) {
             return true;
         }
     }
@@ -181,7 +181,7 @@ static void add_known(struct text *out, const struct recipe *recipe, const struc
         all_equal(listing, 0, listing->n, parameter) &&
         value_in(parameter, listing->tensors[0].group) == parameter->declared->fallback;
 
-    if (is_ours(recipe, parameter)) {
+    if (mergekit_ignores(recipe->method, parameter->declared)) {
         if (is_default) {
             return;
         }

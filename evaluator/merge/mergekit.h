@@ -8,6 +8,8 @@
 #ifndef MERGE_MERGEKIT_H
 #define MERGE_MERGEKIT_H
 
+#include <stdbool.h>
+
 #include "base/text.h"
 #include "study/recipe.h"
 
@@ -15,5 +17,9 @@
  * paths, or names on a hub. */
 void mergekit_print(struct text *out, const struct recipe *recipe, const char *base_name,
                     const char *const *names);
+
+/* True for parameters of ours in methods of mergekit's, which ignores them: at their defaults they
+ * change nothing. */
+bool mergekit_ignores(const struct method *method, const struct method_parameter *parameter);
 
 #endif

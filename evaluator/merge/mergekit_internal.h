@@ -81,7 +81,7 @@ void mergekit_set_types(const struct maker *maker, const struct work *work,
 
 /* ---- mergekit_parameters.c ---- */
 
-/* Of a method that mergekit does not have: nothing is cut, every parameter has our default. */
+/* Of a method without a row of its own: nothing is cut, every parameter has a default. */
 const struct manner *mergekit_manner_of(const struct method *method);
 
 /* True when the base is not one of the sources but stands beside them. */

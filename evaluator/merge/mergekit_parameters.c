@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/merge/mergekit.h"
 #include "evaluator/merge/mergekit_internal.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -23,6 +24,9 @@ static const struct manner manners[] = {
     {"breadcrumbs_ties", SIZES_BASE, "weight"},
     {"della", SIZES_BASE, "weight"},
     {"della_linear", SIZES_BASE, "weight"},
+    {"ties_global", SIZES_BASE, NULL},
+    {"compeft", SIZES_BASE, NULL},
+    {"pcb", SIZES_BASE, NULL},
     {"model_stock", SIZES_COMMON, NULL},
     {"nearswap", SIZES_EQUAL, "t"},
     {"arcee_fusion", SIZES_COMMON, NULL},
@@ -41,9 +45,9 @@ const struct manner *mergekit_manner_of(const struct method *method)
 }
 
 /* What a recipe that is silent means: mergekit's default, which for a density is to keep all. */
-static double default_of(const struct method_parameter *parameter)
+static double default_of(const struct method *method, const struct method_parameter *parameter)
 {
-    return strcmp(parameter->name, "density") == 0 ? 1.0 : parameter->fallback;
+    return !method->ours && strcmp(parameter->name, "density") == 0 ? 1.0 : parameter->fallback;
 }
 
 bool mergekit_takes_base(const struct method *method)
@@ -79,8 +83,13 @@ static int resolve(const struct maker *maker, const struct work *work, size_t so
                    const struct method_parameter *parameter, const char *tensor, double *out)
 {
     const char *required = maker->manner->required;
-    double value = default_of(parameter);
+    double value = default_of(maker->plan->method, parameter);
 
+    if (maker->plan->rules.exact_mergekit && !maker->plan->method->ours &&
+        mergekit_ignores(maker->plan->method, parameter)) {
+        *out = value;
+        return 0;
+    }
     bool found = mergekit_recipe_value(maker->recipe, work->slice, source, parameter->name, tensor,
                                        work->position, &value);
     if (!found && required != NULL && strcmp(parameter->name, required) == 0) {

@@ -8,6 +8,7 @@
 
 #include "base/doc.h"
 #include "base/mem.h"
+#include "evaluator/merge/mergekit.h"
 #include "evaluator/merge/mergekit_setting.h"
 #include "evaluator/merge/mergekit_tokenizer.h"
 #include "study/yaml.h"
@@ -122,6 +123,11 @@ static void warn_parameter(struct mergekit_recipe *recipe, const char *name, boo
         text_printf(&recipe->warnings,
                     "%s: %s is one value for all models; inside a model's block nothing reads it\n",
                     where, name);
+    }
+    if (parameter != NULL && !method->ours && mergekit_ignores(method, parameter)) {
+        text_printf(&recipe->warnings,
+                    "%s: %s of %s is braid's own; mergekit 0.1.4 and --exact-mergekit ignore it\n",
+                    where, name, method->name);
     }
     if (parameter != NULL || has_no_effect(method, name)) {
         return;
