@@ -18,6 +18,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "search/bounds.h"
 #include "search/cmaes.h"
 #include "search/cmaes_constants.h"
 #include "search/optimiser_kinds.h"
@@ -266,9 +267,11 @@ static int restore(void **self, const unsigned char *bytes, size_t n, struct err
     for (size_t j = 0; j < t->n && !s.bad; j++) {
         double step = t->steps[j];
 
-        snapshot_expect(&s, t->lower[j] < t->upper[j] && fabs(t->best_point[j]) <= 1e200);
-        snapshot_expect(&s, step == 0.0 || (fabs(step) > 1e-300 &&
-                                            (step > 0.0 || isfinite(t->upper[j] - t->lower[j]))));
+        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]) &&
+                                fabs(t->best_point[j]) <= 1e200);
+        snapshot_expect(&s,
+                        step == 0.0 || (bounds_take_step(fabs(step), t->lower[j], t->upper[j]) &&
+                                        (step > 0.0 || !isinf(t->upper[j] - t->lower[j]))));
     }
     int rc = s.bad ? snapshot_end(&s, "CatCMA", err) : part(t, err);
 

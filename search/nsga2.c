@@ -18,6 +18,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "search/bounds.h"
 #include "search/optimiser_kinds.h"
 #include "search/pareto.h"
 #include "search/snapshot.h"
@@ -145,7 +146,9 @@ static int restore(void **self, const unsigned char *bytes, size_t n, struct err
     walk(t, &s);
     snapshot_expect(&s, t->parents == 0 || t->parents == t->lambda);
     for (size_t j = 0; j < t->n; j++) {
-        snapshot_expect(&s, t->lower[j] < t->upper[j] && t->steps[j] >= 0.0);
+        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]));
+        snapshot_expect(&s, t->steps[j] == 0.0 ||
+                                bounds_take_step(t->steps[j], t->lower[j], t->upper[j]));
         for (size_t i = 0; i < t->parents; i++) {
             double x = t->points[i * t->n + j];
 

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "search/bounds.h"
 #include "search/optimiser_kinds.h"
 #include "search/snapshot.h"
 
@@ -142,7 +143,9 @@ static int restore(void **self, const unsigned char *bytes, size_t n, struct err
     allocate(t);
     walk(t, &s);
     for (size_t j = 0; j < t->n; j++) {
-        snapshot_expect(&s, t->lower[j] < t->upper[j] && t->steps[j] >= 0.0);
+        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]));
+        snapshot_expect(&s, t->steps[j] == 0.0 ||
+                                bounds_take_step(t->steps[j], t->lower[j], t->upper[j]));
     }
     int rc = snapshot_end(&s, "random points", err);
 

@@ -293,6 +293,14 @@ static void fill_fitness(const struct surrogate *t, bool all, double *fitness)
     }
 }
 
+/* The CMA-ES ran out of numbers. */
+static bool has_run_out(const struct surrogate *t)
+{
+    const char *rule = cmaes_stop(t->search);
+
+    return rule != NULL && strcmp(rule, "numeric") == 0;
+}
+
 static int close_generation(struct surrogate *t, bool all, struct err *err)
 {
     double *fitness = mem_array(t->lambda, sizeof *fitness);
@@ -301,11 +309,13 @@ static int close_generation(struct surrogate *t, bool all, struct err *err)
     fill_fitness(t, all, fitness);
     int rc = cmaes_tell(t->search, fitness, err);
 
-    if (rc == 0 && quadratic_least(&t->model, t->lower, t->upper, bottom)) {
-        rc = cmaes_inject(t->search, bottom, NULL);
-        rc = 0; /* a bottom beyond all numbers is none */
-    }
-    if (rc == 0) {
+    if (rc == 0 && has_run_out(t)) {
+        t->turn[0] = 1; /* nothing more can be asked: what was asked stays */
+        t->n_open = 1;
+    } else if (rc == 0) {
+        if (quadratic_least(&t->model, t->lower, t->upper, bottom)) {
+            (void)cmaes_inject(t->search, bottom, NULL); /* a bottom beyond all numbers is none */
+        }
         open_generation(t);
     }
     free(fitness);
@@ -317,7 +327,7 @@ static int tell(void *self, const double *fitness, struct err *err)
 {
     struct surrogate *t = self;
 
-    if (cmaes_stop(t->search) != NULL && strcmp(cmaes_stop(t->search), "numeric") == 0) {
+    if (has_run_out(t)) {
         return cmaes_tell(t->search, fitness, err); /* refuses, with its words */
     }
     for (size_t k = 0, i = 0; k < t->lambda; k++) {
