@@ -176,6 +176,7 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
     }
     int rc = part(t, err);
 
+    assert(rc != 0 || t->chances != NULL);
     for (size_t i = 0, at = 0; i < t->n_categories && rc == 0; i++) {
         for (size_t c = 0; c < t->sizes[i]; c++) {
             t->chances[at++] = 1.0 / (double)t->sizes[i];

@@ -57,10 +57,11 @@ static const struct algorithm {
 
 #define ALGORITHMS (sizeof algorithms / sizeof *algorithms)
 
-/* All that can be in bytes. */
+/* All that can be in bytes; NULL past the last. */
 static const struct optimiser_kind *const kinds[] = {
-    &optimiser_cmaes,     &optimiser_restarts, &optimiser_sampling, &optimiser_catcma,
-    &optimiser_surrogate, &optimiser_lmma,     &optimiser_nsga2,    &optimiser_reevaluation};
+    &optimiser_cmaes,  &optimiser_restarts,     &optimiser_sampling,
+    &optimiser_catcma, &optimiser_surrogate,    &optimiser_lmma,
+    &optimiser_nsga2,  &optimiser_reevaluation, NULL};
 
 static const struct algorithm *find(const char *name)
 {
@@ -317,7 +318,7 @@ void optimiser_save(const struct optimiser *optimiser, unsigned char **bytes, si
 
 int optimiser_restore(struct optimiser **out, const unsigned char *bytes, size_t n, struct err *err)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    for (size_t i = 0; kinds[i] != NULL; i++) {
         void *self = NULL;
 
         if (!snapshot_has_magic(kinds[i]->magic, bytes, n)) {

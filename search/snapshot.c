@@ -13,7 +13,9 @@ static void fill_head(unsigned char head[8], const char *magic)
 {
     assert(strlen(magic) <= SNAPSHOT_MAGIC);
     memset(head, 0, 8);
-    memcpy(head, magic, strlen(magic));
+    for (size_t i = 0; magic[i] != '\0'; i++) {
+        head[i] = (unsigned char)magic[i];
+    }
     head[SNAPSHOT_MAGIC] = 1;
 }
 

@@ -211,7 +211,8 @@ static void show(const struct problem *p, const char *algorithm, const char *fil
         }
     }
     qsort(hits, n, sizeof *hits, ascending);
-    double median = n == 0 ? HUGE_VAL : 0.5 * (double)(hits[(n - 1) / 2] + hits[n / 2]);
+    const size_t low = n > 0 ? (n - 1) / 2 : 0, high = n / 2;
+    double median = n == 0 ? HUGE_VAL : 0.5 * (double)(hits[low] + hits[high]);
 
     printf("%s (%zu of %d runs; reference %.0f %%),%.1f,evaluations,%.3f,%.1f\n", name, n, RUNS,
            100.0 * p->rate, median, median / p->reference, p->reference);
