@@ -10,6 +10,9 @@
  * task_arithmetic with the digest of the weights, as braid export writes it folder_memory most
  * memory of all its processes together. Reference: what was stated
  *
+ *   bench_folder FOLDER writes the models there, with a recipe for braid merge, and measures
+ * nothing.
+ *
  * Wall time, turns taken with the reference, medians of five. The folders lie below TMPDIR (else
  * /tmp) and are removed at the end; where there is too little room for them, nothing is measured.
  */
@@ -160,12 +163,11 @@ struct kitchen {
     size_t peak_bytes, stated_bytes;
 };
 
-static void open_kitchen(struct kitchen *kitchen)
+static void write_models(const char *folder)
 {
     struct pools pools = {mem_array(POOL, sizeof(float)), mem_array(POOL, sizeof(float))};
     double *normals = mem_array(POOL, sizeof(double));
     struct rng64 rng;
-    struct err err;
 
     rng64_seed(&rng, 1, 1);
     rng64_normals(&rng, normals, POOL);
@@ -174,9 +176,34 @@ static void open_kitchen(struct kitchen *kitchen)
         pools.delta[POOL - 1 - i] = (float)normals[i] * 0.001F;
     }
     for (size_t i = 0; i < MODELS; i++) {
-        char *path = mem_printf("%s/%zu", kitchen->folder, i);
+        char *path = mem_printf("%s/%zu", folder, i);
 
         write_model(&pools, path, i);
+        free(path);
+    }
+    free(normals);
+    free(pools.base);
+    free(pools.delta);
+}
+
+/* What folder_merge does, for braid merge FOLDER/recipe.yaml OUT. */
+static void write_recipe(const char *folder)
+{
+    support_write(folder, "recipe.yaml",
+                  "merge_method: task_arithmetic\nbase_model: \"0\"\ndtype: bfloat16\nmodels:\n"
+                  "  - {model: \"1\", parameters: {weight: 0.4}}\n"
+                  "  - {model: \"2\", parameters: {weight: 0.3}}\n"
+                  "  - {model: \"3\", parameters: {weight: 0.3}}\n");
+}
+
+static void open_kitchen(struct kitchen *kitchen)
+{
+    struct err err;
+
+    write_models(kitchen->folder);
+    for (size_t i = 0; i < MODELS; i++) {
+        char *path = mem_printf("%s/%zu", kitchen->folder, i);
+
         must(checkpoint_open(&kitchen->models[i], path, &err), &err);
         digest_hex_of(&i, sizeof(i), kitchen->digests[i]);
         kitchen->named[i] = (struct plan_model){kitchen->digests[i], kitchen->models[i]};
@@ -185,9 +212,6 @@ static void open_kitchen(struct kitchen *kitchen)
     for (size_t i = 0; i < checkpoint_count(kitchen->models[0]); i++) {
         kitchen->n_elements += checkpoint_at(kitchen->models[0], i)->n_elements;
     }
-    free(normals);
-    free(pools.base);
-    free(pools.delta);
 }
 
 static void close_kitchen(struct kitchen *kitchen)
@@ -332,8 +356,13 @@ static bool has_room(const char *folder, double n_bytes)
            (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) > 1.2 * n_bytes;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) {
+        write_models(argv[1]);
+        write_recipe(argv[1]);
+        return 0;
+    }
     struct kitchen kitchen = {.folder = support_temp_dir()};
 
     if (!has_room(kitchen.folder, 1.1e9 * 2 * (MODELS + 2))) {
