@@ -47,7 +47,7 @@ void file_map_adopt(const struct file_map *map);
  * what it will not come back to (file_done). Both do nothing in other processes, nor to memory that
  * is no map of file_map.
  */
-#define FILE_STEP ((size_t)4 << 20)
+#define FILE_STEP ((size_t)2 << 20) /* a large page: whole ones are left at once */
 void file_drop_passed(void);
 void file_passed(const void *from, size_t n);
 void file_done(const void *from, size_t n);

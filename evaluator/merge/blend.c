@@ -226,6 +226,13 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
     return rc;
 }
 
+void blend_forget(struct blend *blend, size_t i)
+{
+    if (i < blend->memory.n_tensors) {
+        mix_memory_forget(&blend->memory, i);
+    }
+}
+
 int blend_run(struct blend *blend, const struct plan *plan, const struct blend_sink *sink,
               char weights[DIGEST_HEX], struct err *err)
 {

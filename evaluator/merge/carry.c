@@ -24,6 +24,7 @@ struct carry {
     const struct plan_tensor **order; /* [n_tensors] largest first */
     bool wants_digest;
     /* of one process */
+    struct blend *blend; /* ends with it */
     const struct plan_tensor *tensor;
     uint64_t written; /* bytes of it */
     unsigned char *buffer;
@@ -62,19 +63,18 @@ static void leave_input(const struct checkpoint_tensor *input)
     }
 }
 
-/* What is known of a tensor's sources is of no use for the next, so each has a blend of its own. */
 static int make_tensor(void *context, size_t job, void *content, struct err *err)
 {
     struct carry *carry = context;
     const struct blend_sink sink = {.write = take_block, .context = carry};
     const struct plan_tensor *tensor = carry->order[job];
-    struct blend *blend = blend_new();
 
     file_drop_passed();
+    carry->blend = carry->blend != NULL ? carry->blend : blend_new();
     carry->tensor = tensor;
     carry->written = 0;
     carry->buffered = 0;
-    int rc = blend_one(blend, carry->plan, tensor->index, &sink,
+    int rc = blend_one(carry->blend, carry->plan, tensor->index, &sink,
                        carry->wants_digest ? content : NULL, err);
     if (rc == 0) {
         rc = flush(carry, err);
@@ -83,7 +83,7 @@ static int make_tensor(void *context, size_t job, void *content, struct err *err
     for (size_t s = 0; s < tensor->n_sources; s++) {
         leave_input(tensor->sources[s]);
     }
-    blend_free(blend);
+    blend_forget(carry->blend, tensor->index);
     return rc;
 }
 
@@ -139,7 +139,10 @@ static void sum_up(const struct carry *carry, const unsigned char *contents,
 
 static size_t processes(size_t n)
 {
-    return n == 0 ? crew_processors() : n < CREW_PROCESSES_MAX ? n : CREW_PROCESSES_MAX;
+    size_t most = n == 0 ? CARRY_PROCESSES_MAX : CREW_PROCESSES_MAX;
+
+    n = n == 0 ? crew_processors() : n;
+    return n < most ? n : most;
 }
 
 int carry_out(const struct plan *plan, struct safetensors_writer *writer, size_t n_processes,
@@ -184,6 +187,6 @@ size_t carry_memory(const struct plan *plan, size_t n_processes)
     size_t n_inputs = plan->n_sources + (plan->base != NULL);
     size_t maps = 2 * n_inputs * FILE_STEP; /* the step that is read, and one not left yet */
 
-    return processes(n_processes) *
-           (PROCESS_BYTES + BUFFER_BYTES + maps + plan_memory_tensor(plan));
+    return PROCESS_BYTES + processes(n_processes) *
+                               (PROCESS_BYTES + BUFFER_BYTES + maps + plan_memory_tensor(plan));
 }

@@ -1,5 +1,5 @@
 /*
- * carry.h - a plan carried out into files, by one process a core.
+ * carry.h - a plan carried out into files, by one process a core, as far as that helps.
  *
  *   plan --> tensors, largest first --> crew (base/crew.h)   mix, round, digest, write at its place
  *                                   \-> crew
@@ -19,6 +19,10 @@
 #include "evaluator/merge/plan.h"
 #include "evaluator/model/safetensors_write.h"
 
+/* Where as many as there are cores are asked for, no more than these are taken: memory and disk are
+ * at their limits by then, and each holds some of the sources. */
+#define CARRY_PROCESSES_MAX ((size_t)16)
+
 /*
  * Write every tensor of the plan; the i-th is the writer's i-th. n_processes 0: one a core.
  *
@@ -29,7 +33,7 @@
 int carry_out(const struct plan *plan, struct safetensors_writer *writer, size_t n_processes,
               char weights[DIGEST_HEX], struct err *err);
 
-/* The most bytes that all its processes together have in memory, the caller aside: their own and
+/* The most bytes that all its processes together have in memory, the caller too: their own and
  * those of maps. n_processes as above. */
 size_t carry_memory(const struct plan *plan, size_t n_processes);
 

@@ -99,6 +99,17 @@ void mix_memory_fit(struct mix_memory *memory, size_t n_tensors, size_t n_source
     memcpy(memory->sources, sources, DIGEST_HEX);
 }
 
+void mix_memory_forget(struct mix_memory *memory, size_t tensor)
+{
+    for (size_t s = 0; s < memory->n_sources; s++) {
+        trim_counts_release(mix_counts(memory, tensor, s));
+    }
+    if (memory->found != NULL) {
+        free(memory->found[tensor]);
+        memory->found[tensor] = NULL;
+    }
+}
+
 struct trim_counts *mix_counts(struct mix_memory *memory, size_t tensor, size_t source)
 {
     return &memory->counts[tensor * memory->n_sources + source];

@@ -46,6 +46,9 @@ void mix_memory_release(struct mix_memory *memory);
 void mix_memory_fit(struct mix_memory *memory, size_t n_tensors, size_t n_sources,
                     const char *sources);
 
+/* What is known of one tensor alone is of no more use. */
+void mix_memory_forget(struct mix_memory *memory, size_t tensor);
+
 /* What is known of one source's task vector in one tensor. */
 struct trim_counts *mix_counts(struct mix_memory *memory, size_t tensor, size_t source);
 
