@@ -613,8 +613,9 @@ INLINED doubles log_of(doubles x)
     doubles s = (m - 1.0) / (m + 1.0);
     doubles q = s * s;
     doubles p = polynomial(series, sizeof series / sizeof *series, q);
+    doubles zero_or_nan = x * 0.0; /* the bits above hide a NaN */
 
-    return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW)) + (x - x);
+    return e * LN2_HIGH + (2.0 * s + (2.0 * s * q * p + e * LN2_LOW)) + zero_or_nan;
 }
 
 /* Sixteen lanes. */

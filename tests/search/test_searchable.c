@@ -121,7 +121,9 @@ static void hide(struct bench *bench, double *point)
 {
     const double *start = space_start(bench->space);
 
-    for (double reach = 0.5; reach > 0.01; reach /= 2) {
+    double reach = 0.5;
+
+    for (size_t tries = 0; tries < 6; tries++, reach /= 2) {
         for (size_t i = 0; i < space_n(bench->space); i++) {
             double there = start[i] < 0.5 || (start[i] == 0.5 && i % 2 == 0) ? 1.0 : 0.0;
 
