@@ -68,8 +68,8 @@ static void add_value(struct text *out, const struct parameter *parameter, doubl
 {
     if (parameter->declared->kind == METHOD_BOOL) {
         text_add(out, value != 0.0 ? "true" : "false");
-    } else {
-        text_add_double(out, value, true);
+    } else { /* a count with a point is none to mergekit */
+        text_add_double(out, value, parameter->declared->kind == METHOD_REAL);
     }
     text_add_char(out, '\n');
 }

@@ -235,6 +235,7 @@ static void parameters_of_ours_are_written_where_they_matter(void **state)
     start(&recipe, "karcher");
     char *text = printed(&recipe);
     assert_null(strstr(text, "weight"));
+    assert_non_null(strstr(text, "  max_iter: 10\n")); /* not 10.0 */
     free(text);
     recipe.groups[0].source_values[0] = 0.5;
     text = printed(&recipe);
