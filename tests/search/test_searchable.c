@@ -19,7 +19,7 @@
 #include "search/space.h"
 #include "tests/evaluator/kitchen.h"
 
-#define GENERATIONS 40
+#define GENERATIONS 20
 #define ELEMENTS_MAX 65536
 
 static char base_name[] = "base", a_name[] = "a", b_name[] = "b";
