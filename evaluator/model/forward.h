@@ -65,6 +65,7 @@ struct forward_place {
  */
 struct forward_place forward_place(const struct forward *forward, const struct trie *trie,
                                    size_t sequence, size_t i);
+
 /* Bytes of scratch for the largest of some tries, packed weights of a layer included. Nodes are
  * what the trie's plan states: n, depth_max, n_scored, n_targets are read. */
 size_t forward_bytes(const struct config *config, size_t positions_max,

@@ -213,7 +213,8 @@ size_t forward_bytes(const struct config *config, size_t positions_max,
                     attention_stack_floats(&shape) * (nodes->n > most ? config->n_layers : 1) +
                     attention_scratch_floats(&shape) + nodes->n_targets;
 
-    return floats * sizeof(float) + nodes->n_scored * (sizeof(double) + sizeof(uint32_t));
+    return floats * sizeof(float) +
+           nodes->n_scored * (sizeof(double) + sizeof(uint32_t) + sizeof(float));
 }
 
 int forward_fit(struct forward *forward, const struct trie_nodes *nodes, struct err *err)

@@ -156,7 +156,7 @@ void task_plan_largest(const struct task_plan *plan, struct trie_nodes *largest)
         const struct trie_nodes *nodes = trie_nodes(plan->tries[t]);
 
         keep_larger(&largest->n, nodes->n);
-        keep_larger(&largest->depth_max, nodes->depth_max);
+        keep_larger(&largest->depth_max, nodes->depth_max + plan->rules.max_new_tokens);
         keep_larger(&largest->n_scored, nodes->n_scored);
         keep_larger(&largest->n_targets, nodes->n_targets);
     }
