@@ -67,6 +67,12 @@ static int add_ids(struct tokens *out, const json_t *config, const char *key, st
     return 0;
 }
 
+/* Prompts would lack their beginning, or generation its end, without a word. */
+static int not_a_token(const char *key, const char *text, struct err *err)
+{
+    return err_set(err, ERR_FORMAT, "%s \"%.64s\" is not a token of tokenizer.json", key, text);
+}
+
 static int read_tokenizer(struct tokenizer_config *made, const json_t *config,
                           tokenizer_config_id *id_of, const void *context, struct err *err)
 {
@@ -80,10 +86,14 @@ static int read_tokenizer(struct tokenizer_config *made, const json_t *config,
     if (rc != 0) {
         return rc;
     }
-    if (bos != NULL) {
-        made->has_bos = id_of(context, bos, &made->bos);
+    if (bos != NULL && !id_of(context, bos, &made->bos)) {
+        return not_a_token("bos_token", bos, err);
     }
-    if (eos != NULL && id_of(context, eos, &id)) {
+    made->has_bos = bos != NULL;
+    if (eos != NULL && !id_of(context, eos, &id)) {
+        return not_a_token("eos_token", eos, err);
+    }
+    if (eos != NULL) {
         add_once(&made->eos, id);
     }
     return 0;

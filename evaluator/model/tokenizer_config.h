@@ -25,7 +25,8 @@ typedef bool tokenizer_config_id(const void *context, const char *text, uint32_t
 /*
  * Read tokenizer_config.json, generation_config.json and config.json of folder; each may be
  * missing. The beginning of sequence is tokenizer_config's alone where that file exists (it may say
- * null on purpose), else config's bos_token_id. ERR_FORMAT names file and member.
+ * null on purpose), else config's bos_token_id. ERR_FORMAT names file and member, and a beginning
+ * or end of sequence that is no token.
  */
 int tokenizer_config_load(struct tokenizer_config *out, const char *folder,
                           tokenizer_config_id *id_of, const void *context, struct err *err);

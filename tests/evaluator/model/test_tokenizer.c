@@ -280,6 +280,17 @@ static void adds_a_wanted_beginning_that_no_template_adds(void **state)
     tokenizer_close(tokenizer);
 }
 
+static void names_a_special_token_that_the_vocabulary_lacks(void **state)
+{
+    struct err err = {0};
+
+    (void)state;
+    assert_null(open_json("{" LETTERS "}", "{'bos_token':'<s>'}", &err));
+    assert_non_null(strstr(err.text, "tokenizer_config.json: bos_token \"<s>\" is not a token"));
+    assert_null(open_json("{" LETTERS "}", "{'eos_token':{'content':'</s>'}}", &err));
+    assert_non_null(strstr(err.text, "tokenizer_config.json: eos_token \"</s>\" is not a token"));
+}
+
 static void wraps_templates_in_order(void **state)
 {
     struct tokenizer *tokenizer =
@@ -482,6 +493,7 @@ int main(void)
         cmocka_unit_test(knows_where_sequences_begin_and_end),
         cmocka_unit_test(does_not_begin_twice),
         cmocka_unit_test(adds_a_wanted_beginning_that_no_template_adds),
+        cmocka_unit_test(names_a_special_token_that_the_vocabulary_lacks),
         cmocka_unit_test(wraps_templates_in_order),
         cmocka_unit_test(finds_added_tokens_by_each_flag),
         cmocka_unit_test(takes_the_longest_added_token),
