@@ -195,17 +195,25 @@ INLINED lanes add_where(lanes sum, lane_mask mask, lanes value)
 #endif
 }
 
-/* w * d where the magnitude of d has bits of at least limit, else 0. */
-INLINED lanes weighed(lanes d, lanes w, uint32_t limit)
+/* w * d where the magnitude of d has bits of at least limit, and at most last if that is a cap;
+ * else 0. */
+INLINED lanes weighed(lanes d, lanes w, uint32_t limit, bool capped, uint32_t last)
 {
 #if defined(__AVX512F__)
     __m512i magnitude = (__m512i)magnitudes_of(d);
     lane_mask keep = _mm512_cmpge_epu32_mask(magnitude, _mm512_set1_epi32((int)limit));
 
+    if (capped) {
+        keep = _mm512_mask_cmple_epu32_mask(keep, magnitude, _mm512_set1_epi32((int)last));
+    }
     return (lanes)_mm512_maskz_mul_ps(keep, (__m512)w, (__m512)d);
 #else
-    lane_mask drop = (lane_mask)((lane_signs)magnitudes_of(d) < (int32_t)limit);
+    lane_signs magnitude = (lane_signs)magnitudes_of(d);
+    lane_mask drop = (lane_mask)(magnitude < (int32_t)limit);
 
+    if (capped) {
+        drop |= (lane_mask)(magnitude > (int32_t)last);
+    }
     return where(~drop, w * d);
 #endif
 }
@@ -222,10 +230,15 @@ INLINED lane_mask agrees(lanes e, lane_bits signs)
 #endif
 }
 
-/* One more in each lane whose magnitude has just these bits. */
-INLINED lane_bits count_equal(lane_bits count, lanes d, uint32_t bits)
+/* which | bit, where the mask says so. */
+INLINED lane_bits or_where(lane_bits which, lane_mask mask, uint32_t bit)
 {
-    return count - (lane_bits)(magnitudes_of(d) == bits);
+#if defined(__AVX512F__)
+    return (lane_bits)_mm512_mask_or_epi32((__m512i)which, mask, (__m512i)which,
+                                           _mm512_set1_epi32((int)bit));
+#else
+    return which | (mask & bit);
+#endif
 }
 
 /* a / b, or a where b is zero. */
@@ -244,15 +257,19 @@ INLINED lanes divided(lanes a, lanes b)
 
 /* ---- one register of results ---- */
 
+/* Of so many sources at most a table holds every set. */
+#define LOOKED_UP_MAX 4
+
 /* What to do; a constant in each kernel, so that nothing of it is decided in the loop. */
 struct mix {
     bool elects;   /* else sums */
     bool has_base; /* task vectors are mixed, else sources */
     bool trims;    /* limits apply */
+    bool capped;   /* and lasts */
     bool masked;   /* bits say what stays */
-    bool counts;   /* elements that equal their limit are counted */
     bool divides;
-    bool brain; /* bfloat16, else float */
+    bool looks_up; /* divides, by a table of what every set of sources divides by */
+    bool brain;    /* bfloat16, else float */
 };
 
 INLINED size_t size_of(struct mix mix)
@@ -263,7 +280,8 @@ INLINED size_t size_of(struct mix mix)
 /* What does not change within a block. */
 struct constants {
     lanes factors[METHOD_SOURCES_MAX], weights[METHOD_SOURCES_MAX];
-    uint32_t limits[METHOD_SOURCES_MAX];
+    uint32_t limits[METHOD_SOURCES_MAX], lasts[METHOD_SOURCES_MAX];
+    float shares[1 << LOOKED_UP_MAX]; /* lambda over the weights of a set of sources, or lambda */
     const unsigned char *keep[METHOD_SOURCES_MAX];
     lanes divisor, lambda;
 };
@@ -278,6 +296,30 @@ INLINED lanes sum_lanes(struct mix mix, const struct constants *c, size_t k, con
     return mix.divides ? total / c->divisor : total;
 }
 
+INLINED lanes look_up(const struct constants *c, size_t k, lane_bits which)
+{
+#if defined(__AVX512F__)
+    (void)k;
+    return (lanes)_mm512_permutexvar_ps((__m512i)which, _mm512_loadu_ps(c->shares));
+#elif defined(__AVX2__)
+    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(c->shares), (__m256i)which);
+
+    if (k <= 3) {
+        return (lanes)low;
+    }
+    __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(c->shares + 8), (__m256i)which);
+    return (lanes)_mm256_blendv_ps(low, high, (__m256)(which << 28));
+#else
+    lanes out;
+
+    (void)k;
+    for (size_t lane = 0; lane < LANES; lane++) {
+        out[lane] = c->shares[which[lane]];
+    }
+    return out;
+#endif
+}
+
 /*
  * A zero agrees with neither sign; a sum of zero elects the positive one. (A negative zero is the
  * sum of negative zeros only, which agree with nothing.) A NaN agrees with every sign, so that it
@@ -288,6 +330,7 @@ INLINED lanes elect_lanes(struct mix mix, const struct constants *c, size_t k, c
     lanes total = {0};
     lanes agreed = {0};
     lanes share = {0};
+    lane_bits which = {0};
 
     for (size_t s = 0; s < k; s++) {
         total = s > 0 ? total + e[s] : e[s];
@@ -297,23 +340,30 @@ INLINED lanes elect_lanes(struct mix mix, const struct constants *c, size_t k, c
         lane_mask mask = agrees(e[s], signs);
 
         agreed = s > 0 ? add_where(agreed, mask, e[s]) : where(mask, e[s]);
-        share = s > 0 ? add_where(share, mask, c->weights[s]) : where(mask, c->weights[s]);
+        if (mix.looks_up) {
+            which = or_where(which, mask, 1U << s);
+        } else if (mix.divides) {
+            share = s > 0 ? add_where(share, mask, c->weights[s]) : where(mask, c->weights[s]);
+        }
     }
-    return mix.divides ? divided(agreed, share) : agreed;
+    if (mix.looks_up) {
+        return agreed * look_up(c, k, which);
+    }
+    return (mix.divides ? divided(agreed, share) : agreed) * c->lambda;
 }
 
 INLINED lanes mix_lanes(struct mix mix, const struct constants *c, size_t k, lanes base,
-                        const lanes *x, lane_bits *equal)
+                        const lanes *x)
 {
     lanes e[METHOD_SOURCES_MAX];
 
     for (size_t s = 0; s < k; s++) {
         lanes d = mix.has_base ? x[s] - base : x[s];
 
-        equal[s] = mix.counts ? count_equal(equal[s], d, c->limits[s]) : equal[s];
-        e[s] = mix.trims ? weighed(d, c->factors[s], c->limits[s]) : d * c->factors[s];
+        e[s] = mix.trims ? weighed(d, c->factors[s], c->limits[s], mix.capped, c->lasts[s])
+                         : d * c->factors[s];
     }
-    lanes merged = (mix.elects ? elect_lanes(mix, c, k, e) : sum_lanes(mix, c, k, e)) * c->lambda;
+    lanes merged = mix.elects ? elect_lanes(mix, c, k, e) : sum_lanes(mix, c, k, e) * c->lambda;
     return mix.has_base ? base + merged : merged;
 }
 
@@ -349,7 +399,7 @@ INLINED lane_bits rounded(lanes value)
 /* One register of each input, `at` bytes into it; `first` is its first element's index in the
  * block. A source's element that does not stay becomes the base's, whose task vector is zero. */
 INLINED lane_bits step(struct mix mix, const struct constants *c, size_t k, const void *base,
-                       const void *const *x, size_t at, size_t first, lane_bits *equal)
+                       const void *const *x, size_t at, size_t first)
 {
     lane_bits raw_base = mix.has_base ? load_bits(base, at) : (lane_bits){0};
     lane_bits raw[METHOD_SOURCES_MAX];
@@ -360,22 +410,20 @@ INLINED lane_bits step(struct mix mix, const struct constants *c, size_t k, cons
         raw[s] = mix.masked ? kept(mix.brain, c->keep[s], first, raw[s], raw_base) : raw[s];
         values[s] = (lanes)(mix.brain ? raw[s] << 16 : raw[s]);
     }
-    lanes even =
-        mix_lanes(mix, c, k, (lanes)(mix.brain ? raw_base << 16 : raw_base), values, equal);
+    lanes even = mix_lanes(mix, c, k, (lanes)(mix.brain ? raw_base << 16 : raw_base), values);
     if (!mix.brain) {
         return (lane_bits)even;
     }
     for (size_t s = 0; s < k; s++) {
         values[s] = (lanes)(raw[s] & UPPER_HALF);
     }
-    lanes odd = mix_lanes(mix, c, k, (lanes)(raw_base & UPPER_HALF), values, equal);
+    lanes odd = mix_lanes(mix, c, k, (lanes)(raw_base & UPPER_HALF), values);
     return rounded(even) >> 16 | (rounded(odd) & UPPER_HALF);
 }
 
 /* The last numbers, fewer than a register holds, through padded copies. */
 INLINED lane_bits last_step(struct mix mix, const struct constants *c,
-                            const struct blend_block *block, size_t at, size_t n_bytes,
-                            lane_bits *equal)
+                            const struct blend_block *block, size_t at, size_t n_bytes)
 {
     lane_bits padded[METHOD_SOURCES_MAX + 1] = {{0}};
     const void *x[METHOD_SOURCES_MAX];
@@ -388,7 +436,7 @@ INLINED lane_bits last_step(struct mix mix, const struct constants *c,
     if (mix.has_base) {
         memcpy(&padded[METHOD_SOURCES_MAX], (const char *)block->base + at, n_bytes);
     }
-    lane_bits result = step(mix, c, block->k, base, x, 0, at / size_of(mix), equal);
+    lane_bits result = step(mix, c, block->k, base, x, 0, at / size_of(mix));
     memcpy((char *)block->out + at, &result, n_bytes);
     return result;
 }
@@ -403,14 +451,21 @@ INLINED uint32_t any_lane(lane_bits value)
     return any;
 }
 
-INLINED size_t sum_of_lanes(lane_bits value)
+/* What each set of sources divides by; bit s of the index stands for source s. */
+INLINED void fill_shares(struct constants *c, const struct blend_block *block, size_t k)
 {
-    size_t sum = 0;
+    for (size_t which = 0; which < (size_t)1 << k; which++) {
+        float share = 0.0F;
+        bool first = true;
 
-    for (size_t lane = 0; lane < LANES; lane++) {
-        sum += value[lane];
+        for (size_t s = 0; s < k; s++) {
+            if ((which >> s & 1) != 0) {
+                share = first ? block->weights[s] : share + block->weights[s];
+                first = false;
+            }
+        }
+        c->shares[which] = share != 0.0F ? block->lambda / share : block->lambda;
     }
-    return sum;
 }
 
 INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k)
@@ -422,7 +477,6 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
     struct constants c = {.divisor = everywhere(block->divisor),
                           .lambda = everywhere(block->lambda)};
     const bool stream = block->stream;
-    lane_bits equal[METHOD_SOURCES_MAX];
     lane_bits bad = {0};
     size_t at = 0;
 
@@ -432,10 +486,13 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
         c.weights[s] = everywhere(block->weights[s]);
         c.limits[s] = block->limits[s];
         c.keep[s] = block->keep[s];
-        equal[s] = (lane_bits){0};
+        c.lasts[s] = block->lasts[s];
+    }
+    if (mix.looks_up) {
+        fill_shares(&c, block, k);
     }
     for (; at + WIDTH <= n_bytes; at += WIDTH) {
-        lane_bits result = step(mix, &c, k, base, x, at, at / size_of(mix), equal);
+        lane_bits result = step(mix, &c, k, base, x, at, at / size_of(mix));
 
         if (stream) {
             stream_bits(out, at, result);
@@ -445,46 +502,64 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
         bad |= mix.brain ? nonfinite_bf16(result) : nonfinite_f32(result);
     }
     if (at < n_bytes) {
-        lane_bits result = last_step(mix, &c, block, at, n_bytes - at, equal);
+        lane_bits result = last_step(mix, &c, block, at, n_bytes - at);
 
         bad |= mix.brain ? nonfinite_bf16(result) : nonfinite_f32(result);
     }
     if (stream) {
         stream_end();
     }
-    for (size_t s = 0; mix.counts && s < k; s++) {
-        block->equal[s] = sum_of_lanes(equal[s]);
-    }
     return any_lane(bad) & (mix.brain ? 0x80008000U : SIGN);
 }
 
 INLINED uint32_t run(struct mix mix, const struct blend_block *block)
 {
+    struct mix few = mix;
+
+    few.looks_up = mix.elects && mix.divides;
     switch (block->k) {
     case 1:
-        return run_k(mix, block, 1);
+        return run_k(few, block, 1);
     case 2:
-        return run_k(mix, block, 2);
+        return run_k(few, block, 2);
     case 3:
-        return run_k(mix, block, 3);
+        return run_k(few, block, 3);
     case 4:
-        return run_k(mix, block, 4);
+        return run_k(few, block, 4);
     default:
         return run_k(mix, block, block->k);
     }
 }
 
+/* How what stays of a task vector is said. */
+INLINED uint32_t run_vectors(struct mix mix, const struct blend_block *block, bool limited)
+{
+    struct mix masked = mix;
+    struct mix trimmed = mix;
+    struct mix capped = mix;
+
+    masked.masked = true;
+    trimmed.trims = true;
+    capped.trims = true;
+    capped.capped = true;
+    if (block->masked) {
+        return run(masked, block);
+    }
+    if (limited && block->capped) {
+        return run(capped, block);
+    }
+    return limited ? run(trimmed, block) : run(mix, block);
+}
+
 INLINED uint32_t sum(const struct blend_block *block, bool brain, bool divides)
 {
     const struct mix sources = {.brain = brain, .divides = divides};
-    const struct mix vectors = {.brain = brain, .has_base = true, .divides = divides};
-    const struct mix masked = {
-        .brain = brain, .has_base = true, .masked = true, .divides = divides};
+    const struct mix vectors = {.brain = brain, .divides = divides, .has_base = true};
 
     if (block->base == NULL) {
         return run(sources, block);
     }
-    return block->masked ? run(masked, block) : run(vectors, block);
+    return block->limited ? run_vectors(vectors, block, true) : run_vectors(vectors, block, false);
 }
 
 static uint32_t sum_f32(const struct blend_block *block)
@@ -499,21 +574,10 @@ static uint32_t sum_bf16(const struct blend_block *block)
 
 INLINED uint32_t elect(const struct blend_block *block, bool brain, bool divides)
 {
-    const struct mix trimmed = {
-        .elects = true, .has_base = true, .trims = true, .divides = divides, .brain = brain};
-    const struct mix counted = {.elects = true,
-                                .has_base = true,
-                                .trims = true,
-                                .counts = true,
-                                .divides = divides,
-                                .brain = brain};
-    const struct mix masked = {
-        .elects = true, .has_base = true, .masked = true, .divides = divides, .brain = brain};
+    const struct mix vectors = {
+        .elects = true, .has_base = true, .divides = divides, .brain = brain};
 
-    if (block->masked) {
-        return run(masked, block);
-    }
-    return block->equal != NULL ? run(counted, block) : run(trimmed, block);
+    return run_vectors(vectors, block, true);
 }
 
 static uint32_t elect_f32(const struct blend_block *block)
@@ -565,7 +629,7 @@ static void delta_bf16(float *restrict out, const void *restrict x, const void *
     }
 }
 
-INLINED size_t equal(const void *x, const void *base, uint32_t bits, size_t n, bool brain)
+static size_t equal(const float *d, uint32_t bits, size_t n)
 {
     size_t found = 0;
 
@@ -574,25 +638,13 @@ INLINED size_t equal(const void *x, const void *base, uint32_t bits, size_t n, b
         uint32_t in_part = 0;
 
         for (size_t i = 0; i < part; i++) {
-            in_part += magnitude_bits(brain ? load_bf16(x, i) - load_bf16(base, i)
-                                            : load_f32(x, i) - load_f32(base, i)) == bits;
+            in_part += magnitude_bits(d[i]) == bits;
         }
         found += in_part;
         n -= part;
-        x = (const char *)x + part * (brain ? sizeof(uint16_t) : sizeof(float));
-        base = (const char *)base + part * (brain ? sizeof(uint16_t) : sizeof(float));
+        d += part;
     }
     return found;
-}
-
-static size_t equal_f32(const void *x, const void *base, uint32_t bits, size_t n)
-{
-    return equal(x, base, bits, n, false);
-}
-
-static size_t equal_bf16(const void *x, const void *base, uint32_t bits, size_t n)
-{
-    return equal(x, base, bits, n, true);
 }
 
 /* Eight sums, so that the additions need not wait for each other; their order is part of the result
@@ -653,74 +705,34 @@ static void count_low(uint32_t *counts, uint32_t high, const float *d, size_t n)
 }
 
 /* The bits of the LANES elements at d that are in range. */
-INLINED uint32_t in_range(const float *d, const struct blend_range *range, lane_bits *equal)
+INLINED uint32_t in_range(const float *d, uint32_t low, uint32_t last)
 {
     lane_bits magnitude = load_bits(d, 0) & ~SIGN;
 
-    if (equal != NULL) {
-        equal[0] -= (lane_bits)(magnitude == range->edges[0]);
-        equal[1] -= (lane_bits)(magnitude == range->edges[1]);
-    }
 #if defined(__AVX512F__)
-    __mmask16 from =
-        _mm512_cmpge_epu32_mask((__m512i)magnitude, _mm512_set1_epi32((int)range->low));
+    __mmask16 from = _mm512_cmpge_epu32_mask((__m512i)magnitude, _mm512_set1_epi32((int)low));
 
-    return _mm512_mask_cmple_epu32_mask(from, (__m512i)magnitude,
-                                        _mm512_set1_epi32((int)range->last));
+    return _mm512_mask_cmple_epu32_mask(from, (__m512i)magnitude, _mm512_set1_epi32((int)last));
 #else
-    return bits_of_lanes((lane_bits)((lane_signs)magnitude >= (int32_t)range->low) &
-                         (lane_bits)((lane_signs)magnitude <= (int32_t)range->last));
+    return bits_of_lanes((lane_bits)((lane_signs)magnitude >= (int32_t)low) &
+                         (lane_bits)((lane_signs)magnitude <= (int32_t)last));
 #endif
 }
 
-INLINED void find_between(unsigned char *keep, const float *d, const struct blend_range *range,
-                          size_t n, lane_bits *equal)
+static void between(unsigned char *keep, const float *d, uint32_t low, uint32_t last, size_t n)
 {
     size_t at = 0;
 
     for (; at + 2 * LANES <= n; at += 2 * LANES) {
-        uint32_t low = in_range(d + at, range, equal);
-        uint32_t high = in_range(d + at + LANES, range, equal);
-
-        store_keep(keep, at, low | high << LANES);
+        store_keep(keep, at,
+                   in_range(d + at, low, last) | in_range(d + at + LANES, low, last) << LANES);
     }
     if (at < n) {
-        float padded[2 * LANES];
+        float padded[2 * LANES] = {0};
 
-        for (size_t i = 0; i < 2 * LANES;
-             i++) { /* more of the last: what is counted is put right */
-            padded[i] = d[at + i < n ? at + i : n - 1];
-        }
-        uint32_t low = in_range(padded, range, equal);
-        uint32_t high = in_range(padded + LANES, range, equal);
-        size_t more = at + 2 * LANES - n;
-
-        store_keep(keep, at, low | high << LANES);
-        if (equal != NULL) {
-            equal[0][0] -= (uint32_t)more * (magnitude_bits(d[n - 1]) == range->edges[0]);
-            equal[1][0] -= (uint32_t)more * (magnitude_bits(d[n - 1]) == range->edges[1]);
-        }
-    }
-}
-
-static void between(unsigned char *keep, const float *d, const struct blend_range *range, size_t n,
-                    size_t *equal)
-{
-    lane_bits counts[2] = {{0}};
-
-    if (equal == NULL) {
-        find_between(keep, d, range, n, NULL);
-        return;
-    }
-    find_between(keep, d, range, n, counts);
-    for (size_t edge = 0; edge < 2; edge++) {
-        uint32_t sum =
-            0; /* the first lane may have gone below zero: modulo 2^32 it comes out right */
-
-        for (size_t lane = 0; lane < LANES; lane++) {
-            sum += counts[edge][lane];
-        }
-        equal[edge] = sum;
+        memcpy(padded, d + at, (n - at) * sizeof *d);
+        store_keep(keep, at,
+                   in_range(padded, low, last) | in_range(padded + LANES, low, last) << LANES);
     }
 }
 
@@ -765,17 +777,27 @@ INLINED struct states states_from(const struct rng32 *stream)
     return states;
 }
 
+/* The upper halves of both, and the lower ones. */
+INLINED lane_bits upper_of(lane_states even, lane_states odd)
+{
+    return (lane_bits)(even >> 32 | (odd & ~(uint64_t)0xffffffffU));
+}
+
+INLINED lane_bits lower_of(lane_states even, lane_states odd)
+{
+    return (lane_bits)((even & 0xffffffffU) | odd << 32);
+}
+
+/* The output is made of bits 27 to 58 of state ^ state >> 18, turned right by bits 59 to 63. */
 INLINED lane_bits outputs_of(struct states *states)
 {
-    const lane_states lower = (lane_states){0} + 0xffffffffU;
-    lane_states even = states->even;
-    lane_states odd = states->odd;
-    lane_bits mixed =
-        (lane_bits)((((even >> 18 ^ even) >> 27) & lower) | (((odd >> 18 ^ odd) << 5) & ~lower));
-    lane_bits turns = (lane_bits)(even >> 32 | (odd & ~lower)) >> 27;
+    lane_bits upper = upper_of(states->even, states->odd);
+    lane_bits lower = lower_of(states->even, states->odd);
+    lane_bits mixed = (upper << 5 | lower >> 27) ^ upper >> 13;
+    lane_bits turns = upper >> 27;
 
-    states->even = even * states->mul + states->add;
-    states->odd = odd * states->mul + states->add;
+    states->even = states->even * states->mul + states->add;
+    states->odd = states->odd * states->mul + states->add;
 #if defined(__AVX512F__)
     return (lane_bits)_mm512_rorv_epi32((__m512i)mixed, (__m512i)turns);
 #else
@@ -836,8 +858,7 @@ const struct blend_kernels KERNELS_NAME(blend_kernels, KERNELS_ISA) = {
     .elect_bf16 = elect_bf16,
     .delta_f32 = delta_f32,
     .delta_bf16 = delta_bf16,
-    .equal_f32 = equal_f32,
-    .equal_bf16 = equal_bf16,
+    .equal = equal,
     .magnitudes = magnitudes,
     .count_high = count_high,
     .count_low = count_low,

@@ -33,23 +33,21 @@ struct blend_block {
     void *out;        /* [n]; overlaps no input */
     const void *base; /* [n]; NULL, for sum only: sources are mixed themselves, d_i = x_i */
     size_t k;         /* sources */
-    const void *x[METHOD_SOURCES_MAX];   /* [k] of [n] */
-    float factors[METHOD_SOURCES_MAX];   /* w_i, times what a trim took when it is given back */
-    float weights[METHOD_SOURCES_MAX];   /* elect: w_i, of which the divisor is made */
-    uint32_t limits[METHOD_SOURCES_MAX]; /* elect: d_i whose magnitude has lower bits count as 0 */
+    const void *x[METHOD_SOURCES_MAX]; /* [k] of [n] */
+    float factors[METHOD_SOURCES_MAX]; /* w_i, times what a trim took when it is given back */
+    float weights[METHOD_SOURCES_MAX]; /* elect: w_i, of which the divisor is made */
+    /* d_i whose magnitude has bits below limits or above lasts (at most 0x7fffffff) counts as 0;
+     * for elect always, for sum where it is limited. */
+    uint32_t limits[METHOD_SOURCES_MAX];
+    uint32_t lasts[METHOD_SOURCES_MAX];
     const unsigned char *keep[METHOD_SOURCES_MAX]; /* masked: bits [n]; d_i counts as 0 without */
-    size_t *equal; /* elect: NULL, or [k] how many d_i have just their limit's bits, not 0 */
-    float divisor; /* sum: of the weighted sum */
+    float divisor;                                 /* sum: of the weighted sum */
     float lambda;
+    bool limited;   /* limits apply to sum */
+    bool capped;    /* lasts apply; else they are taken for the largest */
     bool masked;    /* keep says what stays, for every source, and limits do not */
     bool normalize; /* elect: divide by the weights that agree */
     bool stream;    /* out is memory that the caches need not keep; it starts at a multiple of 64 */
-};
-
-/* Magnitudes by their bits: low to last are kept. How many equal an edge is counted. */
-struct blend_range {
-    uint32_t low, last; /* at most 0x7fffffff */
-    uint32_t edges[2];
 };
 
 struct blend_kernels {
@@ -62,9 +60,8 @@ struct blend_kernels {
     /* out = x - base, as floats */
     void (*delta_f32)(float *out, const void *x, const void *base, size_t n);
     void (*delta_bf16)(float *out, const void *x, const void *base, size_t n);
-    /* How many elements of x - base have a magnitude of just these bits. */
-    size_t (*equal_f32)(const void *x, const void *base, uint32_t bits, size_t n);
-    size_t (*equal_bf16)(const void *x, const void *base, uint32_t bits, size_t n);
+    /* How many magnitudes have just these bits. */
+    size_t (*equal)(const float *d, uint32_t bits, size_t n);
     /* Sum of |d| over magnitudes whose bits are at least limit, in double, in eight lanes. */
     double (*magnitudes)(const float *d, uint32_t limit, size_t n);
     /* counts[upper 15 bits of the magnitude]++; four banks, since neighbours often meet in a bin.
@@ -73,10 +70,8 @@ struct blend_kernels {
     /* counts[lower 16 bits]++ for the magnitudes whose upper bits are high. */
     void (*count_low)(uint32_t *counts, uint32_t high, const float *d, size_t n);
 
-    /* Set the bits of elements whose magnitude is in range. equal [2] receives how many equal each
-     * edge; NULL: not wanted. */
-    void (*between)(unsigned char *keep, const float *d, const struct blend_range *range, size_t n,
-                    size_t *equal);
+    /* Set the bits of elements whose magnitude has bits from low to last, at most 0x7fffffff. */
+    void (*between)(unsigned char *keep, const float *d, uint32_t low, uint32_t last, size_t n);
     /* d counts as 0 where its bit is not set. */
     void (*drop)(float *d, const unsigned char *keep, size_t n);
     /* Element i draws 16 bits: half i % 2, the lower one first, of the stream's i / 2-th output.

@@ -63,7 +63,7 @@ static void make_ternary(struct mix *mix, size_t s, size_t at, size_t n)
     struct ternary *ternary = mix->state;
     float *t = mix->floats[s];
 
-    prune_next(&mix->prune[s], &delta, at, n, ternary->keep);
+    prune_read(&mix->prune[s], &delta, at, n, ternary->keep);
     trim_read(&delta, at, n, t);
     for (size_t i = 0; i < n; i++) {
         bool stays = (ternary->keep[i / 8] >> i % 8 & 1) != 0 && t[i] != 0.0F;

@@ -2,9 +2,8 @@
  * prune.c - bits for the elements of a task vector that stay, block by block.
  *
  * A range ends at two magnitudes. Of the elements that equal the lower one the first few stay, of
- * those that equal the upper one the first few go: running counters tell which. Almost every block
- * lies on one side of the last of them and takes all of its own or none; only in the block that
- * holds it they are told apart one by one.
+ * those that equal the upper one the first few go, up to their cuts (trim.h). So a block is one
+ * range of bits, or a few with cuts between them.
  */
 #include "evaluator/merge/prune.h"
 
@@ -24,70 +23,61 @@ void prune_range(struct prune *out, struct trim_counts *counts, const struct tri
     }
 }
 
-/* Some of those that equal this end are told apart in blocks to come. */
-static bool is_open(const struct trim *end)
+size_t prune_limits(const struct prune *prune, size_t at, size_t end, uint32_t *first,
+                    uint32_t *last)
 {
-    return end->ties > 0 && end->ties < end->equal;
+    const struct trim *low = &prune->low;
+    const struct trim *high = &prune->high;
+
+    *first = prune->kind == PRUNE_ALL ? PRUNE_NO_LIMIT : 0;
+    *last = prune->kind == PRUNE_ALL ? 0 : PRUNE_NO_LIMIT;
+    if (prune->kind != PRUNE_RANGE) {
+        return end;
+    }
+    *first = low->bits + (low->bits > 0 && at >= low->cut);
+    *last = high->bits - (high->bits > 0 && at < high->cut);
+    end = at < low->cut && low->cut < end ? low->cut : end;
+    return at < high->cut && high->cut < end ? high->cut : end;
 }
 
-/* Set or clear the bits of elements that equal bits, but for the first `skip` of them. */
-static void set_equal(unsigned char *keep, const float *d, size_t n, uint32_t bits, size_t skip,
-                      bool set)
+/* Bits from element `from` of the block on, where a cut lies within. */
+static void set_rest(unsigned char *keep, const float *d, size_t from, size_t n, uint32_t first,
+                     uint32_t last)
 {
-    for (size_t i = 0; i < n; i++) {
-        unsigned char bit = (unsigned char)(1U << i % 8);
+    for (size_t i = from; i < n; i++) {
+        unsigned bit = 1U << i % 8;
         uint32_t magnitude;
 
         memcpy(&magnitude, &d[i], sizeof magnitude);
-        if ((magnitude & PRUNE_NO_LIMIT) != bits) {
-            continue;
-        }
-        if (skip > 0) {
-            skip--;
-        } else {
-            keep[i / 8] = (unsigned char)(set ? keep[i / 8] | bit : keep[i / 8] & ~bit);
-        }
+        magnitude &= PRUNE_NO_LIMIT;
+        keep[i / 8] = (unsigned char)(first <= magnitude && magnitude <= last ? keep[i / 8] | bit
+                                                                              : keep[i / 8] & ~bit);
     }
 }
 
-static void pass(struct trim *end, size_t equal)
+static void range_block(const struct prune *prune, const float *d, size_t at, size_t n,
+                        unsigned char *keep)
 {
-    end->ties -= equal < end->ties ? equal : end->ties;
-    end->equal -= equal;
-}
+    uint32_t first;
+    uint32_t last;
+    size_t end = prune_limits(prune, at, at + n, &first, &last);
 
-static void range_block(struct prune *prune, const float *d, size_t n, unsigned char *keep)
-{
-    struct trim *low = &prune->low;
-    struct trim *high = &prune->high;
-    const struct blend_range range = {.low = low->bits + (low->ties == 0),
-                                      .last = high->bits - (high->ties > 0),
-                                      .edges = {low->bits, high->bits}};
-    bool counts = is_open(low) || is_open(high);
-    size_t equal[2];
+    blend_kernels_for(isa_best())->between(keep, d, first, last, n);
+    while (end < at + n) {
+        size_t from = end - at;
 
-    blend_kernels_for(isa_best())->between(keep, d, &range, n, counts ? equal : NULL);
-    if (is_open(high)) {
-        if (equal[1] > high->ties) {
-            set_equal(keep, d, n, high->bits, high->ties, true);
-        }
-        pass(high, equal[1]);
-    }
-    if (is_open(low)) {
-        if (equal[0] > low->ties) {
-            set_equal(keep, d, n, low->bits, low->ties, false);
-        }
-        pass(low, equal[0]);
+        end = prune_limits(prune, end, at + n, &first, &last);
+        set_rest(keep, d, from, n, first, last);
     }
 }
 
 /* d: the block's elements, read by those kinds alone that go by magnitude. */
-static void keep_block(struct prune *prune, const float *d, size_t at, size_t n,
+static void keep_block(const struct prune *prune, const float *d, size_t at, size_t n,
                        unsigned char *keep)
 {
     switch (prune->kind) {
     case PRUNE_RANGE:
-        range_block(prune, d, n, keep);
+        range_block(prune, d, at, n, keep);
         break;
     case PRUNE_RANDOM:
         random_keep(&prune->stream, prune->share, at, n, keep);
@@ -101,7 +91,7 @@ static void keep_block(struct prune *prune, const float *d, size_t at, size_t n,
     }
 }
 
-void prune_next(struct prune *prune, const struct trim_delta *delta, size_t at, size_t n,
+void prune_read(const struct prune *prune, const struct trim_delta *delta, size_t at, size_t n,
                 unsigned char *keep)
 {
     float d[TRIM_BLOCK];
@@ -122,7 +112,6 @@ void prune_next(struct prune *prune, const struct trim_delta *delta, size_t at, 
 static double sum_kept(const struct prune *prune, const struct trim_delta *delta)
 {
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    struct prune running = *prune;
     unsigned char keep[TRIM_BLOCK / 8];
     float d[TRIM_BLOCK];
     double sum = 0.0;
@@ -131,7 +120,7 @@ static double sum_kept(const struct prune *prune, const struct trim_delta *delta
         size_t n = delta->n - at < TRIM_BLOCK ? delta->n - at : TRIM_BLOCK;
 
         trim_read(delta, at, n, d);
-        keep_block(&running, d, at, n, keep);
+        keep_block(prune, d, at, n, keep);
         kernels->drop(d, keep, n);
         sum += kernels->magnitudes(d, 0, n);
     }
@@ -147,8 +136,8 @@ static bool make_key(uint64_t key[4], const struct prune *prune)
     key[0] = prune->kind;
     if (prune->kind == PRUNE_RANGE) {
         key[1] = (uint64_t)low->bits << 32 | high->bits;
-        key[2] = low->ties;
-        key[3] = high->ties;
+        key[2] = low->cut;
+        key[3] = high->cut;
     } else {
         key[1] = prune->share;
         key[2] = prune->stream.coarse.state;

@@ -24,7 +24,7 @@ enum prune_kind { PRUNE_NOTHING, PRUNE_ALL, PRUNE_RANGE, PRUNE_RANDOM, PRUNE_BIT
 
 struct prune {
     enum prune_kind kind;
-    struct trim low, high;       /* range; ties and equal: those still to come */
+    struct trim low, high;       /* range: what low keeps less what high keeps */
     struct random_stream stream; /* random */
     uint64_t share;              /* random: of random.h */
     const unsigned char *bits;   /* bits [n] (blend_kernels.h) */
@@ -35,10 +35,15 @@ struct prune {
 void prune_range(struct prune *out, struct trim_counts *counts, const struct trim_delta *delta,
                  size_t keep, size_t top);
 
-/* The bits of elements [at, at + n) into keep, which has room for n rounded up to 64. Called for
- * one block after the other; at is a multiple of 64. */
-void prune_next(struct prune *prune, const struct trim_delta *delta, size_t at, size_t n,
+/* The bits of elements [at, at + n) into keep, which has room for n rounded up to 64; at is a
+ * multiple of 64. */
+void prune_read(const struct prune *prune, const struct trim_delta *delta, size_t at, size_t n,
                 unsigned char *keep);
+
+/* Range: the bits of magnitudes that stay from element `at` on; returns the element before which
+ * this holds, at most end. PRUNE_NOTHING and PRUNE_ALL are ranges too. */
+size_t prune_limits(const struct prune *prune, size_t at, size_t end, uint32_t *first,
+                    uint32_t *last);
 
 /* Sum of |delta| over what stays. One pass, or none when counts had the same question last. */
 double prune_magnitudes(const struct prune *prune, struct trim_counts *counts,

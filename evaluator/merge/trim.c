@@ -159,8 +159,10 @@ static void count_upper(struct trim_counts *counts, const struct trim_delta *del
     free(high);
 }
 
-/* The left-th largest of those whose upper bits are high. */
-static struct trim find_lower(const struct trim_delta *delta, uint32_t high, size_t left)
+/* The left-th largest of those whose upper bits are high. *left becomes its place among those that
+ * equal it, *equal their number. */
+static uint32_t find_lower(const struct trim_delta *delta, uint32_t high, size_t *left,
+                           size_t *equal)
 {
     const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     uint32_t *low = mem_array(BLEND_LOW_BINS, sizeof(*low));
@@ -171,13 +173,35 @@ static struct trim find_lower(const struct trim_delta *delta, uint32_t high, siz
         trim_read(delta, at, block_size(delta, at), d);
         kernels->count_low(low, high, d, block_size(delta, at));
     }
-    while (left > low[bin]) {
+    while (*left > low[bin]) {
         assert(bin > 0);
-        left -= low[bin--];
+        *left -= low[bin--];
     }
-    struct trim found = {.bits = high << 16 | bin, .ties = left, .equal = low[bin]};
+    *equal = low[bin];
     free(low);
-    return found;
+    return high << 16 | bin;
+}
+
+/* The element behind the count-th of those whose magnitude has these bits. */
+static size_t find_cut(const struct trim_delta *delta, uint32_t bits, size_t count)
+{
+    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
+    float d[TRIM_BLOCK];
+    size_t at = 0;
+
+    for (;; at += TRIM_BLOCK) {
+        assert(at < delta->n);
+        trim_read(delta, at, block_size(delta, at), d);
+        size_t equal = kernels->equal(d, bits, block_size(delta, at));
+        if (equal >= count) {
+            break;
+        }
+        count -= equal;
+    }
+    for (size_t i = 0; count > 0; i++, at++) {
+        count -= kernels->equal(d + i, bits, 1);
+    }
+    return at;
 }
 
 /* ---- the door ---- */
@@ -194,13 +218,12 @@ static void fill_counts(struct trim_counts *counts, const struct trim_delta *del
     free(table);
 }
 
-void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_delta *delta,
-               size_t keep)
+static struct trim find(struct trim_counts *counts, const struct trim_delta *delta, size_t keep)
 {
+    struct trim found = {.cut = delta->n};
     size_t left = keep;
     size_t i = 0;
 
-    assert(keep >= 1 && keep <= delta->n && delta->n <= UINT32_MAX);
     if (counts->steps == NULL) {
         fill_counts(counts, delta);
     }
@@ -208,9 +231,30 @@ void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_d
         left -= counts->steps[i++].n;
         assert(i < counts->n_steps);
     }
-    const struct trim_step *step = &counts->steps[i];
-    *out = counts->exact ? (struct trim){.bits = step->bits, .ties = left, .equal = step->n}
-                         : find_lower(delta, step->bits, left);
+    size_t equal = counts->steps[i].n;
+
+    found.bits = counts->exact ? counts->steps[i].bits
+                               : find_lower(delta, counts->steps[i].bits, &left, &equal);
+    if (found.bits > 0 && left < equal) {
+        found.cut = find_cut(delta, found.bits, left);
+    }
+    return found;
+}
+
+void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_delta *delta,
+               size_t keep)
+{
+    assert(keep >= 1 && keep <= delta->n && delta->n <= UINT32_MAX);
+    for (size_t i = 0; i < TRIM_KNOWN; i++) {
+        if (counts->known[i].keep == keep) {
+            *out = counts->known[i].trim;
+            return;
+        }
+    }
+    *out = find(counts, delta, keep);
+    memmove(&counts->known[1], &counts->known[0], (TRIM_KNOWN - 1) * sizeof(counts->known[0]));
+    counts->known[0].keep = keep;
+    counts->known[0].trim = *out;
 }
 
 static double sum_all(const struct trim_delta *delta)

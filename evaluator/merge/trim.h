@@ -46,30 +46,38 @@ struct trim_step {
 /* Counting takes no more than this besides the counts. */
 #define TRIM_SCRATCH_BYTES ((size_t)2 << 20)
 
+/* What is kept: magnitudes with larger bits, and those that equal them before element `cut`; so
+ * that it can be said of any element without looking at others. (Zeros may stay: they mix as if
+ * they were dropped, and have no cut.) */
+struct trim {
+    uint32_t bits;
+    size_t cut;
+};
+
+/* Thresholds that are remembered: of the two ends of a range. */
+#define TRIM_KNOWN 2
+
 /* All that is known of one task vector. All zero: nothing yet. */
 struct trim_counts {
     size_t n_steps;
     struct trim_step *steps; /* largest first */
     bool exact;              /* steps are of single magnitudes */
-    double magnitudes;       /* sum of |delta|; 0: not taken yet */
-    uint64_t kept_key[4];    /* what was kept (prune.c) when last asked; all zero: never asked */
-    double kept;             /* sum of |delta| over it */
+    struct {
+        size_t keep; /* 0: none yet */
+        struct trim trim;
+    } known[TRIM_KNOWN];  /* the last that were looked for, the latest first */
+    double magnitudes;    /* sum of |delta|; 0: not taken yet */
+    uint64_t kept_key[4]; /* what was kept (prune.c) when last asked; all zero: never asked */
+    double kept;          /* sum of |delta| over it */
 };
 
 void trim_counts_release(struct trim_counts *counts);
-
-/* What is kept: magnitudes with larger bits, and the first `ties` of the `equal` elements whose
- * bits these are. */
-struct trim {
-    uint32_t bits;
-    size_t ties, equal;
-};
 
 /* floor(density * n), as the published methods count; all of n from density 1 on. */
 size_t trim_count(size_t n, double density);
 
 /* Keep exactly `keep` elements, 1 <= keep <= n. counts belongs to this delta, and is filled by the
- * first call. */
+ * first call. A threshold that was looked for lately is known without reading anything. */
 void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_delta *delta,
                size_t keep);
 

@@ -75,9 +75,10 @@ static int set_largest_of_all(struct mix *mix, size_t s, double density, struct 
     }
     keep = keep == 0 ? 1 : keep;
     if (keep < n) {
-        mix->prune[s] = (struct prune){.kind = PRUNE_RANGE,
-                                       .low = {.bits = census_find(census, plan, s, keep), 1, 1},
-                                       .high = {.bits = PRUNE_NO_LIMIT}};
+        mix->prune[s] =
+            (struct prune){.kind = PRUNE_RANGE,
+                           .low = {.bits = census_find(census, plan, s, keep), .cut = SIZE_MAX},
+                           .high = {.bits = PRUNE_NO_LIMIT}};
     }
     return 0;
 }
@@ -256,7 +257,7 @@ static void mask_block(struct mix *mix)
     for (size_t s = 0; mix->block.masked && s < mix->block.k; s++) {
         const struct trim_delta delta = plan_delta(mix->tensor, s);
 
-        prune_next(&mix->prune[s], &delta, mix->at, mix->block.n, mix->keep[s]);
+        prune_read(&mix->prune[s], &delta, mix->at, mix->block.n, mix->keep[s]);
     }
 }
 
@@ -272,93 +273,45 @@ static uint32_t masked_elect_next(struct mix *mix)
     return elect(mix);
 }
 
-/* ---- blocks that go by a limit alone: one pass, without bits ---- */
+/* ---- blocks that go by limits of magnitudes: one pass, without bits ---- */
 
-static size_t count_equal(const struct mix *mix, size_t s, size_t n)
-{
-    const struct blend_block *block = &mix->block;
-
-    return (mix->brain ? mix->kernels->equal_bf16 : mix->kernels->equal_f32)(
-        block->x[s], block->base, mix->prune[s].low.bits, n);
-}
-
-/* The shortest part of the block that holds so many of those that equal the threshold. */
-static size_t length_to(const struct mix *mix, size_t s, size_t count)
-{
-    size_t low = 0;
-    size_t high = mix->block.n;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (count_equal(mix, s, middle) < count) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-/* Some of those that equal the threshold are behind the last that is kept, or will be. Zeros may
- * stay: they mix as if they were dropped. */
-static bool is_open(const struct trim *trim)
-{
-    return trim->bits > 0 && trim->ties > 0 && trim->ties < trim->equal;
-}
-
-/*
- * Of the elements that equal a threshold the first `ties` stay. So a block either lies before the
- * last of them and keeps all of its own, or behind it and keeps none. It is mixed as if it lay
- * before, and counted; when there were too many it is cut short behind the last and mixed again.
- */
-static uint32_t limited_next(struct mix *mix)
+/* A block ends at the next cut (trim.h) of any source, so that one range holds for all of it. */
+static void limit_block(struct mix *mix)
 {
     struct blend_block *block = &mix->block;
-    size_t equal[METHOD_SOURCES_MAX] = {0};
-    size_t n = block->n;
+    size_t end = mix->at + block->n;
 
     block->masked = false;
-    block->equal = NULL;
+    block->limited = false;
+    block->capped = false;
     for (size_t s = 0; s < block->k; s++) {
-        const struct trim *trim = &mix->prune[s].low;
-
-        block->limits[s] = trim->bits + (trim->bits > 0 && trim->ties == 0);
-        block->equal = is_open(trim) ? equal : block->equal;
+        end = prune_limits(&mix->prune[s], mix->at, end, &block->limits[s], &block->lasts[s]);
+        block->limited = block->limited || mix->prune[s].kind != PRUNE_NOTHING;
+        block->capped = block->capped || block->lasts[s] < PRUNE_NO_LIMIT;
     }
-    uint32_t bad = elect(mix);
-    for (size_t s = 0; s < block->k; s++) {
-        const struct trim *trim = &mix->prune[s].low;
+    block->n = end - mix->at;
+}
 
-        if (is_open(trim) && equal[s] > trim->ties) {
-            size_t length = length_to(mix, s, trim->ties);
+static uint32_t limited_sum_next(struct mix *mix)
+{
+    limit_block(mix);
+    return sum(mix);
+}
 
-            n = length < n ? length : n;
-        }
-    }
-    if (n < block->n) {
-        block->n = n;
-        bad = elect(mix);
-    }
-    for (size_t s = 0; s < block->k; s++) {
-        struct trim *trim = &mix->prune[s].low;
-
-        if (is_open(trim)) {
-            trim->ties -= equal[s];
-            trim->equal -= equal[s];
-        }
-    }
-    return bad;
+static uint32_t limited_elect_next(struct mix *mix)
+{
+    limit_block(mix);
+    return elect(mix);
 }
 
 static const struct family families[] = {
     {"task_arithmetic", plain_prepare, masked_sum_next},
-    {"ties", largest_prepare, limited_next},
-    {"ties_global", global_prepare, limited_next},
+    {"ties", largest_prepare, limited_elect_next},
+    {"ties_global", global_prepare, limited_elect_next},
     {"dare_linear", random_prepare, masked_sum_next},
     {"dare_ties", random_prepare, masked_elect_next},
-    {"breadcrumbs", middle_prepare, masked_sum_next},
-    {"breadcrumbs_ties", middle_prepare, masked_elect_next},
+    {"breadcrumbs", middle_prepare, limited_sum_next},
+    {"breadcrumbs_ties", middle_prepare, limited_elect_next},
     {"della", ranked_prepare, masked_elect_next},
     {"della_linear", ranked_prepare, masked_sum_next},
 };

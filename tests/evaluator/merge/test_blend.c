@@ -124,7 +124,7 @@ static void slow_ties(const struct hand *hand, const double *weights, const doub
                 share += (float)weights[s];
             }
         }
-        out[i] = hand->base[i] + mix / (share != 0.0F ? share : 1.0F);
+        out[i] = hand->base[i] + mix * (1.0F / (share != 0.0F ? share : 1.0F));
     }
 }
 

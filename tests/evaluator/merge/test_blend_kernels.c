@@ -78,13 +78,21 @@ static bool keeps(const struct blend_block *block, size_t s, size_t i)
     return !block->masked || (block->keep[s][i / 8] >> i % 8 & 1) != 0;
 }
 
+static bool in_limits(const struct blend_block *block, size_t s, float d)
+{
+    uint32_t bits = bits_of(fabsf(d));
+
+    return bits >= block->limits[s] && (!block->capped || bits <= block->lasts[s]);
+}
+
 static float slow_sum(const struct sample *sample, const struct blend_block *block, size_t i)
 {
     float total = 0.0F;
 
     for (size_t s = 0; s < block->k; s++) {
         float d = block->base != NULL ? sample->x[s][i] - sample->base[i] : sample->x[s][i];
-        float e = (keeps(block, s, i) ? d : 0.0F) * block->factors[s];
+        bool stays = keeps(block, s, i) && (!block->limited || in_limits(block, s, d));
+        float e = (stays ? d : 0.0F) * block->factors[s];
 
         total = s == 0 ? e : total + e;
     }
@@ -102,7 +110,7 @@ static float slow_elect(const struct sample *sample, const struct blend_block *b
     for (size_t s = 0; s < block->k; s++) {
         float d = sample->x[s][i] - sample->base[i];
 
-        bool stays = keeps(block, s, i) && bits_of(fabsf(d)) >= block->limits[s];
+        bool stays = keeps(block, s, i) && in_limits(block, s, d);
 
         e[s] = stays ? d * block->factors[s] : 0.0F;
         total = s == 0 ? e[s] : total + e[s];
@@ -114,7 +122,8 @@ static float slow_elect(const struct sample *sample, const struct blend_block *b
         }
     }
     if (block->normalize && share != 0.0F) {
-        mix /= share;
+        mix = block->k <= 4 ? mix * (block->lambda / share) : mix / share * block->lambda;
+        return sample->base[i] + mix;
     }
     return sample->base[i] + mix * block->lambda;
 }
@@ -168,6 +177,31 @@ static void sums_like_the_twin(void **state)
     }
 }
 
+static void sums_within_limits(void **state)
+{
+    const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
+
+    (void)state;
+    for (size_t c = 0; c < 2 * 2 * K; c++) {
+        struct sample *sample = make_sample(dtypes[c % 2]);
+        struct blend_block block = block_of(sample, c / 4 + 1, true);
+
+        block.limited = true;
+        block.capped = c / 2 % 2 != 0;
+        for (size_t s = 0; s < K; s++) {
+            block.limits[s] = bits_of(0.01F * (float)(s + 1));
+            block.lasts[s] = block.limits[s] + 0x800000;
+        }
+        for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
+            const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
+
+            assert_same(sample, &block, dtypes[c % 2],
+                        c % 2 == 0 ? kernels->sum_f32 : kernels->sum_bf16, slow_sum);
+        }
+        free(sample);
+    }
+}
+
 static void elects_like_the_twin(void **state)
 {
     const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
@@ -189,6 +223,11 @@ static void elects_like_the_twin(void **state)
                 for (size_t s = 0; s < k; s++) {
                     block.limits[s] = bits_of(0.01F * (float)(s + 1));
                     block.factors[s] *= 1.25F;
+                }
+                assert_same(sample, &block, dtypes[t], fast, slow_elect);
+                block.capped = true;
+                for (size_t s = 0; s < k; s++) {
+                    block.lasts[s] = block.limits[s] + 0x800000;
                 }
                 assert_same(sample, &block, dtypes[t], fast, slow_elect);
             }
@@ -375,8 +414,7 @@ static void counts_magnitudes_like_the_twin(void **state)
             zeros += delta[i] == 0.0F;
             in_bin += bits_of(fabsf(delta[i])) >> 16 == bin;
         }
-        assert_int_equal(kernels->equal_bf16(x, base, 0, N), zeros);
-        assert_int_equal(kernels->equal_f32(sample->x[0], sample->base, 0, N), zeros);
+        assert_int_equal(kernels->equal(delta, 0, N), zeros);
         memset(high, 0, (size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS * sizeof *high);
         memset(low, 0, BLEND_LOW_BINS * sizeof *low);
         kernels->count_high(high, delta, N);
@@ -403,6 +441,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_like_the_twin),
+        cmocka_unit_test(sums_within_limits),
         cmocka_unit_test(elects_like_the_twin),
         cmocka_unit_test(mixes_what_bits_say_stays),
         cmocka_unit_test(drops_elements_without_a_bit),
