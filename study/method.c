@@ -16,7 +16,44 @@
 
 #define NO_LIMIT ((double)INFINITY)
 
-/* A parameter's fields in order: name, scope, kind, default, lower, upper, about, silent. */
+/* A parameter's fields in order: name, scope, kind, default, lower, upper, about, silent. Those
+ * that many methods share have a name here. */
+#define LAMBDA                                                       \
+    {                                                                \
+        "lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT, \
+            "factor of the merged task vector"                       \
+    }
+#define MATCH_STD                                                                   \
+    {                                                                               \
+        "match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,                            \
+            "scale the merged task vector to the mean spread of the sources'", true \
+    }
+#define SUM_NORMALIZED(by_default)                                \
+    {                                                             \
+        "normalize", METHOD_WHOLE, METHOD_BOOL, by_default, 0, 1, \
+            "divide by the sum of the weights"                    \
+    }
+#define ELECTION_NORMALIZED(by_default)                           \
+    {                                                             \
+        "normalize", METHOD_WHOLE, METHOD_BOOL, by_default, 0, 1, \
+            "divide by the weights of those that agree"           \
+    }
+#define RESCALE(by_default)                                     \
+    {                                                           \
+        "rescale", METHOD_WHOLE, METHOD_BOOL, by_default, 0, 1, \
+            "scale what survives to the L1 norm of all"         \
+    }
+#define ADDED_WEIGHT                                                    \
+    {                                                                   \
+        "weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT, \
+            "how much of the source's task vector is added"             \
+    }
+#define ELECTION_WEIGHT                                                      \
+    {                                                                        \
+        "weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,        \
+            "say of the source in the election and its share of the average" \
+    }
+
 static const struct method methods[] = {
     {
         .name = "linear",
@@ -29,8 +66,7 @@ static const struct method methods[] = {
             {
                 {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
                  "share of the source"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "divide by the sum of the weights"},
+                SUM_NORMALIZED(1),
             },
     },
     {
@@ -113,14 +149,10 @@ static const struct method methods[] = {
         .parameters =
             {
                 /* Half of each task vector: with two sources that is their uniform average. */
-                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
-                 "how much of the source's task vector is added"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "divide by the sum of the weights"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                ADDED_WEIGHT,
+                SUM_NORMALIZED(0),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -133,20 +165,16 @@ static const struct method methods[] = {
         .n_parameters = 6,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "say of the source in the election and its share of the average"},
+                ELECTION_WEIGHT,
                 /* mergekit keeps everything (1.0), which leaves nothing of the trim; the paper's
                    own figures keep 0.2. A search starts between the two. */
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
                  "share of the task vector's entries that survives the trim"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "divide by the weights of those that agree"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
+                ELECTION_NORMALIZED(1),
+                LAMBDA,
                 {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
                  "scale what survives to the L1 norm of all", true},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                MATCH_STD,
             },
     },
     {
@@ -160,18 +188,13 @@ static const struct method methods[] = {
         .n_parameters = 6,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "say of the source in the election and its share of the average"},
+                ELECTION_WEIGHT,
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
                  "share of the whole task vector's entries that survives the trim"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "divide by the weights of those that agree"},
-                {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale what survives to the L1 norm of all"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                ELECTION_NORMALIZED(1),
+                RESCALE(0),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -184,20 +207,15 @@ static const struct method methods[] = {
         .n_parameters = 6,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
-                 "how much of the source's task vector is added"},
+                ADDED_WEIGHT,
                 /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
                  */
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
                  "probability that an entry of the task vector survives"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "divide by the sum of the weights"},
-                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "scale what survives to the L1 norm of all"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                SUM_NORMALIZED(0),
+                RESCALE(1),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -216,14 +234,10 @@ static const struct method methods[] = {
                  */
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
                  "probability that an entry of the task vector survives"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "divide by the weights of those that agree"},
-                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "scale what survives to the L1 norm of all"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                ELECTION_NORMALIZED(0),
+                RESCALE(1),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -236,22 +250,17 @@ static const struct method methods[] = {
         .n_parameters = 7,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
-                 "how much of the source's task vector is added"},
+                ADDED_WEIGHT,
                 /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
                  */
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.9, 0, 1,
                  "share of the task vector's entries that survives"},
                 {"gamma", METHOD_SOURCE, METHOD_REAL, 0.01, 0, 1,
                  "share of the entries that is dropped as the very largest"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "divide by the sum of the weights"},
-                {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale what survives to the L1 norm of all"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                SUM_NORMALIZED(0),
+                RESCALE(0),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -272,14 +281,10 @@ static const struct method methods[] = {
                  "share of the task vector's entries that survives"},
                 {"gamma", METHOD_SOURCE, METHOD_REAL, 0.01, 0, 1,
                  "share of the entries that is dropped as the very largest"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "divide by the weights of those that agree"},
-                {"rescale", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale what survives to the L1 norm of all"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                ELECTION_NORMALIZED(0),
+                RESCALE(0),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -292,8 +297,7 @@ static const struct method methods[] = {
         .n_parameters = 7,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "say of the source in the election and its share of the average"},
+                ELECTION_WEIGHT,
                 /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
                  */
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
@@ -301,14 +305,10 @@ static const struct method methods[] = {
                 {"epsilon", METHOD_SOURCE, METHOD_REAL, 0.15, 0, 0.5,
                  "how far the probability of a row's smallest and largest entry is from the "
                  "density"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "divide by the weights of those that agree"},
-                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "scale what survives to the L1 norm of all"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                ELECTION_NORMALIZED(1),
+                RESCALE(1),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -321,8 +321,7 @@ static const struct method methods[] = {
         .n_parameters = 7,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 0.5, -NO_LIMIT, NO_LIMIT,
-                 "how much of the source's task vector is added"},
+                ADDED_WEIGHT,
                 /* Ours: everything survives at mergekit's 1.0, which leaves nothing of the pruning.
                  */
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.5, 0, 1,
@@ -330,14 +329,10 @@ static const struct method methods[] = {
                 {"epsilon", METHOD_SOURCE, METHOD_REAL, 0.15, 0, 0.5,
                  "how far the probability of a row's smallest and largest entry is from the "
                  "density"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "divide by the sum of the weights"},
-                {"rescale", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "scale what survives to the L1 norm of all"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                SUM_NORMALIZED(0),
+                RESCALE(1),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -357,10 +352,8 @@ static const struct method methods[] = {
                  "share of the task vector's entries whose signs are left"},
                 {"alpha", METHOD_SOURCE, METHOD_REAL, 1, 0, NO_LIMIT,
                  "size of every change that is left, in standard deviations of the task vector"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -374,18 +367,14 @@ static const struct method methods[] = {
         .n_parameters = 6,
         .parameters =
             {
-                {"weight", METHOD_SOURCE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "say of the source in the election and its share of the average"},
+                ELECTION_WEIGHT,
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.2, 0, 1,
                  "share of the task vector's entries whose signs are left"},
                 {"alpha", METHOD_SOURCE, METHOD_REAL, 1, 0, NO_LIMIT,
                  "size of every change that is left, in standard deviations of the task vector"},
-                {"normalize", METHOD_WHOLE, METHOD_BOOL, 1, 0, 1,
-                 "divide by the weights of those that agree"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                ELECTION_NORMALIZED(1),
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
@@ -403,10 +392,8 @@ static const struct method methods[] = {
                  "factor of the source's task vector"},
                 {"density", METHOD_SOURCE, METHOD_REAL, 0.2, 0, 1,
                  "share of the task vector's entries that compete, by their balance"},
-                {"lambda", METHOD_WHOLE, METHOD_REAL, 1, -NO_LIMIT, NO_LIMIT,
-                 "factor of the merged task vector"},
-                {"match_std", METHOD_WHOLE, METHOD_BOOL, 0, 0, 1,
-                 "scale the merged task vector to the mean spread of the sources'", true},
+                LAMBDA,
+                MATCH_STD,
             },
     },
     {
