@@ -86,6 +86,9 @@ static int print_all(const struct prepared *prepared, struct err *err)
     printf("\n  %s over %zu coordinates, at most %" PRIu64 " evaluations\n",
            prepared->study.merge.method->name, space_n(space), prepared->study.budget.evaluations);
     print_memory(prepared);
+    if (prepared->notes.size > 0) {
+        printf("\n%s", text_get(&prepared->notes));
+    }
     space_free(space);
     return 0;
 }

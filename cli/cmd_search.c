@@ -304,6 +304,7 @@ static int open_study(struct evening *evening, struct err *err)
     if (rc != 0) {
         return rc;
     }
+    fprintf(stderr, "%s", text_get(&evening->prepared.notes));
     evening->database = arguments->database != NULL ? mem_text(arguments->database)
                                                     : prepare_database_path(arguments->study);
     evening->token_file = mem_printf("%s.token", evening->database);

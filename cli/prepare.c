@@ -11,6 +11,7 @@
 #include "base/layered.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "evaluator/model/config_differ.h"
 #include "evaluator/model/tokenizer.h"
 #include "evaluator/task/dataset.h"
 #include "search/space.h"
@@ -45,6 +46,24 @@ static int open_models(struct prepared *prepared, struct err *err)
         rc = config_runnable(checkpoint_config(prepared->models[0]), err);
     }
     return rc;
+}
+
+/* Sources that fit together and run differently are allowed: a merge runs as its donor does. */
+static void compare_configs(struct prepared *prepared)
+{
+    const struct study *study = &prepared->study;
+    size_t donor = study->merge.base != SIZE_MAX ? study->merge.base : study->merge.sources[0];
+
+    for (size_t i = 0; i < study->n_models; i++) {
+        struct text differences = {0};
+
+        if (config_differences(checkpoint_config(prepared->models[i]),
+                               checkpoint_config(prepared->models[donor]), &differences) > 0) {
+            text_printf(&prepared->notes, "model %s is unlike %s, as which merges run: %s\n",
+                        study->models[i].name, study->models[donor].name, text_get(&differences));
+        }
+        text_release(&differences);
+    }
 }
 
 /* Vocabularies must agree: embeddings are merged row by row. */
@@ -277,6 +296,7 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
         (rc = open_tasks(prepared, err)) != 0 || (rc = print_bundle(prepared, err)) != 0) {
         return rc;
     }
+    compare_configs(prepared);
     prepared->options = (struct coordinator_options){
         .study = &prepared->study,
         .n_layers = checkpoint_config(prepared->models[0])->n_layers,
@@ -305,6 +325,7 @@ void prepare_release(struct prepared *prepared)
     free(prepared->tasks);
     free(prepared->baselines);
     text_release(&prepared->bundle_text);
+    text_release(&prepared->notes);
     bundle_release(&prepared->bundle);
     study_release(&prepared->study);
     *prepared = (struct prepared){0};

@@ -25,6 +25,7 @@ struct prepared {
     const char **digest_texts;   /* the same, as the coordinator takes them */
     struct bundle bundle;
     struct text bundle_text;        /* its wire form */
+    struct text notes;              /* lines on what is allowed, and may not be meant */
     struct coordinator_task *tasks; /* [study.n_tasks] */
     size_t n_baselines;
     struct coordinator_baseline *baselines;

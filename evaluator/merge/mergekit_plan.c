@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "evaluator/merge/chat_template.h"
 #include "evaluator/merge/mergekit_internal.h"
+#include "evaluator/model/config_differ.h"
 
 /* ---- slices against models ---- */
 
@@ -428,6 +429,25 @@ static int make(struct maker *maker)
     return 0;
 }
 
+/* The merge runs as its donor does, whatever the others were trained with. */
+static void warn_of_configs(struct maker *maker, const struct mergekit_models *models)
+{
+    const struct checkpoint *donor = maker->plan->donor;
+
+    for (size_t m = 0; m < maker->recipe->n_inputs; m++) {
+        const struct checkpoint *model = models->checkpoints[m];
+        struct text differences = {0};
+
+        if (model != donor && config_differences(checkpoint_config(model), checkpoint_config(donor),
+                                                 &differences) > 0) {
+            text_printf(maker->warnings,
+                        "%s is unlike the model whose config the merge takes: %s\n",
+                        maker->recipe->models[m].name, text_get(&differences));
+        }
+        text_release(&differences);
+    }
+}
+
 int mergekit_plan_make(struct plan *out, const struct mergekit_recipe *recipe,
                        const struct mergekit_models *models, const struct plan_rules *rules,
                        uint64_t seed, struct text *warnings, struct err *err)
@@ -456,6 +476,9 @@ int mergekit_plan_make(struct plan *out, const struct mergekit_recipe *recipe,
     }
     if (rc == 0) {
         rc = make(&maker);
+    }
+    if (rc == 0) {
+        warn_of_configs(&maker, models);
     }
     for (size_t m = 0; m < recipe->n_models; m++) {
         layers_release(&maker.models[m]);

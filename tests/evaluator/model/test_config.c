@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "evaluator/model/config.h"
+#include "evaluator/model/config_differ.h"
 #include "tests/support/support.h"
 
 /* A llama of two layers; more members follow the comma. */
@@ -408,6 +409,49 @@ static void unties(void **state)
                   "{\"tie_word_embeddings\":false,\"vocab_size\":8}");
 }
 
+/* ---- what sets models of equal shapes apart ---- */
+
+static void assert_differs(const char *more, const char *against, const char *words)
+{
+    struct text a = {0}, b = {0}, out = {0};
+
+    text_printf(&a, LLAMA "%s}", more);
+    text_printf(&b, LLAMA "%s}", against);
+    struct config model = must_parse(text_get(&a)), other = must_parse(text_get(&b));
+    size_t n = config_differences(&model, &other, &out);
+    assert_string_equal(text_get(&out), words);
+    assert_int_equal(n > 0, words[0] != '\0');
+    text_release(&a);
+    text_release(&b);
+    text_release(&out);
+}
+
+static void names_what_acts_on_equal_tensors_otherwise(void **state)
+{
+    (void)state;
+    assert_differs("", "", "");
+    assert_differs(",\"rope_theta\":1000000,\"rms_norm_eps\":1e-5", "",
+                   "norm epsilon 1e-05 against 1e-06, rope theta 1000000 against 10000");
+    assert_differs(",\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}", "",
+                   "rope scaling linear against default");
+    assert_differs("", ",\"hidden_act\":\"gelu_pytorch_tanh\"",
+                   "activation silu against gelu_tanh");
+    /* Stored types, vocabulary and longest context say nothing about the same tokens. */
+    assert_differs(",\"torch_dtype\":\"float16\",\"max_position_embeddings\":512", "", "");
+}
+
+static void names_the_first_layer_whose_window_differs(void **state)
+{
+    struct config a = family("Gemma2ForCausalLM", ",\"sliding_window\":16");
+    struct config b = family("Gemma2ForCausalLM", ",\"sliding_window\":8");
+    struct text out = {0};
+
+    (void)state;
+    assert_int_equal(config_differences(&a, &b, &out), 1);
+    assert_string_equal(text_get(&out), "window of layer 0 16 against 8");
+    text_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +476,8 @@ int main(void)
         cmocka_unit_test(writes_the_dtype_as_the_donor_spells_it),
         cmocka_unit_test(cuts_layer_types_and_refuses_to_invent_them),
         cmocka_unit_test(unties),
+        cmocka_unit_test(names_what_acts_on_equal_tensors_otherwise),
+        cmocka_unit_test(names_the_first_layer_whose_window_differs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
