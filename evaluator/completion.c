@@ -1,11 +1,10 @@
 /*
  * completion.c - prompts in one trie, answers token by token.
  *
- *   pass 1   every prompt whole: what stands at its places, and the token after it
- *   pass 2.. the lines that go on, each one token longer
+ *   likelihood   one pass over the prompts: what stands at their places, and the token after each
+ *   generation   lines that go on are generated from (generate.h)
  *
- * Prompts that share a beginning share its cost. A pass computes lines from their start: for
- * likelihood requests, which are nearly all that a harness sends, there is only the first.
+ * Prompts that share a beginning share its cost.
  */
 #include "evaluator/completion.h"
 
@@ -15,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/model/generate.h"
 #include "evaluator/model/unicode.h"
 
 /* One prompt and what comes after it. */
@@ -124,35 +124,28 @@ static void go_on(struct served *served, const struct completion_request *reques
     }
 }
 
-/* What a pass found for a line; whole: at every place of its prompt too. */
-static void take(struct served *served, const struct completion_request *request, struct line *line,
-                 const struct trie *trie, size_t sequence, bool whole)
+/* Every place of a prompt, and the token after it. */
+static void take_places(struct served *served, const struct completion_request *request,
+                        struct line *line, const struct trie *trie, size_t sequence)
 {
-    for (size_t at = 1; whole && at < line->n_prompt; at++) {
+    for (size_t at = 1; at < line->n_prompt; at++) {
         line->places[at] = forward_place(served->forward, trie, sequence, at - 1);
     }
     if (!line->done) {
-        const size_t next = whole ? line->n_prompt - 1 : 0;
-
-        go_on(served, request, line, forward_place(served->forward, trie, sequence, next));
+        go_on(served, request, line,
+              forward_place(served->forward, trie, sequence, line->n_prompt - 1));
     }
 }
 
-/* Score the lines that go on; whole: all of them, with every place of their prompts. */
-static int pass(struct served *served, const struct completion_request *request,
-                struct lines *lines, bool whole, struct err *err)
+static int score_prompts(struct served *served, const struct completion_request *request,
+                         struct lines *lines, struct err *err)
 {
     struct trie *trie = trie_new();
     struct forward_result *results = mem_array(lines->n, sizeof *results);
-    size_t sequence = 0;
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < lines->n; i++) {
-        const struct tokens *ids = &lines->all[i].ids;
-
-        if (whole || !lines->all[i].done) {
-            rc = trie_add(trie, ids->ids, ids->n, whole ? 1 : ids->n, true, err);
-        }
+        rc = trie_add(trie, lines->all[i].ids.ids, lines->all[i].ids.n, 1, true, err);
     }
     if (rc == 0) {
         rc = trie_finish(trie, err);
@@ -161,36 +154,57 @@ static int pass(struct served *served, const struct completion_request *request,
         rc = forward_score(served->forward, served->weights, trie, results, err);
     }
     for (size_t i = 0; rc == 0 && i < lines->n; i++) {
-        if (whole || !lines->all[i].done) {
-            take(served, request, &lines->all[i], trie, sequence++, whole);
-        }
+        take_places(served, request, &lines->all[i], trie, i);
     }
     free(results);
     trie_free(trie);
     return rc;
 }
 
-static bool all_done(const struct lines *lines)
+struct generating {
+    struct served *served;
+    const struct completion_request *request;
+    struct line **open; /* the lines that are not done */
+};
+
+static bool take(void *context, size_t line, const struct forward_place *place)
 {
+    const struct generating *generating = context;
+
+    go_on(generating->served, generating->request, generating->open[line], *place);
+    return !generating->open[line]->done;
+}
+
+static int generate_lines(struct served *served, const struct completion_request *request,
+                          struct lines *lines, struct err *err)
+{
+    struct generate_prompt *prompts = mem_array(lines->n, sizeof *prompts);
+    struct generating generating = {served, request, mem_array(lines->n, sizeof(struct line *))};
+    const struct generate_sink sink = {.take = take, .context = &generating};
+    size_t n = 0;
+
     for (size_t i = 0; i < lines->n; i++) {
-        if (!lines->all[i].done) {
-            return false;
+        struct line *line = &lines->all[i];
+
+        if (!line->done) {
+            prompts[n] = (struct generate_prompt){
+                line->ids.ids, line->ids.n, request->max_tokens - (line->ids.n - line->n_prompt)};
+            generating.open[n++] = line;
         }
     }
-    return true;
+    const int rc = generate(served->forward, served->weights, prompts, n, &sink, err);
+
+    free(generating.open);
+    free(prompts);
+    return rc;
 }
 
 static int run(struct served *served, const struct completion_request *request, struct lines *lines,
                struct err *err)
 {
-    bool whole = request->echo && request->logprobs;
-    int rc = 0;
+    int rc = request->echo && request->logprobs ? score_prompts(served, request, lines, err) : 0;
 
-    while (rc == 0 && (whole || !all_done(lines))) {
-        rc = pass(served, request, lines, whole, err);
-        whole = false;
-    }
-    return rc;
+    return rc == 0 ? generate_lines(served, request, lines, err) : rc;
 }
 
 /* ---- printing ---- */

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "evaluator/merge/blend.h"
+#include "evaluator/model/generate.h"
 
 struct engine {
     uint64_t memory;
@@ -99,6 +100,11 @@ static void begin_stream(struct engine *engine)
 
 /* ---- either way ---- */
 
+static size_t one_line(const struct config *config, const struct trie_nodes *largest)
+{
+    return generate_bytes(config, largest->n_sequences, largest->depth_max, 0);
+}
+
 uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest, bool streamed)
 {
     const struct config *config = &plan->config;
@@ -106,7 +112,18 @@ uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest,
                                   forward_bytes(config, FORWARD_POSITIONS_ALL, largest)
                             : weights_bytes(config) + forward_bytes(config, 0, largest);
 
-    return (uint64_t)model + plan_memory(plan);
+    return (uint64_t)model + plan_memory(plan) + one_line(config, largest);
+}
+
+/* Lines of generated text may take what the rest leaves. */
+static void allow_lines(const struct engine *engine, const struct plan *plan,
+                        const struct trie_nodes *largest)
+{
+    const uint64_t spare =
+        engine->memory > 0 ? engine->memory - engine_bytes(plan, largest, engine->streams) : 0;
+
+    generate_allow(engine->forward,
+                   engine->memory > 0 ? (size_t)spare + one_line(&plan->config, largest) : 0);
 }
 
 static int choose(const struct engine *engine, const struct plan *plan,
@@ -164,6 +181,7 @@ int engine_load(struct engine *engine, const struct plan *plan, const struct tri
         return rc;
     }
     engine->plan = plan;
+    allow_lines(engine, plan, largest);
     if (streams) {
         begin_stream(engine);
         return 0;

@@ -31,7 +31,9 @@ struct engine;
 struct engine *engine_new(uint64_t memory);
 void engine_free(struct engine *engine); /* NULL is fine */
 
-/* What a candidate takes in either way: weights, scratch for the largest trie, blending. */
+/* What a candidate takes in either way: weights, scratch for the largest trie, blending, and where
+ * text is generated (largest->n_sequences > 0) keys and values of one line; of more lines as far as
+ * the memory allows. */
 uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest, bool streamed);
 
 /*

@@ -38,6 +38,11 @@ struct attention_shape {
 size_t attention_stack_floats(const struct attention_shape *shape);
 size_t attention_scratch_floats(const struct attention_shape *shape);
 
+/* Copy the first n entries of a stack to one for paths of another length; shapes are alike in
+ * heads. */
+void attention_copy_stack(float *to, const struct attention_shape *to_shape, const float *from,
+                          const struct attention_shape *from_shape, size_t n);
+
 struct attention {
     /*
      * Attend from T nodes, depth first, to their paths.

@@ -120,24 +120,28 @@ static void place_heads(struct forward *forward, const struct weights_layer *lay
         n, (size_t)config->n_heads + config->n_kv_heads, config->head_width, turning);
 }
 
-/* x [n, D] += O attention(normed). */
+/* x += O attention(normed). */
 static void attend(struct forward *forward, const struct weights_layer *layer, uint32_t number,
-                   float *x, const uint32_t *depths, size_t n, float *stack)
+                   const struct forward_rows *rows)
 {
     const struct config *config = &forward->config;
     size_t qkv = forward_qkv_width(config);
     struct attention_shape shape = forward->shape;
 
     shape.window = config_window(config, number);
-    gemm(forward->wide, forward->normed, forward->packed_qkv, n, qkv, config->width);
-    bias(forward, forward->wide, layer->qkv_bias, n, qkv);
-    place_heads(forward, layer, number, depths, n);
-    forward->attention->attend(forward->mixed, forward->wide, depths, n, &shape, stack,
-                               forward->scratch);
+    gemm(forward->wide, forward->normed, forward->packed_qkv, rows->n, qkv, config->width);
+    bias(forward, forward->wide, layer->qkv_bias, rows->n, qkv);
+    place_heads(forward, layer, number, rows->depths, rows->n);
+    if (forward->lines.pass == FORWARD_SCORE) {
+        forward->attention->attend(forward->mixed, forward->wide, rows->depths, rows->n, &shape,
+                                   rows->stack, forward->scratch);
+    } else {
+        generate_attend(forward, number, rows, &shape);
+    }
     join(forward,
          &(struct ending){forward->packed_o, layer->o_bias, layer->attention_norm,
                           forward_q_width(config)},
-         x, n);
+         rows->x, rows->n);
 }
 
 /* x [n, D] += down(silu(gate) * up) of normed. */
@@ -184,18 +188,21 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
 
     pack_layer(forward, layer);
     for (size_t at = 0; at < batch.n; at += FORWARD_CHUNK) {
-        size_t n = forward_smaller(batch.n - at, FORWARD_CHUNK);
-        float *x = forward->x + at * forward->config.width;
+        const struct forward_rows rows = {.first = batch.first + at,
+                                          .n = forward_smaller(batch.n - at, FORWARD_CHUNK),
+                                          .depths = nodes->depths + batch.first + at,
+                                          .x = forward->x + at * forward->config.width,
+                                          .stack = stack};
 
-        if (!norm(forward, x, layer->input_norm, n)) {
+        if (!norm(forward, rows.x, layer->input_norm, rows.n)) {
             return number == 0 ? err_set(err, ERR_NUMERIC, "embeddings are not finite")
                                : not_finite(number - 1, "MLP", err);
         }
-        attend(forward, layer, number, x, nodes->depths + batch.first + at, n, stack);
-        if (!norm(forward, x, layer->mlp_norm, n)) {
+        attend(forward, layer, number, &rows);
+        if (!norm(forward, rows.x, layer->mlp_norm, rows.n)) {
             return not_finite(number, "attention", err);
         }
-        run_mlp(forward, layer, x, n);
+        run_mlp(forward, layer, rows.x, rows.n);
     }
     return 0;
 }
@@ -377,13 +384,12 @@ static int check_trie(const struct forward *forward, const struct trie_nodes *no
     return 0;
 }
 
-int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
-                  struct forward_result *results, struct err *err)
+int forward_pass(struct forward *forward, const struct weights *weights,
+                 const struct trie_nodes *nodes, struct err *err)
 {
     assert(weights_config(weights)->width == forward->config.width &&
            weights_config(weights)->n_layers == forward->config.n_layers &&
            weights_config(weights)->vocab == forward->config.vocab);
-    const struct trie_nodes *nodes = trie_nodes(trie);
     struct progress progress = {0};
     int rc = check_trie(forward, nodes, err);
 
@@ -399,13 +405,26 @@ int forward_score(struct forward *forward, const struct weights *weights, const 
             rc = score_batch(forward, weights, nodes, batch, &progress, err);
         }
     }
+    return rc != 0 ? rc : check_logits(forward, nodes, err);
+}
+
+int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
+                  struct forward_result *results, struct err *err)
+{
+    const int rc = forward_pass(forward, weights, trie_nodes(trie), err);
+
     if (rc == 0) {
-        rc = check_logits(forward, nodes, err);
-    }
-    if (rc == 0) {
-        take_results(forward, nodes, results);
+        take_results(forward, trie_nodes(trie), results);
     }
     return rc;
+}
+
+struct forward_place forward_place_at(const struct forward *forward, size_t scored)
+{
+    return (struct forward_place){.loglikelihood = (double)NAN,
+                                  .best = forward->most_likely[scored],
+                                  .best_loglikelihood =
+                                      (double)forward->largest[scored] - forward->log_sums[scored]};
 }
 
 struct forward_place forward_place(const struct forward *forward, const struct trie *trie,
@@ -413,7 +432,7 @@ struct forward_place forward_place(const struct forward *forward, const struct t
 {
     const struct trie_nodes *nodes = trie_nodes(trie);
     const size_t at = nodes->asked_from[sequence] + i;
-    struct forward_place place = {.loglikelihood = (double)NAN};
+    double loglikelihood = (double)NAN;
     size_t scored = nodes->next[sequence];
 
     assert(at <= nodes->asked_from[sequence + 1]);
@@ -421,11 +440,12 @@ struct forward_place forward_place(const struct forward *forward, const struct t
         const uint32_t target = nodes->asked[at];
 
         scored = nodes->targets[target].scored;
-        place.loglikelihood = (double)forward->target_logits[target] - forward->log_sums[scored];
+        loglikelihood = (double)forward->target_logits[target] - forward->log_sums[scored];
     }
     assert(scored < nodes->n_scored);
-    place.best = forward->most_likely[scored];
-    place.best_loglikelihood = (double)forward->largest[scored] - forward->log_sums[scored];
+    struct forward_place place = forward_place_at(forward, scored);
+
+    place.loglikelihood = loglikelihood;
     return place;
 }
 

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "evaluator/model/forward.h"
 #include "evaluator/model/gemm.h"
+#include "evaluator/model/generate.h"
 #include "evaluator/model/rotary.h"
 
 static size_t larger(size_t a, size_t b)
@@ -102,6 +103,7 @@ int forward_new(struct forward **out, const struct config *config, size_t positi
     forward->kernels = kernels_for(isa_best());
     forward->attention = attention_for(isa_best());
     forward->positions_max = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
+    generate_allow(forward, 0);
     rc = take_chunk(forward, err);
     if (rc == 0) {
         rc = take_packed(forward, err);
@@ -142,6 +144,7 @@ void forward_free(struct forward *forward)
         free(forward->chunk);
         free(forward->packed);
         free(forward->softmax);
+        free(forward->lines.stacks);
         free(forward);
     }
 }

@@ -1,7 +1,11 @@
 /*
- * kernels_dispatch.c - which compilation of kernels.c, attention.c and gemm_kernels.c runs.
+ * kernels_dispatch.c - which compilation of kernels.c, attention.c and gemm_kernels.c runs, and
+ * what all of attention.c's have in common: the layout of a stack.
  */
 #include "evaluator/model/attention.h"
+
+#include <string.h>
+
 #include "evaluator/model/gemm_kernels.h"
 #include "evaluator/model/kernels.h"
 #include "evaluator/model/lanes.h"
@@ -72,4 +76,20 @@ size_t attention_stack_floats(const struct attention_shape *shape)
 size_t attention_scratch_floats(const struct attention_shape *shape)
 {
     return ATTENTION_QUERIES * whole_lanes(shape->depth_max);
+}
+
+void attention_copy_stack(float *to, const struct attention_shape *to_shape, const float *from,
+                          const struct attention_shape *from_shape, size_t n)
+{
+    const size_t K = to_shape->head_width;
+    const size_t value_width = whole_lanes(K);
+    const size_t to_room = whole_lanes(to_shape->depth_max);
+    const size_t from_room = whole_lanes(from_shape->depth_max);
+
+    for (size_t g = 0; g < to_shape->n_kv_heads; g++) {
+        memcpy(to, from, whole_lanes(n) * K * sizeof(float));
+        memcpy(to + to_room * K, from + from_room * K, n * value_width * sizeof(float));
+        to += to_room * (K + value_width);
+        from += from_room * (K + value_width);
+    }
 }

@@ -159,6 +159,9 @@ void task_plan_largest(const struct task_plan *plan, struct trie_nodes *largest)
         keep_larger(&largest->depth_max, nodes->depth_max + plan->rules.max_new_tokens);
         keep_larger(&largest->n_scored, nodes->n_scored);
         keep_larger(&largest->n_targets, nodes->n_targets);
+        if (plan->task->output == TASK_GENERATE_UNTIL) {
+            keep_larger(&largest->n_sequences, nodes->n_sequences);
+        }
     }
 }
 

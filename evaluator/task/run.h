@@ -48,7 +48,8 @@ size_t task_plan_positions(const struct task_plan *plan);
 size_t task_plan_tokens(const struct task_plan *plan);
 
 /* Raise largest's n, depth_max, n_scored and n_targets to the most that any trie of the plan has:
- * what the forward pass needs room for, answers that are decoded to their longest included. */
+ * what the forward pass needs room for, answers that are decoded to their longest included; and
+ * n_sequences to the most that text is generated from. */
 void task_plan_largest(const struct task_plan *plan, struct trie_nodes *largest);
 
 /*

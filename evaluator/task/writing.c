@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "evaluator/model/generate.h"
 
 /* A generation that goes on. */
 struct open_answer {
@@ -102,52 +103,44 @@ static void follow_all(const struct writing *writing, const struct forward *forw
 
 /* ---- decoding on ---- */
 
-/* One token more for every open answer; those that are decided leave the list. */
-static void write_next(const struct writing *writing, const struct forward_result *results,
-                       struct open_answers *open, uint8_t *matches)
+struct decoding {
+    const struct writing *writing;
+    struct open_answers *open;
+    uint8_t *matches;
+};
+
+static bool write_next(void *context, size_t line, const struct forward_place *place)
 {
-    size_t kept = 0;
+    struct decoding *decoding = context;
+    struct open_answer *one = &decoding->open->all[line];
+    const enum answer_verdict verdict =
+        answer_write(&one->answer, &decoding->writing->rules, place->best);
 
-    for (size_t i = 0; i < open->n; i++) {
-        struct open_answer *one = &open->all[i];
-        const enum answer_verdict verdict =
-            answer_write(&one->answer, &writing->rules, results[i].next);
-
-        tokens_add(&one->tokens, results[i].next);
-        if (verdict == ANSWER_OPEN) {
-            open->all[kept++] = *one;
-        } else {
-            matches[one->request] = verdict == ANSWER_RIGHT;
-            open_answer_release(one);
-        }
+    if (verdict != ANSWER_OPEN) {
+        decoding->matches[one->request] = verdict == ANSWER_RIGHT;
     }
-    open->n = kept;
+    return verdict == ANSWER_OPEN;
 }
 
-static int decode_once(const struct writing *writing, struct forward *forward,
-                       const struct weights *weights, struct open_answers *open, uint8_t *matches,
-                       struct err *err)
+static int decode(const struct writing *writing, struct forward *forward,
+                  const struct weights *weights, struct open_answers *open, uint8_t *matches,
+                  struct err *err)
 {
-    struct forward_result *results = mem_array(open->n, sizeof *results);
-    struct trie *trie = trie_new();
-    int rc = 0;
+    struct generate_prompt *prompts = mem_array(open->n, sizeof *prompts);
+    struct decoding decoding = {.writing = writing, .open = open, .matches = matches};
+    const struct generate_sink sink = {.take = write_next, .context = &decoding};
 
-    for (size_t i = 0; rc == 0 && i < open->n; i++) {
-        const struct tokens *tokens = &open->all[i].tokens;
+    for (size_t i = 0; i < open->n; i++) {
+        const struct open_answer *one = &open->all[i];
 
-        rc = trie_add(trie, tokens->ids, tokens->n, tokens->n, true, err);
+        prompts[i] =
+            (struct generate_prompt){.tokens = one->tokens.ids,
+                                     .n = one->tokens.n,
+                                     .n_new = writing->rules.max_new_tokens - one->answer.n_tokens};
     }
-    if (rc == 0) {
-        rc = trie_finish(trie, err);
-    }
-    if (rc == 0) {
-        rc = forward_score(forward, weights, trie, results, err);
-    }
-    if (rc == 0) {
-        write_next(writing, results, open, matches);
-    }
-    free(results);
-    trie_free(trie);
+    const int rc = generate(forward, weights, prompts, open->n, &sink, err);
+
+    free(prompts);
     return rc;
 }
 
@@ -155,12 +148,10 @@ int writing_matches(const struct writing *writing, struct forward *forward,
                     const struct weights *weights, uint8_t *matches, struct err *err)
 {
     struct open_answers open = {0};
-    int rc = 0;
 
     follow_all(writing, forward, &open, matches);
-    while (rc == 0 && open.n > 0) { /* max_new_tokens ends it */
-        rc = decode_once(writing, forward, weights, &open, matches, err);
-    }
+    const int rc = decode(writing, forward, weights, &open, matches, err);
+
     open_answers_release(&open);
     return rc;
 }

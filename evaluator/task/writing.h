@@ -28,8 +28,7 @@ struct writing {
 /*
  * matches [requests->n], those of the stretch, after forward_score of the trie: 1 where generation
  * from a request's context would be its answer. Answers left open by the forced pass are decoded
- * on, all of them together, a token a pass; what forward kept of the trie's pass is gone
- * afterwards. Errors as forward_score.
+ * on (generate.h); what forward kept of the trie's pass is gone afterwards. Errors as generate.
  */
 int writing_matches(const struct writing *writing, struct forward *forward,
                     const struct weights *weights, uint8_t *matches, struct err *err);
