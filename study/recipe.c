@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "study/place.h"
+#include "study/recipe_sections.h"
 
 #define RECIPE_VERSION 1
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -123,6 +124,8 @@ void recipe_release(struct recipe *recipe)
 {
     recipe_clear_groups(recipe);
     free(recipe->sources);
+    free(recipe->route_models);
+    route_release(&recipe->route);
     *recipe = (struct recipe){0};
 }
 
@@ -226,6 +229,10 @@ void recipe_print(struct text *out, const struct recipe *recipe)
                             "layers", (json_int_t)recipe->n_layers, "sources", sources, "base",
                             recipe->base[0] != '\0' ? json_string(recipe->base) : json_null(),
                             "groups", groups);
+
+    if (recipe->route.n_hops > 0) {
+        json_object_set_new(doc, "route", recipe_route_print(recipe));
+    }
     doc_print(out, doc);
     json_decref(doc);
 }
@@ -472,8 +479,8 @@ static int base_parse(struct recipe *recipe, const json_t *doc, struct err *err)
 
 static int head_parse(struct recipe *recipe, const json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"recipe", "method",  "dtype", "seed",
-                                        "layers", "sources", "base",  "groups"};
+    static const char *const known[] = {"recipe",  "method", "dtype",  "seed", "layers",
+                                        "sources", "base",   "groups", "route"};
     const char *method;
     const char *dtype;
     int64_t version;
@@ -512,7 +519,8 @@ int recipe_parse(struct recipe *out, const char *bytes, size_t size, struct err 
     }
     if ((rc = doc_parse(&doc, bytes, size, err)) != 0 || (rc = head_parse(&made, doc, err)) != 0 ||
         (rc = sources_parse(&made, doc, err)) != 0 || (rc = base_parse(&made, doc, err)) != 0 ||
-        (rc = groups_parse(&made, doc, err)) != 0) {
+        (rc = groups_parse(&made, doc, err)) != 0 ||
+        (rc = recipe_route_parse(&made, doc, err)) != 0) {
         goto out;
     }
     *out = made;

@@ -9,13 +9,20 @@
  *   {"base":"<64 hex>"|null, "dtype":"bfloat16",
  *    "groups":[{"component":"all","layers":[0,3],"parameters":{"normalize":0.0},
  *               "sources":[{"weight":0.6,"density":0.5},...]},...],
- *    "layers":6, "method":"ties", "recipe":1, "seed":7, "sources":["<64 hex>",...]}
+ *    "layers":6, "method":"ties", "recipe":1,
+ *    "route":{"hops":[[0,0,1.0],[1,3,1.4],...],"models":["<64 hex>",...]},
+ *    "seed":7, "sources":["<64 hex>",...]}
  *
  * Groups are tried in order; a tensor takes the first whose component matches it and whose layers
  * hold its depth. Depth of the embeddings is 0, of the final norm and the output head layers - 1.
  * Components: all, attention, mlp, norms (every norm gain), embeddings, head (output matrix and
  * final norm), rest (anything); any other text is a substring of the tensor's name, written
  * "filter:TEXT".
+ *
+ * A recipe with a route has its blocks in the order of the hops, each [model, layer, scale]: model
+ * 0 is the merge that the rest of the recipe describes (the host), i the route's model i - 1.
+ * Models are in the order of their first hop and none is there twice, so that equal routes have
+ * equal bytes. Without a route the key is absent.
  */
 #ifndef STUDY_RECIPE_H
 #define STUDY_RECIPE_H
@@ -29,6 +36,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "study/method.h"
+#include "study/route.h"
 
 #define RECIPE_SIZE_MAX ((size_t)1 << 20)
 #define RECIPE_GROUPS_MAX 4096
@@ -57,6 +65,9 @@ struct recipe {
     char base[DIGEST_HEX];       /* "" when there is none */
     size_t n_groups;
     struct recipe_group *groups;
+    size_t n_route_models;
+    char (*route_models)[DIGEST_HEX]; /* [n_route_models], what hops above 0 name */
+    struct route route;               /* no hops: the merge as it is */
 };
 
 void recipe_release(struct recipe *recipe);
@@ -73,6 +84,13 @@ struct recipe_group *recipe_add_group(struct recipe *recipe, const char *compone
                                       uint32_t end);
 /* Drop all groups, to lay out others. */
 void recipe_clear_groups(struct recipe *recipe);
+
+/* Append a hop to the route: through a layer of the model of this digest, or of the merge itself
+ * (NULL). A model not yet named joins route_models, whose order is thereby that of first use. */
+void recipe_add_hop(struct recipe *recipe, const char *model, uint32_t layer, double scale);
+/* What hops of this digest have as their model: its place in route_models plus one, at the end of
+ * which it is added if it is not there. */
+uint32_t recipe_route_model(struct recipe *recipe, const char *digest);
 
 /* Text to recipe and back. recipe_print appends canonical JSON; print(parse(x)) == x for what print
  * wrote. Refused with the place: unknown keys and methods, parameters missing, out of bounds or not

@@ -106,6 +106,33 @@ static void what_is_printed_reads_back_to_the_same_bytes(void **state)
     recipe_release(&recipe);
 }
 
+static void a_route_names_its_models_once_in_the_order_of_their_first_hop(void **state)
+{
+    struct recipe recipe = plain();
+    struct recipe read = {0};
+
+    (void)state;
+    recipe_add_hop(&recipe, NULL, 0, 1);
+    recipe_add_hop(&recipe, c, 11, 1.4);
+    recipe_add_hop(&recipe, a, 1, 1);
+    recipe_add_hop(&recipe, c, 11, 0.1 + 0.2);
+    char *text = printed(&recipe);
+
+    assert_non_null(strstr(text, "\"recipe\":1,\"route\":{\"hops\":[[0,0,1.0],[1,11,1.4],[2,1,1.0],"
+                                 "[1,11,0.30000000000000004]],\"models\":[\"cccc"));
+    assert_int_equal(parse(&read, text, NULL), 0);
+    assert_true(route_equal(&read.route, &recipe.route));
+    assert_int_equal(read.n_route_models, 2);
+    assert_string_equal(read.route_models[1], a);
+    char *again = printed(&read);
+
+    assert_string_equal(again, text);
+    free(text);
+    free(again);
+    recipe_release(&read);
+    recipe_release(&recipe);
+}
+
 /* Recipes from before a parameter was there are read, and keep their bytes. */
 static void what_came_later_is_said_only_where_it_is_not_the_default(void **state)
 {
@@ -308,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_new_recipe_is_the_method_at_its_defaults),
         cmocka_unit_test(the_canonical_form_is_sorted_and_spells_everything_out),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same_bytes),
+        cmocka_unit_test(a_route_names_its_models_once_in_the_order_of_their_first_hop),
         cmocka_unit_test(what_came_later_is_said_only_where_it_is_not_the_default),
         cmocka_unit_test(the_identity_is_the_digest_of_the_bytes),
         cmocka_unit_test(the_identity_does_not_depend_on_spelling),
