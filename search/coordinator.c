@@ -144,18 +144,6 @@ static int visit_tasks(struct coordinator *coordinator,
     return rc;
 }
 
-static int add_coordinates(struct coordinator *coordinator, struct err *err)
-{
-    const struct space_coordinate *coordinates = space_coordinates(coordinator->space);
-    int rc = 0;
-
-    for (size_t i = 0; i < space_n(coordinator->space) && rc == 0; i++) {
-        rc = store_add_coordinate(coordinator->store, i, coordinates[i].name, coordinates[i].lower,
-                                  coordinates[i].upper, err);
-    }
-    return rc;
-}
-
 /* A file that holds nothing yet: everything about the study and its first generation in one
  * transaction. */
 static int set_up(struct coordinator *coordinator, struct err *err)
@@ -181,15 +169,15 @@ static int set_up(struct coordinator *coordinator, struct err *err)
     trajectory_begin(coordinator->study.identity, coordinator->study.trajectory);
     coordinator->tally = (struct store_tally){.best = (double)NAN, .best_parent = (double)NAN};
 
-    int rc = store_begin(coordinator->store, STORE_DURABLE, err);
+    int rc = turn_check(coordinator, err);
+    if (rc == 0) {
+        rc = store_begin(coordinator->store, STORE_DURABLE, err);
+    }
     if (rc == 0) {
         rc = visit_models(coordinator, store_add_model, err);
     }
     if (rc == 0) {
         rc = visit_tasks(coordinator, store_add_task, err);
-    }
-    if (rc == 0) {
-        rc = add_coordinates(coordinator, err);
     }
     if (rc == 0) {
         rc = store_add_event(coordinator->store, &event, err, "study %s begins", study->name);
@@ -380,15 +368,11 @@ int coordinator_open(struct coordinator **out, struct store *store,
         coordinator->options.ttl_ms = COORDINATOR_TTL_MS;
     }
     copy_tasks(coordinator);
-    int rc = space_new(&coordinator->space, options->study, options->n_layers,
-                       options->model_digests, err);
-    if (rc == 0) {
-        rc = store_study(store, &coordinator->study, err);
-        if (rc == ERR_MISSING) {
-            rc = set_up(coordinator, err);
-        } else if (rc == 0) {
-            rc = resume(coordinator, now_ms, err);
-        }
+    int rc = store_study(store, &coordinator->study, err);
+    if (rc == ERR_MISSING) {
+        rc = set_up(coordinator, err);
+    } else if (rc == 0) {
+        rc = resume(coordinator, now_ms, err);
     }
     if (rc == 0) {
         rc = stages_advance(coordinator, err);
@@ -418,7 +402,8 @@ void coordinator_close(struct coordinator *coordinator)
     free(coordinator->tasks);
     store_study_release(&coordinator->study);
     optimiser_free(coordinator->optimiser);
-    space_free(coordinator->space);
+    phase_free(coordinator->phase);
+    store_phase_release(&coordinator->part);
     free(coordinator);
 }
 

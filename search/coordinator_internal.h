@@ -7,6 +7,7 @@
  *   endings.c       leases that end without a result (T5)
  *   stages.c        ask (T1) and tell (T4)
  *   sequel.c        what is asked next
+ *   turns.c         from one phase of the search to the next
  *   verdict.c       the winner and the final table
  *   trajectory.c    the hash
  *
@@ -19,13 +20,15 @@
 #include "search/coordinator.h"
 #include "search/fitness.h"
 #include "search/optimiser.h"
+#include "search/phases.h"
 #include "search/space.h"
 
 #define COORDINATOR_TTL_MS 30000
 #define COORDINATOR_ATTEMPTS_MAX 3 /* failed ones; then the candidate is failed */
 #define COORDINATOR_LOSSES_MAX 5   /* lost on two workers or more; then it is held */
 #define COORDINATOR_IN_A_ROW 3     /* failures of one kind in a row that stop a study */
-#define COORDINATOR_WALLS 101      /* latest evaluations whose median is the usual time */
+#define REASON_MAX 300
+#define COORDINATOR_WALLS 101 /* latest evaluations whose median is the usual time */
 
 enum stage { STAGE_BASELINE, STAGE_SEARCH, STAGE_SELECT, STAGE_REPORT, STAGE_FINISHED };
 
@@ -54,7 +57,8 @@ struct coordinator {
     struct coordinator_options options;
     struct fitness_task *tasks; /* [n_tasks] */
     size_t n_tasks;
-    struct space *space;
+    struct phase *phase;     /* of the search, the open or the latest one */
+    struct store_phase part; /* its row */
     struct optimiser
         *optimiser; /* as it was before the open generation was asked; asking changes nothing */
     struct store_study study;
@@ -161,6 +165,9 @@ struct sequel {
     struct optimiser *optimiser; /* as it will be */
     struct generation next;      /* n = 0: there is none */
     struct store_study study;    /* the row as it will be */
+    char over[REASON_MAX];       /* why the open phase is over; "": it goes on */
+    struct phase *phase; /* the next one, with its row; NULL: the search stays in its phase */
+    struct store_phase part;
     size_t room;
 };
 void sequel_release(struct sequel *sequel);
@@ -174,6 +181,23 @@ void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint6
 int sequel_next(struct coordinator *coordinator, struct sequel *sequel, struct err *err);
 /* The canonical recipe of a point; free() it. */
 char *sequel_recipe(const struct space *space, const double *point);
+
+/* ---- turns.c ---- */
+
+/* Every phase can be laid out. */
+int turn_check(const struct coordinator *coordinator, struct err *err);
+/* Lay out phase `index`, which begins with this generation of the search, and fill the sequel's
+ * phase, its row and its optimiser. ended is that of the phase before, NULL for phase 0. */
+int turn_to(struct coordinator *coordinator, struct sequel *sequel, size_t index,
+            const struct optimiser *ended, uint64_t generation, struct err *err);
+/* After a generation of the search: whether the phase is over, and what comes next. */
+int turn_decide(struct coordinator *coordinator, struct sequel *sequel, struct err *err);
+/* In a transaction: the phase that ends, the one that begins. */
+int turn_store(struct coordinator *coordinator, const struct sequel *sequel, struct err *err);
+/* After it. */
+void turn_adopt(struct coordinator *coordinator, struct sequel *sequel);
+/* Lay out a phase again. */
+int turn_resume(struct coordinator *coordinator, uint64_t phase, struct err *err);
 
 /* ---- verdict.c ---- */
 

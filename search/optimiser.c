@@ -415,6 +415,17 @@ void optimiser_mean(const struct optimiser *optimiser, double *out)
     optimiser->kind->mean(optimiser->self, out);
 }
 
+void optimiser_deviations(const struct optimiser *optimiser, double *out)
+{
+    if (optimiser->kind->deviations != NULL) {
+        optimiser->kind->deviations(optimiser->self, out);
+        return;
+    }
+    for (size_t j = 0; j < optimiser_n(optimiser); j++) {
+        out[j] = optimiser_sigma(optimiser);
+    }
+}
+
 double optimiser_sigma(const struct optimiser *optimiser)
 {
     return optimiser->kind->sigma(optimiser->self);

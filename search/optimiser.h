@@ -106,6 +106,8 @@ const char *optimiser_stop_words(const struct optimiser *optimiser);
 /* Where it looks now [n], how widely (0 where that means nothing), and the best told so far with
  * its point (unless NULL; the first objective's where there are several). */
 void optimiser_mean(const struct optimiser *optimiser, double *out);
+/* How widely it looks in each coordinate [n], before folding; sigma where it knows no better. */
+void optimiser_deviations(const struct optimiser *optimiser, double *out);
 double optimiser_sigma(const struct optimiser *optimiser);
 double optimiser_best(const struct optimiser *optimiser, double *point);
 

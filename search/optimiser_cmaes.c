@@ -109,6 +109,11 @@ static void mean(const void *self, double *out)
     cmaes_mean(self, out);
 }
 
+static void deviations(const void *self, double *out)
+{
+    cmaes_deviations(self, out);
+}
+
 static double sigma(const void *self)
 {
     return cmaes_sigma(self);
@@ -134,6 +139,7 @@ const struct optimiser_kind optimiser_cmaes = {
     .widen = widen,
     .stop = stop,
     .mean = mean,
+    .deviations = deviations,
     .sigma = sigma,
     .best = best,
 };

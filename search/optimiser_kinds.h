@@ -26,6 +26,7 @@ struct optimiser_kind {
     size_t (*front)(const void *self, const double **points, const double **values); /* or NULL */
     const char *(*stop)(const void *self, const char **words);
     void (*mean)(const void *self, double *out);
+    void (*deviations)(const void *self, double *out); /* NULL: sigma */
     double (*sigma)(const void *self);
     double (*best)(const void *self, double *point);
 };

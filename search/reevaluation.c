@@ -311,6 +311,11 @@ static void mean(const void *self, double *out)
     optimiser_mean(((const struct reevaluation *)self)->search, out);
 }
 
+static void deviations(const void *self, double *out)
+{
+    optimiser_deviations(((const struct reevaluation *)self)->search, out);
+}
+
 static double sigma(const void *self)
 {
     return optimiser_sigma(((const struct reevaluation *)self)->search);
@@ -335,6 +340,7 @@ const struct optimiser_kind optimiser_reevaluation = {
     .inject = inject,
     .stop = stop,
     .mean = mean,
+    .deviations = deviations,
     .sigma = sigma,
     .best = best,
 };

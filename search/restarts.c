@@ -308,6 +308,11 @@ static void mean(const void *self, double *out)
     memcpy(out, r->best_mean, r->kept.options.n * sizeof *out);
 }
 
+static void deviations(const void *self, double *out)
+{
+    optimiser_deviations(((const struct restarts *)self)->run, out);
+}
+
 static double sigma(const void *self)
 {
     return optimiser_sigma(((const struct restarts *)self)->run);
@@ -337,6 +342,7 @@ const struct optimiser_kind optimiser_restarts = {
     .inject = inject,
     .stop = stop,
     .mean = mean,
+    .deviations = deviations,
     .sigma = sigma,
     .best = best,
 };

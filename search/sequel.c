@@ -3,8 +3,8 @@
  *
  *     baseline --> search 0 --> search 1 --> ... --> select --> report --> finished
  *                     |            |
- *                     +------------+--- until the budget is used, nothing improves, the
- *                                       optimiser sees no point in going on, or someone says so
+ *                     +------------+--- until the last phase is over (turns.c), the budget is
+ *                                       used, or someone says so
  *
  * A sequel is made from the store, the open generation and the optimiser as it will be; it decides
  * nothing by time or order of arrival, so a restart makes the same one.
@@ -18,8 +18,6 @@
 #include "base/text.h"
 #include "search/coordinator_internal.h"
 
-#define REASON_MAX 300
-
 /* ---- making one ---- */
 
 void sequel_release(struct sequel *sequel)
@@ -27,6 +25,8 @@ void sequel_release(struct sequel *sequel)
     optimiser_free(sequel->optimiser);
     generation_release(&sequel->next);
     store_study_release(&sequel->study);
+    store_phase_release(&sequel->part);
+    phase_free(sequel->phase);
 }
 
 /* A candidate, its recipe's text handed over. */
@@ -51,13 +51,21 @@ static struct store_candidate *sequel_add(struct sequel *sequel, char *recipe, e
     return &place->row;
 }
 
-static void sequel_stage(struct sequel *sequel, enum stage stage, uint64_t number,
-                         uint64_t generation)
+/* The phase that what comes next belongs to. */
+static const struct phase *phase_of(const struct coordinator *coordinator,
+                                    const struct sequel *sequel)
+{
+    return sequel->phase != NULL ? sequel->phase : coordinator->phase;
+}
+
+static void sequel_stage(const struct coordinator *coordinator, struct sequel *sequel,
+                         enum stage stage, uint64_t number, uint64_t generation)
 {
     sequel->next.stage = stage;
     sequel->next.row.number = number;
     sequel->next.row.stage = mem_text(stage_name(stage));
     sequel->next.row.generation = generation;
+    sequel->next.row.phase = phase_of(coordinator, sequel)->index;
     sequel->next.row.sigma = (double)NAN;
     study_put(&sequel->study.stage, stage_name(stage));
 }
@@ -92,7 +100,7 @@ char *sequel_recipe(const struct space *space, const double *point)
 
 int sequel_baseline(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
 {
-    sequel_stage(sequel, STAGE_BASELINE, 0, 0);
+    sequel_stage(coordinator, sequel, STAGE_BASELINE, 0, 0);
     for (size_t i = 0; i < coordinator->options.n_baselines; i++) {
         const struct coordinator_baseline *baseline = &coordinator->options.baselines[i];
         struct recipe recipe = {0};
@@ -115,9 +123,10 @@ void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint6
 {
     size_t n = optimiser_n(sequel->optimiser), lambda = optimiser_asks(sequel->optimiser);
     double *points = mem_array(n * lambda, sizeof(*points));
+    const struct space *space = phase_of(coordinator, sequel)->space;
     struct store_generation *row = &sequel->next.row;
 
-    sequel_stage(sequel, STAGE_SEARCH, number, generation);
+    sequel_stage(coordinator, sequel, STAGE_SEARCH, number, generation);
     sequel->study.generation = generation;
     row->sigma = optimiser_sigma(sequel->optimiser);
     row->n_mean = n;
@@ -127,7 +136,7 @@ void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint6
     for (size_t k = 0; k < lambda; k++) {
         const double *point = points + k * n;
         struct store_candidate *candidate =
-            sequel_add(sequel, sequel_recipe(coordinator->space, point), SPLIT_SEARCH, "");
+            sequel_add(sequel, sequel_recipe(space, point), SPLIT_SEARCH, "");
 
         candidate->point = copy_point(point, n);
         candidate->n_point = n;
@@ -153,7 +162,7 @@ static void sequel_mean(struct coordinator *coordinator, struct sequel *sequel)
     char digest[DIGEST_HEX];
 
     optimiser_mean(sequel->optimiser, mean);
-    char *recipe = sequel_recipe(coordinator->space, mean);
+    char *recipe = sequel_recipe(coordinator->phase->space, mean);
     digest_hex_of(recipe, strlen(recipe), digest);
     if (has_recipe(&sequel->next, digest)) {
         free(recipe);
@@ -164,6 +173,30 @@ static void sequel_mean(struct coordinator *coordinator, struct sequel *sequel)
         sequel_add(sequel, recipe, SPLIT_SELECT, "mean of the search");
     candidate->point = mean;
     candidate->n_point = n;
+}
+
+/* Its point in the coordinates of the last phase; none when its recipe has no place there. */
+static void set_point(const struct phase *phase, struct store_candidate *candidate,
+                      const struct store_candidate *from)
+{
+    const size_t n = space_n(phase->space);
+    struct recipe recipe = {0};
+
+    if (from->phase == phase->index) {
+        candidate->point = copy_point(from->point, from->n_point);
+        candidate->n_point = from->n_point;
+        return;
+    }
+    double *point = mem_array(n, sizeof(*point));
+    bool has_place = recipe_parse(&recipe, from->recipe, strlen(from->recipe), NULL) == 0 &&
+                     space_encode(phase->space, &recipe, point, NULL) == 0;
+
+    recipe_release(&recipe);
+    candidate->point = has_place ? point : NULL;
+    candidate->n_point = has_place ? n : 0;
+    if (!has_place) {
+        free(point);
+    }
 }
 
 static int sequel_select(struct coordinator *coordinator, struct sequel *sequel, uint64_t number,
@@ -182,7 +215,7 @@ static int sequel_select(struct coordinator *coordinator, struct sequel *sequel,
                    "every candidate of the search failed: there is nothing to choose from");
         return 0;
     }
-    sequel_stage(sequel, STAGE_SELECT, number, 0);
+    sequel_stage(coordinator, sequel, STAGE_SELECT, number, 0);
     for (size_t i = 0; i < n; i++) {
         char label[64];
 
@@ -190,8 +223,7 @@ static int sequel_select(struct coordinator *coordinator, struct sequel *sequel,
                  (unsigned long long)best[i].candidate);
         struct store_candidate *candidate =
             sequel_add(sequel, mem_text(best[i].recipe), SPLIT_SELECT, label);
-        candidate->point = copy_point(best[i].point, best[i].n_point);
-        candidate->n_point = best[i].n_point;
+        set_point(coordinator->phase, candidate, &best[i]);
     }
     sequel_mean(coordinator, sequel);
     store_candidates_free(best, n);
@@ -214,7 +246,7 @@ static int sequel_report(struct coordinator *coordinator, struct sequel *sequel,
     }
     const struct store_candidate *row = &coordinator->open.places[winner].row;
     sequel->study.winner = row->candidate;
-    sequel_stage(sequel, STAGE_REPORT, number, 0);
+    sequel_stage(coordinator, sequel, STAGE_REPORT, number, 0);
     sequel_add(sequel, mem_text(row->recipe), SPLIT_REPORT, "winner");
     if (coordinator->options.n_baselines > 0) {
         rc = store_candidates(coordinator->store, 0, &baselines, &n, err);
@@ -227,34 +259,11 @@ static int sequel_report(struct coordinator *coordinator, struct sequel *sequel,
     return rc;
 }
 
-/* ---- when the search is over ---- */
-
-/* Why no further generation is asked, in words; "" when one is. */
-static void why_over(char out[REASON_MAX], const struct coordinator *coordinator,
-                     const struct sequel *sequel)
-{
-    const struct study_budget *budget = &coordinator->options.study->budget;
-    uint64_t generation = coordinator->open.row.generation;
-    size_t lambda = optimiser_asks(sequel->optimiser);
-
-    out[0] = '\0';
-    if (sequel->study.ending[0] != '\0') {
-        snprintf(out, REASON_MAX, "%s", sequel->study.ending);
-    } else if (coordinator->tally.searched + lambda > budget->evaluations) {
-        snprintf(out, REASON_MAX, "the budget of %llu evaluations is used",
-                 (unsigned long long)budget->evaluations);
-    } else if (optimiser_stop(sequel->optimiser) != NULL) {
-        snprintf(out, REASON_MAX, "%s", optimiser_stop_words(sequel->optimiser));
-    } else if (budget->stagnation > 0 && !isnan(coordinator->tally.best) &&
-               generation - coordinator->tally.best_generation >= budget->stagnation) {
-        snprintf(out, REASON_MAX, "no better candidate for %u generations", budget->stagnation);
-    }
-}
+/* ---- the choice ---- */
 
 int sequel_next(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
 {
     uint64_t number = coordinator->open.row.number + 1;
-    char reason[REASON_MAX];
     char *sentences = NULL;
 
     switch (coordinator->open.stage) {
@@ -262,12 +271,11 @@ int sequel_next(struct coordinator *coordinator, struct sequel *sequel, struct e
         sequel_search(coordinator, sequel, number, 0);
         return 0;
     case STAGE_SEARCH:
-        why_over(reason, coordinator, sequel);
-        if (reason[0] == '\0') {
+        if (sequel->over[0] == '\0' || sequel->phase != NULL) {
             sequel_search(coordinator, sequel, number, coordinator->open.row.generation + 1);
             return 0;
         }
-        study_put(&sequel->study.ending, reason);
+        study_put(&sequel->study.ending, sequel->over);
         return sequel_select(coordinator, sequel, number, err);
     case STAGE_SELECT:
         return sequel_report(coordinator, sequel, number, err);

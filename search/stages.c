@@ -3,6 +3,7 @@
  * (T4 and T1).
  *
  *     all closed --> learn: the optimiser, restored from its stored bytes, is told
+ *                --> decide whether its phase of the search is over (turns.c)
  *                --> make what comes next (sequel.c)
  *                --> one commit: told, trajectory, the study's row, the next generation
  *                --> memory takes the sequel's place
@@ -18,9 +19,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "search/coordinator_internal.h"
-
-#define SIGMA_AUTO 0.25 /* of the box: the optimum lies within two of these of most starts */
-#define REASON_MAX 300
 
 static const char *const stage_names[] = {"baseline", "search", "select", "report", "finished"};
 
@@ -139,65 +137,15 @@ static void adopt(struct coordinator *coordinator, struct sequel *sequel)
     struct store_study row = coordinator->study;
     coordinator->study = sequel->study;
     sequel->study = row;
+    turn_adopt(coordinator, sequel);
     coordinator->wake++;
-}
-
-/* The unit box [3, n]: lower, upper, steps. A whole number of K values stands on a grid of K
- * points, each in the middle of its share. */
-static double *box_of(const struct space *space)
-{
-    const size_t n = space_n(space);
-    double *box = mem_array(3 * n, sizeof(*box));
-
-    for (size_t i = 0; i < n; i++) {
-        const struct space_coordinate *c = &space_coordinates(space)[i];
-        double share = c->whole ? 1.0 / (c->upper - c->lower + 1.0) : 0.0;
-
-        box[i] = space_lower(space)[i] + 0.5 * share;
-        box[n + i] = space_upper(space)[i] - 0.5 * share;
-        box[2 * n + i] = share;
-    }
-    return box;
-}
-
-/* why [REASON_MAX]: what auto chose and for what reason, "" when the study names one itself. */
-static int new_optimiser(const struct coordinator *coordinator, struct optimiser **out, char *why,
-                         struct err *err)
-{
-    const struct study *study = coordinator->options.study;
-    const size_t n = space_n(coordinator->space);
-    double *box = box_of(coordinator->space);
-    const struct optimiser_options options = {
-        .algorithm = study->optimizer.algorithm,
-        .restarts = study->optimizer.restarts,
-        .noise = study->optimizer.noise,
-        .n = n,
-        .start = space_start(coordinator->space),
-        .sigma = study->optimizer.sigma > 0.0 ? study->optimizer.sigma : SIGMA_AUTO,
-        .lambda = study->optimizer.population,
-        .seed = study->seed,
-        .evaluations = study->budget.evaluations,
-        .lower = box,
-        .upper = box + n,
-        .steps = box + 2 * n,
-    };
-    why[0] = '\0';
-    if (strcmp(options.algorithm, "auto") == 0) {
-        optimiser_choose(&options, why, REASON_MAX);
-    }
-    int rc = optimiser_new(out, &options, err);
-
-    free(box);
-    return rc != 0 ? err_wrap(err, "optimizer") : 0;
 }
 
 int stages_begin(struct coordinator *coordinator, struct err *err)
 {
     struct sequel sequel = {.study = study_copy(&coordinator->study)};
-    const struct store_event chosen = {.kind = "optimiser"};
-    char why[REASON_MAX];
 
-    int rc = new_optimiser(coordinator, &sequel.optimiser, why, err);
+    int rc = turn_to(coordinator, &sequel, 0, NULL, 0, err);
     if (rc == 0 && coordinator->options.n_baselines > 0) {
         rc = sequel_baseline(coordinator, &sequel, err);
     } else if (rc == 0) {
@@ -207,8 +155,8 @@ int stages_begin(struct coordinator *coordinator, struct err *err)
         optimiser_save(sequel.optimiser, &sequel.next.row.optimiser, &sequel.next.row.n_optimiser);
         rc = store_add_study(coordinator->store, &sequel.study, err);
     }
-    if (rc == 0 && why[0] != '\0') {
-        rc = store_add_event(coordinator->store, &chosen, err, "%s", why);
+    if (rc == 0) {
+        rc = turn_store(coordinator, &sequel, err);
     }
     if (rc == 0) {
         rc = store_asked(coordinator, &sequel, err);
@@ -285,6 +233,9 @@ static int store_told(struct coordinator *coordinator, struct sequel *sequel, st
         rc = rc != 0 ? rc : store_begin(coordinator->store, STORE_DURABLE, err);
     }
     if (rc == 0) {
+        rc = turn_store(coordinator, sequel, err);
+    }
+    if (rc == 0) {
         rc = sequel_next(coordinator, sequel, err);
     }
     if (rc == 0) {
@@ -310,6 +261,9 @@ static int tell(struct coordinator *coordinator, struct err *err)
     size_t n = 0;
 
     int rc = learn(coordinator, &sequel.optimiser, err);
+    if (rc == 0 && coordinator->open.stage == STAGE_SEARCH) {
+        rc = turn_decide(coordinator, &sequel, err);
+    }
     if (rc == 0) {
         optimiser_save(sequel.optimiser, &bytes, &n);
         rc = trajectory_extend(coordinator, bytes, n, sequel.study.trajectory, err);
@@ -503,14 +457,14 @@ static int compare_asked(const struct coordinator *coordinator, struct err *err)
     size_t n = optimiser_n(coordinator->optimiser), lambda = optimiser_asks(coordinator->optimiser);
     int rc = 0;
 
-    if (n != space_n(coordinator->space) || lambda != open->n) {
+    if (n != space_n(coordinator->phase->space) || lambda != open->n) {
         return err_set(err, ERR_CONFLICT, "database: its optimiser is not this study's");
     }
     double *points = mem_array(n * lambda, sizeof(*points));
     optimiser_ask(coordinator->optimiser, points);
     for (size_t k = 0; k < lambda && rc == 0; k++) {
         const struct store_candidate *row = &open->places[k].row;
-        char *recipe = sequel_recipe(coordinator->space, points + k * n);
+        char *recipe = sequel_recipe(coordinator->phase->space, points + k * n);
 
         if (row->n_point != n || memcmp(row->point, points + k * n, n * sizeof(double)) != 0 ||
             strcmp(row->recipe, recipe) != 0) {
@@ -540,8 +494,11 @@ int stages_resume(struct coordinator *coordinator, struct err *err)
         return err_set(err, ERR_CONFLICT,
                        "database: damaged: its stage is not its last generation's");
     }
-    rc =
-        optimiser_restore(&coordinator->optimiser, open->row.optimiser, open->row.n_optimiser, err);
+    rc = turn_resume(coordinator, open->row.phase, err);
+    if (rc == 0) {
+        rc = optimiser_restore(&coordinator->optimiser, open->row.optimiser, open->row.n_optimiser,
+                               err);
+    }
     if (rc == 0 && open->stage == STAGE_SEARCH) {
         rc = compare_asked(coordinator, err);
     }

@@ -413,6 +413,11 @@ static void mean(const void *self, double *out)
     cmaes_mean(((const struct surrogate *)self)->search, out);
 }
 
+static void deviations(const void *self, double *out)
+{
+    cmaes_deviations(((const struct surrogate *)self)->search, out);
+}
+
 static double sigma(const void *self)
 {
     return cmaes_sigma(((const struct surrogate *)self)->search);
@@ -442,6 +447,7 @@ const struct optimiser_kind optimiser_surrogate = {
     .inject = inject,
     .stop = stop,
     .mean = mean,
+    .deviations = deviations,
     .sigma = sigma,
     .best = best,
 };

@@ -80,8 +80,9 @@ static int look_at_finalist(struct coordinator *coordinator, const struct store_
 {
     struct score score = {0};
 
-    *out = (struct statistics_finalist){.score = row->value,
-                                        .distance = distance(row->point, mean, row->n_point)};
+    *out = (struct statistics_finalist){
+        .score = row->value,
+        .distance = row->n_point > 0 ? distance(row->point, mean, row->n_point) : HUGE_VAL};
     if (row->status != STORE_DONE) {
         return 0;
     }

@@ -84,7 +84,8 @@ int store_set_candidate(struct store *store, const struct store_candidate *candi
 #define COLUMNS                                                                             \
     "c.candidate, c.generation, c.number, c.recipe, r.recipe, c.split, c.label, c.parent, " \
     "c.point,"                                                                              \
-    " c.status, c.value, c.repeats, c.failures, c.losses, e.failure, e.digest, e.weights"
+    " c.status, c.value, c.repeats, c.failures, c.losses, e.failure, e.digest, e.weights,"  \
+    " (SELECT phase FROM generations WHERE number = c.generation)"
 #define TABLES                                                 \
     "candidates AS c JOIN recipes AS r ON r.digest = c.recipe" \
     " LEFT JOIN evaluations AS e ON e.candidate = c.candidate"
@@ -110,6 +111,7 @@ static void take(struct store_candidate *out, sqlite3_stmt *row)
     score_failure_parse(store_column_peek(row, 14), &out->failure);
     store_column_digest(row, 15, out->digest);
     store_column_digest(row, 16, out->weights);
+    out->phase = store_column_number(row, 17);
 }
 
 /* The rows of a started statement, as one block that grows. */
@@ -164,6 +166,19 @@ int store_candidates(struct store *store, uint64_t generation, struct store_cand
         store_start(store, &row, err,
                     "SELECT " COLUMNS " FROM " TABLES " WHERE c.generation = ? ORDER BY c.number",
                     "i", generation);
+
+    return rc != 0 ? rc : take_all(store, row, out, n, err);
+}
+
+int store_candidates_before(struct store *store, uint64_t phase, struct store_candidate **out,
+                            size_t *n, struct err *err)
+{
+    sqlite3_stmt *row;
+    int rc = store_start(store, &row, err,
+                         "SELECT " COLUMNS " FROM " TABLES
+                         " JOIN generations AS g ON g.number = c.generation"
+                         " WHERE g.stage = 'search' AND g.phase < ? ORDER BY c.candidate",
+                         "i", phase);
 
     return rc != 0 ? rc : take_all(store, row, out, n, err);
 }

@@ -22,11 +22,12 @@ int store_add_generation(struct store *store, const struct store_generation *gen
                          struct err *err)
 {
     return store_run(store, err,
-                     "INSERT INTO generations (number, stage, generation, sigma, mean, optimiser,"
-                     " asked_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                     "itirbbi", generation->number, generation->stage, generation->generation,
-                     generation->sigma, generation->mean, generation->n_mean * sizeof(double),
-                     generation->optimiser, generation->n_optimiser, store_now_ms());
+                     "INSERT INTO generations (number, stage, generation, phase, sigma, mean,"
+                     " optimiser, asked_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                     "itiirbbi", generation->number, generation->stage, generation->generation,
+                     generation->phase, generation->sigma, generation->mean,
+                     generation->n_mean * sizeof(double), generation->optimiser,
+                     generation->n_optimiser, store_now_ms());
 }
 
 int store_set_told(struct store *store, uint64_t number, const char *trajectory, struct err *err)
@@ -40,10 +41,11 @@ int store_generation(struct store *store, uint64_t number, struct store_generati
                      struct err *err)
 {
     sqlite3_stmt *row;
-    int rc = store_start(store, &row, err,
-                         "SELECT number, stage, generation, sigma, mean, optimiser, trajectory"
-                         "  FROM generations WHERE number = ?",
-                         "i", number);
+    int rc =
+        store_start(store, &row, err,
+                    "SELECT number, stage, generation, sigma, mean, optimiser, trajectory, phase"
+                    "  FROM generations WHERE number = ?",
+                    "i", number);
 
     if (rc != 0 || (rc = store_step(store, row, err)) < 0) {
         return rc;
@@ -57,6 +59,7 @@ int store_generation(struct store *store, uint64_t number, struct store_generati
         .stage = store_column_text(row, 1),
         .generation = store_column_number(row, 2),
         .sigma = store_column_real(row, 3),
+        .phase = store_column_number(row, 7),
     };
     out->mean = store_column_reals(row, 4, &out->n_mean);
     out->n_optimiser = (size_t)sqlite3_column_bytes(row, 5);

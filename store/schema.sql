@@ -1,4 +1,4 @@
--- The database of one study, schema version 1 (PRAGMA user_version).
+-- The database of one study, schema version 2 (PRAGMA user_version).
 --
 -- generations > candidates > attempts. A candidate is a recipe at a place of the search, an attempt
 -- one handing-out of it to one worker. What came back stands in evaluations, scores and documents:
@@ -50,19 +50,35 @@ CREATE TABLE tasks (
     n_report        INTEGER NOT NULL
 ) STRICT;
 
+-- The parts of a search, each with coordinates and an optimiser of its own. A row is there when its
+-- phase has begun.
+CREATE TABLE phases (
+    phase           INTEGER PRIMARY KEY,        -- from 0, in the order they are searched
+    name            TEXT NOT NULL,              -- as "weights, 4 groups"
+    optimiser       TEXT NOT NULL,              -- as "cma-es with ipop restarts"
+    why             TEXT NOT NULL,              -- why auto chose it; '': the study names it
+    generation      INTEGER NOT NULL,           -- of the search stage, its first one
+    before          INTEGER NOT NULL,           -- search candidates of the phases before it
+    evaluations     INTEGER NOT NULL,           -- search candidates it may have, at most
+    ending          TEXT NOT NULL               -- why it ended; '': it goes on
+) STRICT;
+
 -- What each number of a candidate's point means.
 CREATE TABLE coordinates (
-    number          INTEGER PRIMARY KEY,        -- index into a point, from 0
+    phase           INTEGER NOT NULL REFERENCES phases (phase),
+    number          INTEGER NOT NULL,           -- index into a point, from 0
     name            TEXT NOT NULL,              -- as "weight adder layers 0-1 attention"
     lower           REAL NOT NULL,              -- the value at 0
-    upper           REAL NOT NULL               -- the value at 1
-) STRICT;
+    upper           REAL NOT NULL,              -- the value at 1
+    PRIMARY KEY (phase, number)
+) STRICT, WITHOUT ROWID;
 
 -- Candidates that are asked for together and told together.
 CREATE TABLE generations (
     number          INTEGER PRIMARY KEY,        -- over all stages, from 0, in the order they were asked
     stage           TEXT NOT NULL,              -- baseline, search, select, report
     generation      INTEGER NOT NULL,           -- within the stage, from 0
+    phase           INTEGER NOT NULL,           -- of the search: whose coordinates its points have
     sigma           REAL,                       -- step size the points were drawn with; search only
     mean            BLOB,                       -- f64 [coordinates], the point they were drawn around; search only
     optimiser       BLOB NOT NULL,              -- the optimiser as it was before it was asked
@@ -187,7 +203,7 @@ CREATE TABLE report (
 CREATE TABLE events (
     event           INTEGER PRIMARY KEY,        -- from 1, without gaps
     at_ms           INTEGER NOT NULL,
-    kind            TEXT NOT NULL,              -- open, worker, ask, result, failed, lost, released, held, conflict, tell, order, end
+    kind            TEXT NOT NULL,              -- open, worker, phase, ask, result, failed, lost, released, held, conflict, tell, order, end
     candidate       INTEGER NOT NULL,           -- which it is about; 0: none
     digest          TEXT NOT NULL,              -- of what was stored: evaluation, optimiser, trajectory; '': none
     text            TEXT NOT NULL,              -- for people

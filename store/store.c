@@ -182,7 +182,7 @@ static int refuse_network(const char *path, struct err *err)
 
 /* ---- opening ---- */
 
-static int run_all(struct store *store, const char *sql, struct err *err)
+int store_run_all(struct store *store, const char *sql, struct err *err)
 {
     return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0
                                                                        : store_trouble(store, err);
@@ -201,11 +201,11 @@ static int connect_to(struct store *store, const char *path, int flags, struct e
     return 0;
 }
 
-/* Ours, of a version we know; *empty: a new file. */
-static int check_schema(struct store *store, bool *empty, struct err *err)
+/* Ours, of a version we know, 0 when the file is new. */
+static int check_schema(struct store *store, uint64_t *version, struct err *err)
 {
-    uint64_t version = 0, application = 0, tables = 0;
-    int rc = store_number(store, &version, err, "PRAGMA user_version", "");
+    uint64_t application = 0, tables = 0;
+    int rc = store_number(store, version, err, "PRAGMA user_version", "");
 
     if (rc == 0) {
         rc = store_number(store, &application, err, "PRAGMA application_id", "");
@@ -216,36 +216,34 @@ static int check_schema(struct store *store, bool *empty, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    *empty = version == 0 && application == 0 && tables == 0;
-    if (*empty) {
+    if (*version == 0 && application == 0 && tables == 0) {
         return 0;
     }
-    if (application != APPLICATION_ID) {
+    if (application != APPLICATION_ID || *version == 0) {
         return err_set(err, ERR_FORMAT, "database: made by another program");
     }
-    if (version > STORE_SCHEMA_VERSION) {
+    if (*version > STORE_SCHEMA_VERSION) {
         return err_set(
             err, ERR_CONFLICT,
             "database: schema version %llu is newer than %d, the newest this braid knows",
-            (unsigned long long)version, STORE_SCHEMA_VERSION);
+            (unsigned long long)*version, STORE_SCHEMA_VERSION);
     }
     return 0;
 }
 
-/* Older files are brought up to date here, a case a version, when there is a second version. */
 static int make_schema(struct store *store, struct err *err)
 {
     int rc = store_begin(store, STORE_DURABLE, err);
 
     if (rc == 0) {
-        rc = run_all(store, store_schema, err);
+        rc = store_run_all(store, store_schema, err);
     }
     if (rc == 0) {
         char sql[96];
 
         snprintf(sql, sizeof(sql), "PRAGMA application_id=%d; PRAGMA user_version=%d",
                  APPLICATION_ID, STORE_SCHEMA_VERSION);
-        rc = run_all(store, sql, err);
+        rc = store_run_all(store, sql, err);
     }
     if (rc != 0) {
         store_rollback(store);
@@ -269,21 +267,21 @@ static int load_id(struct store *store, struct err *err)
 
 static int set_up_writer(struct store *store, struct err *err)
 {
-    bool empty;
-    int rc = run_all(
+    uint64_t version;
+    int rc = store_run_all(
         store,
         "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
         "PRAGMA wal_autocheckpoint=4000", /* 16 MB: pages that are written often go back once */
         err);
 
     if (rc == 0) {
-        rc = check_schema(store, &empty, err);
+        rc = check_schema(store, &version, err);
     }
     if (rc == 0) {
-        rc = run_all(store, "PRAGMA journal_mode=WAL", err);
+        rc = store_run_all(store, "PRAGMA journal_mode=WAL", err);
     }
-    if (rc == 0 && empty) {
-        rc = make_schema(store, err);
+    if (rc == 0 && version < STORE_SCHEMA_VERSION) {
+        rc = version == 0 ? make_schema(store, err) : store_upgrade(store, version, err);
     }
     if (rc == 0) {
         rc = load_id(store, err);
@@ -339,32 +337,52 @@ int store_open(struct store **out, const char *path, struct err *err)
     return 0;
 }
 
-int store_open_reader(struct store **out, const char *path, struct err *err)
+static int set_up_reader(struct store *store, const char *path, uint64_t *version, struct err *err)
 {
-    bool empty = false;
-
-    if (!file_exists(path)) {
-        return err_set(err, ERR_MISSING, "%s: there is no such database", path);
-    }
-    struct store *store = mem_array(1, sizeof(*store));
-    store->lock = -1;
     int rc = connect_to(store, path, SQLITE_OPEN_READONLY, err);
+
     if (rc == 0) {
-        rc = run_all(store, "PRAGMA wal_autocheckpoint=0; PRAGMA query_only=ON", err);
+        rc = store_run_all(store, "PRAGMA wal_autocheckpoint=0; PRAGMA query_only=ON", err);
     }
     if (rc == 0) {
-        rc = check_schema(store, &empty, err);
+        rc = check_schema(store, version, err);
     }
-    if (rc == 0 && empty) {
+    if (rc == 0 && *version == 0) {
         rc = err_set(err, ERR_MISSING, "database: nothing was started in it");
     }
-    if (rc == 0) {
+    if (rc == 0 && *version == STORE_SCHEMA_VERSION) {
         rc = load_id(store, err);
     }
-    if (rc != 0) {
-        rc = err_wrap(err, "%s", path);
+    return rc != 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+/* Opening to write brings a file up to date. */
+static int open_and_close(const char *path, struct err *err)
+{
+    struct store *store = NULL;
+    int rc = store_open(&store, path, err);
+
+    if (rc == 0) {
         store_close(store);
-        return rc;
+    }
+    return rc;
+}
+
+int store_open_reader(struct store **out, const char *path, struct err *err)
+{
+    struct store *store = mem_array(1, sizeof(*store));
+    uint64_t version = 0;
+    int rc =
+        file_exists(path) ? 0 : err_set(err, ERR_MISSING, "%s: there is no such database", path);
+
+    store->lock = -1;
+    if (rc == 0) {
+        rc = set_up_reader(store, path, &version, err);
+    }
+    if (rc != 0 || version < STORE_SCHEMA_VERSION) {
+        store_close(store);
+        rc = rc != 0 ? rc : open_and_close(path, err);
+        return rc != 0 ? rc : store_open_reader(out, path, err);
     }
     *out = store;
     return 0;

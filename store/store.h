@@ -31,20 +31,22 @@
 #include "study/job.h"
 #include "study/score.h"
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 
 struct store;
 
 /*
  * Open for writing; a file that is not there is made; ":memory:" gives a private store. Takes the
- * lock, checks the schema's version and the event chain. ERR_CONFLICT: another process holds the
+ * lock, checks the schema's version and the event chain; an older schema is brought up to date.
+ * ERR_CONFLICT: another process holds the
  * file (the line has its id), the schema is newer than ours (both numbers), or the chain is broken
  * (where). ERR_FORMAT: not a database of ours. ERR_IO: cannot be opened, or lies on a network file
  * system.
  */
 int store_open(struct store **out, const char *path, struct err *err);
 
-/* Open an existing file for reading only. ERR_MISSING when there is none. */
+/* Open an existing file for reading only. ERR_MISSING when there is none. One of an older schema is
+ * opened for writing first, and brought up to date. */
 int store_open_reader(struct store **out, const char *path, struct err *err);
 void store_close(struct store *store);
 
@@ -121,8 +123,24 @@ int store_add_task(struct store *store, size_t number, const struct store_task *
 int store_check_task(struct store *store, size_t number, const struct store_task *task,
                      struct err *err);
 
-int store_add_coordinate(struct store *store, size_t number, const char *name, double lower,
-                         double upper, struct err *err);
+/* ---- phases ---- */
+
+struct store_phase {
+    uint64_t phase; /* from 0 */
+    char *name, *optimiser, *why;
+    uint64_t generation; /* of the search stage, its first */
+    uint64_t before;     /* search candidates of the phases before */
+    uint64_t evaluations;
+    char *ending; /* "": it goes on */
+};
+void store_phase_release(struct store_phase *phase);
+
+int store_add_phase(struct store *store, const struct store_phase *phase, struct err *err);
+int store_end_phase(struct store *store, uint64_t phase, const char *ending, struct err *err);
+/* ERR_MISSING when it has not begun. */
+int store_phase(struct store *store, uint64_t phase, struct store_phase *out, struct err *err);
+int store_add_coordinate(struct store *store, uint64_t phase, size_t number, const char *name,
+                         double lower, double upper, struct err *err);
 
 /* ---- generations ---- */
 
@@ -130,6 +148,7 @@ struct store_generation {
     uint64_t number; /* over all stages, from 0 */
     char *stage;
     uint64_t generation;      /* within the stage */
+    uint64_t phase;           /* of the search */
     double sigma;             /* NaN: none */
     double *mean;             /* [n_mean] */
     size_t n_mean;            /* 0: none */
@@ -156,7 +175,8 @@ const char *store_status_name(enum store_status status);
 struct store_candidate {
     uint64_t candidate; /* from 1, in the order asked */
     uint64_t generation;
-    size_t number; /* within the generation */
+    size_t number;  /* within the generation */
+    uint64_t phase; /* of its generation; not written by candidate functions */
     char recipe_digest[DIGEST_HEX];
     char *recipe; /* canonical JSON */
     enum split split;
@@ -185,6 +205,9 @@ int store_candidate(struct store *store, uint64_t candidate, struct store_candid
 /* Candidates in an order: *out is one block of *n; store_candidates_free ends it. */
 int store_candidates(struct store *store, uint64_t generation, struct store_candidate **out,
                      size_t *n, struct err *err);
+/* Those of the search stage in the phases before `phase`, in the order they were told. */
+int store_candidates_before(struct store *store, uint64_t phase, struct store_candidate **out,
+                            size_t *n, struct err *err);
 /* The best of the search stage, at most limit, of distinct recipes, best first; of equal ones the
  * older. */
 int store_best_candidates(struct store *store, size_t limit, struct store_candidate **out,

@@ -74,6 +74,12 @@ double *store_column_reals(sqlite3_stmt *row, int column, size_t *n);
 /* Milliseconds since 1970, for columns in _ms. */
 int64_t store_now_ms(void);
 
+/* Statements without parameters, one after the other. */
+int store_run_all(struct store *store, const char *sql, struct err *err);
+
+/* A file of this older schema version, 1 or more, becomes one of ours: a transaction of its own. */
+int store_upgrade(struct store *store, uint64_t version, struct err *err);
+
 /* A new store_id for a file that gets its study. */
 void store_make_id(struct store *store);
 

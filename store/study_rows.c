@@ -85,7 +85,7 @@ int store_set_study(struct store *store, const struct store_study *study, struct
                      study->trajectory, study->winner, study->verdict);
 }
 
-/* ---- models, tasks, coordinates ---- */
+/* ---- models and tasks ---- */
 
 int store_add_model(struct store *store, size_t number, const struct store_model *model,
                     struct err *err)
@@ -137,14 +137,6 @@ int store_check_task(struct store *store, size_t number, const struct store_task
                      task->name);
     }
     return rc;
-}
-
-int store_add_coordinate(struct store *store, size_t number, const char *name, double lower,
-                         double upper, struct err *err)
-{
-    return store_run(store, err,
-                     "INSERT INTO coordinates (number, name, lower, upper) VALUES (?, ?, ?, ?)",
-                     "itrr", number, name, lower, upper);
 }
 
 /* ---- the end ---- */

@@ -295,6 +295,16 @@ static int add_eta(json_t *summary, struct store *store, struct err *err)
     return rc;
 }
 
+static int add_phases(json_t *summary, struct store *store, struct err *err)
+{
+    return set_rows(summary, "phases", store,
+                    "SELECT p.phase, p.name, p.optimiser, p.why, p.generation, p.evaluations,"
+                    "       p.ending, (SELECT count(*) FROM coordinates AS c"
+                    "                   WHERE c.phase = p.phase) AS coordinates"
+                    "  FROM phases AS p ORDER BY p.phase",
+                    err);
+}
+
 static int add_report(json_t *summary, struct store *store, struct err *err)
 {
     return set_rows(summary, "report", store,
@@ -318,7 +328,7 @@ static int make_summary(json_t **out, struct store *store, struct err *err)
 {
     static int (*const parts[])(json_t *, struct store *, struct err *) = {
         add_tasks, add_best,    add_winner, add_baselines, add_comparison,
-        add_cost,  add_workers, add_eta,    add_report,
+        add_cost,  add_workers, add_eta,    add_phases,    add_report,
     };
     json_t *summary = NULL;
 

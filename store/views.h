@@ -27,11 +27,12 @@
  * "split", "n", "difference", "low", "high"} | null,   best minus best parent, paired, 95 %
  *    "report": [{"candidate", "label", "role", "n", "value", "difference", "low", "high"}], winner
  * minus row "verdict": [sentences], "cost": {"wall_s", "cpu_s", "elapsed_s"}, "eta_s", "workers":
- * {"known", "active"}, "last_event"}
+ * {"known", "active"}, "phases": [{"phase", "name", "optimiser", "why", "generation",
+ * "evaluations", "ending", "coordinates"}], "last_event"}
  */
 int store_view_summary(struct store *store, json_t **out, struct err *err);
 
-/* {"generations": [{"generation", "evaluations", "best", "mean", "best_so_far", "sigma"}],
+/* {"generations": [{"generation", "evaluations", "best", "mean", "best_so_far", "sigma", "phase"}],
  * "values": [of each search candidate]} */
 int store_view_history(struct store *store, json_t **out, struct err *err);
 

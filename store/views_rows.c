@@ -12,7 +12,8 @@
 
 static const char generations_of_search[] =
     "SELECT g.generation, sum(count(*)) OVER so_far AS evaluations, max(c.value) AS best,"
-    "       avg(c.value) AS mean, max(max(c.value)) OVER so_far AS best_so_far, g.sigma"
+    "       avg(c.value) AS mean, max(max(c.value)) OVER so_far AS best_so_far, g.sigma,"
+    "       g.phase"
     "  FROM generations AS g JOIN candidates AS c ON c.generation = g.number"
     " WHERE g.stage = 'search' GROUP BY g.number"
     " WINDOW so_far AS (ORDER BY g.number) ORDER BY g.number";

@@ -26,6 +26,7 @@
 #define EVALUATIONS_MAX 100000000
 #define STAGNATION_MAX 1000000
 #define POPULATION_MAX 10000
+#define SHARE_MAX 1e6
 #define FINALISTS_DEFAULT 8
 #define FINALISTS_MAX 1000
 #define SEED_DEFAULT 1
@@ -277,9 +278,34 @@ static json_t *print_optimizer(const struct study *study)
     return doc;
 }
 
+/* One number for each step of merge.layers, which is parsed already. */
+static int parse_shares(struct study *study, const json_t *doc, struct err *err)
+{
+    const json_t *shares = json_object_get(doc, "shares");
+    struct study_budget *budget = &study->budget;
+    size_t n = 1 + study->merge.n_finer;
+
+    if (shares == NULL) {
+        return 0;
+    }
+    if (json_array_size(shares) != n) {
+        return err_set(err, ERR_FORMAT,
+                       "shares: expected a list of %zu numbers, one a step of merge.layers", n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        budget->shares[i] = json_number_value(json_array_get(shares, i));
+        if (!(budget->shares[i] > 0 && budget->shares[i] <= SHARE_MAX)) {
+            return err_set(err, ERR_LIMIT, "shares[%zu]: expected a number above 0, to %g", i,
+                           SHARE_MAX);
+        }
+    }
+    budget->n_shares = n;
+    return 0;
+}
+
 static int parse_budget(struct study *study, json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"evaluations", "wall", "until", "stagnation"};
+    static const char *const known[] = {"evaluations", "wall", "until", "stagnation", "shares"};
     struct study_budget *budget = &study->budget;
     int64_t evaluations;
     int64_t stagnation;
@@ -290,7 +316,8 @@ static int parse_budget(struct study *study, json_t *doc, struct err *err)
                              &evaluations, err)) != 0 ||
         (rc = doc_integer_or(doc, "stagnation", 1, STAGNATION_MAX, 0, &stagnation, err)) != 0 ||
         (rc = duration_or(doc, "wall", 0, &budget->wall_ms, err)) != 0 ||
-        (rc = time_of_day_or(doc, "until", -1, &budget->until_minute, err)) != 0) {
+        (rc = time_of_day_or(doc, "until", -1, &budget->until_minute, err)) != 0 ||
+        (rc = parse_shares(study, doc, err)) != 0) {
         return rc;
     }
     budget->evaluations = (uint64_t)evaluations;
@@ -314,6 +341,14 @@ static json_t *print_budget(const struct study *study)
     }
     if (budget->stagnation > 0) {
         json_object_set_new(doc, "stagnation", json_integer(budget->stagnation));
+    }
+    if (budget->n_shares > 0) {
+        json_t *shares = json_array();
+
+        for (size_t i = 0; i < budget->n_shares; i++) {
+            json_array_append_new(shares, json_real(budget->shares[i]));
+        }
+        json_object_set_new(doc, "shares", shares);
     }
     text_release(&text);
     return doc;

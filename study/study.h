@@ -22,6 +22,7 @@
 #define STUDY_MODELS_MAX 64
 #define STUDY_TASKS_MAX 64
 #define STUDY_COMPONENTS_MAX 16
+#define STUDY_FINER_MAX 7
 
 struct study_model {
     char *name; /* short name */
@@ -32,6 +33,12 @@ enum study_layers {
     STUDY_LAYERS_GROUPS, /* n_layer_groups contiguous groups; 1 = the whole model */
     STUDY_LAYERS_EACH,   /* a group a layer */
     STUDY_LAYERS_SMOOTH  /* n_layer_groups knots, interpolated over depth */
+};
+
+/* A later step of a search from coarse to fine. */
+struct study_finer {
+    enum study_layers layers;
+    uint32_t n_layer_groups; /* 0 with STUDY_LAYERS_EACH */
 };
 
 /* A searched parameter: its bounds and where it starts. What `start:` does not say is the method's
@@ -54,8 +61,11 @@ struct study_merge {
     size_t *sources; /* [n_sources] indices into models, in the file's order, none twice */
     enum study_layers layers;
     uint32_t n_layer_groups; /* 0 with STUDY_LAYERS_EACH */
-    size_t n_components;     /* 0: one component, "all" */
-    char **components; /* as recipes write them: "attention", "filter:TEXT"; the last is rest */
+    /* From coarse to fine: the search goes on with these, each finer than the one before. */
+    size_t n_finer;
+    struct study_finer finer[STUDY_FINER_MAX];
+    size_t n_components; /* 0: one component, "all" */
+    char **components;   /* as recipes write them: "attention", "filter:TEXT"; the last is rest */
     /* Each parameter of the method is in one of the two, in the order of the method's table. */
     size_t n_search;
     struct study_range search[METHOD_PARAMETERS_MAX];
@@ -86,6 +96,10 @@ struct study_budget {
     int64_t wall_ms;      /* 0: no limit */
     int until_minute;     /* minute of the day at which to stop, -1: none */
     uint32_t stagnation;  /* generations without a better best, 0: off */
+    /* Of the evaluations, a number > 0 for each step of a search from coarse to fine; 0: by the
+     * number of coordinates. */
+    size_t n_shares;
+    double shares[1 + STUDY_FINER_MAX];
 };
 
 struct study_evaluator {

@@ -125,7 +125,7 @@ static int parse_sources(struct study *study, const json_t *doc, struct err *err
 
 /* ---- layers and components: how many coefficients ---- */
 
-static int parse_layer_count(struct study_merge *merge, json_int_t n, json_int_t least,
+static int parse_layer_count(struct study_finer *out, json_int_t n, json_int_t least,
                              struct err *err)
 {
     if (n < least || n > RECIPE_LAYERS_MAX) {
@@ -133,41 +133,131 @@ static int parse_layer_count(struct study_merge *merge, json_int_t n, json_int_t
                        "layers: %" JSON_INTEGER_FORMAT " is outside %" JSON_INTEGER_FORMAT " to %d",
                        n, least, RECIPE_LAYERS_MAX);
     }
-    merge->n_layer_groups = (uint32_t)n;
+    out->n_layer_groups = (uint32_t)n;
     return 0;
 }
 
-/* N | each | smooth N; 1 when the key is absent. */
-static int parse_layers(struct study_merge *merge, const json_t *doc, struct err *err)
+/* N | each | smooth N, as a word of n bytes. */
+static int parse_layer_word(struct study_finer *out, const char *word, size_t n, struct err *err)
 {
-    const json_t *layers = json_object_get(doc, "layers");
-    const char *word = json_string_value(layers);
-    int knots = 0;
+    char step[24] = "";
+    int count = 0;
     int used = 0;
 
-    merge->layers = STUDY_LAYERS_GROUPS;
-    merge->n_layer_groups = 1;
+    if (n < sizeof(step)) {
+        memcpy(step, word, n);
+    }
+    if (strcmp(step, "each") == 0) {
+        *out = (struct study_finer){.layers = STUDY_LAYERS_EACH};
+        return 0;
+    }
+    if (sscanf(step, "smooth %9d%n", &count, &used) == 1 && step[used] == '\0') {
+        *out = (struct study_finer){.layers = STUDY_LAYERS_SMOOTH};
+        return parse_layer_count(out, count, 2, err);
+    }
+    if (sscanf(step, "%9d%n", &count, &used) == 1 && step[used] == '\0') {
+        *out = (struct study_finer){.layers = STUDY_LAYERS_GROUPS};
+        return parse_layer_count(out, count, 1, err);
+    }
+    return err_set(err, ERR_FORMAT,
+                   "layers: expected a number of groups, each, smooth N, or a list from coarse to "
+                   "fine, as [1, 4, each]");
+}
+
+static int parse_layer_step(struct study_finer *out, const json_t *step, struct err *err)
+{
+    if (json_is_integer(step)) {
+        *out = (struct study_finer){.layers = STUDY_LAYERS_GROUPS};
+        return parse_layer_count(out, json_integer_value(step), 1, err);
+    }
+    const char *word = json_is_string(step) ? json_string_value(step) : "";
+
+    return parse_layer_word(out, word, strlen(word), err);
+}
+
+/* The same as a list: "1 -> 4 -> each" is [1, 4, each]. A new reference. */
+static json_t *split_layers(const char *word)
+{
+    json_t *steps = json_array();
+
+    for (const char *end = word; end != NULL;) {
+        end = strstr(word, "->");
+        size_t n = end != NULL ? (size_t)(end - word) : strlen(word);
+        size_t blank = strspn(word, " ");
+
+        blank = blank < n ? blank : n;
+        word += blank;
+        n -= blank;
+        while (n > 0 && word[n - 1] == ' ') {
+            n--;
+        }
+        json_array_append_new(steps, json_stringn(word, n));
+        word = end != NULL ? end + 2 : word;
+    }
+    return steps;
+}
+
+/* Coefficients on the layer axis, for comparison: nothing has more than each. */
+static uint32_t grain(const struct study_finer *step)
+{
+    return step->layers == STUDY_LAYERS_EACH ? UINT32_MAX : step->n_layer_groups;
+}
+
+static int parse_layer_steps(struct study_merge *merge, const json_t *steps, struct err *err)
+{
+    size_t n = json_array_size(steps);
+    struct study_finer before = {0};
+
+    if (n < 1 || n > 1 + STUDY_FINER_MAX) {
+        return err_set(err, ERR_LIMIT,
+                       "layers: %zu steps from coarse to fine, 1 to %d are possible", n,
+                       1 + STUDY_FINER_MAX);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct study_finer step;
+        int rc = parse_layer_step(&step, json_array_get(steps, i), err);
+
+        if (rc != 0) {
+            return rc;
+        }
+        if (i > 0 && grain(&step) <= grain(&before)) {
+            return err_set(
+                err, ERR_FORMAT,
+                "layers: step %zu is not finer than the one before; a schedule goes from "
+                "coarse to fine, as [1, 4, each]",
+                i + 1);
+        }
+        if (i == 0) {
+            merge->layers = step.layers;
+            merge->n_layer_groups = step.n_layer_groups;
+        } else {
+            merge->finer[merge->n_finer++] = step;
+        }
+        before = step;
+    }
+    return 0;
+}
+
+/* N | each | smooth N | a list of them | the same with arrows; 1 when the key is absent. */
+static int parse_layers(struct study_merge *merge, const json_t *doc, struct err *err)
+{
+    json_t *layers = json_object_get(doc, "layers");
+    const char *word = json_string_value(layers);
+    json_t *steps;
+
     if (layers == NULL) {
-        return 0;
+        steps = json_pack("[i]", 1);
+    } else if (json_is_array(layers)) {
+        steps = json_incref(layers);
+    } else if (word != NULL && strstr(word, "->") != NULL) {
+        steps = split_layers(word);
+    } else {
+        steps = json_pack("[O]", layers);
     }
-    if (json_is_integer(layers)) {
-        return parse_layer_count(merge, json_integer_value(layers), 1, err);
-    }
-    if (word != NULL && strcmp(word, "each") == 0) {
-        merge->layers = STUDY_LAYERS_EACH;
-        merge->n_layer_groups = 0;
-        return 0;
-    }
-    if (word != NULL && sscanf(word, "smooth %9d%n", &knots, &used) == 1 && word[used] == '\0') {
-        merge->layers = STUDY_LAYERS_SMOOTH;
-        return parse_layer_count(merge, knots, 2, err);
-    }
-    if (json_is_array(layers) || (word != NULL && strstr(word, "->") != NULL)) {
-        return err_set(err, ERR_FORMAT,
-                       "layers: coarse-to-fine schedules are not available yet; a number of "
-                       "groups, each and smooth N are");
-    }
-    return err_set(err, ERR_FORMAT, "layers: expected a number of groups, each or smooth N");
+    int rc = parse_layer_steps(merge, steps, err);
+
+    json_decref(steps);
+    return rc;
 }
 
 /* The component as recipes write it: a known name, or "filter:TEXT". A word that is nearly a name
@@ -509,17 +599,33 @@ void study_merge_release(struct study_merge *merge)
     free(merge->sources);
 }
 
-static json_t *print_layers(const struct study_merge *merge)
+static json_t *print_layer_step(enum study_layers layers, uint32_t n)
 {
-    switch (merge->layers) {
+    switch (layers) {
     case STUDY_LAYERS_EACH:
         return json_string("each");
     case STUDY_LAYERS_SMOOTH:
-        return json_sprintf("smooth %u", merge->n_layer_groups);
+        return json_sprintf("smooth %u", n);
     case STUDY_LAYERS_GROUPS:
         break;
     }
-    return json_integer(merge->n_layer_groups);
+    return json_integer(n);
+}
+
+static json_t *print_layers(const struct study_merge *merge)
+{
+    json_t *first = print_layer_step(merge->layers, merge->n_layer_groups);
+
+    if (merge->n_finer == 0) {
+        return first;
+    }
+    json_t *steps = json_pack("[o]", first);
+
+    for (size_t i = 0; i < merge->n_finer; i++) {
+        json_array_append_new(
+            steps, print_layer_step(merge->finer[i].layers, merge->finer[i].n_layer_groups));
+    }
+    return steps;
 }
 
 json_t *study_merge_print(const struct study *study)

@@ -34,6 +34,9 @@ static int set_up(void **state)
         struct store *store;
 
         world_init(&worlds[i], i, POPULATION, EVALUATIONS);
+        if (i % 2 == 1) {
+            world_refine(&worlds[i]);
+        }
         assert_int_equal(store_open(&store, ":memory:", NULL), 0);
         world_undisturbed(&worlds[i], store, &ends[i]);
         store_close(store);
@@ -82,22 +85,33 @@ static void nothing_that_happens_changes_what_is_found(void **state)
 }
 
 /* Dies before, or after, the k-th commit, once; nothing else goes wrong. */
-static void a_death_at_any_edge_of_any_commit_changes_nothing(void **state)
+static void die_at_every_edge(size_t study)
 {
     long edge = 0;
     struct simulation_result result;
 
-    (void)state;
     do {
         const struct simulation simulation = {.seed = 1, .n_workers = 2, .crash_at = edge++};
 
-        simulation_run(&simulation, &worlds[0], &ends[0], &result);
+        simulation_run(&simulation, &worlds[study], &ends[study], &result);
         if (result.violation[0] != '\0') {
             fail_msg("edge %ld: %s", edge - 1, result.violation);
         }
     } while (result.crashes > 0);
     print_message("%ld edges\n", edge - 1);
     assert_true(edge > 100);
+}
+
+static void a_death_at_any_edge_of_any_commit_changes_nothing(void **state)
+{
+    (void)state;
+    die_at_every_edge(0);
+}
+
+static void nor_does_it_in_any_phase_of_a_search(void **state)
+{
+    (void)state;
+    die_at_every_edge(1);
 }
 
 static void must_be_seen(enum coordinator_fault fault, const char *name)
@@ -154,6 +168,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_death_at_any_edge_of_any_commit_changes_nothing),
+        cmocka_unit_test(nor_does_it_in_any_phase_of_a_search),
         cmocka_unit_test(sees_an_answer_before_the_commit),
         cmocka_unit_test(sees_results_told_in_the_order_they_came),
         cmocka_unit_test(sees_a_lost_lease_that_counts_as_a_failure),

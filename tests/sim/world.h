@@ -28,6 +28,8 @@ struct world {
 /* population candidates a generation, at most evaluations of the search. */
 void world_init(struct world *world, uint64_t seed, size_t population, uint64_t evaluations);
 void world_release(struct world *world);
+/* The search goes from the whole model to each layer: two phases. Before it is begun. */
+void world_refine(struct world *world);
 
 /* How a recipe fails on every worker; SCORE_OK: it does not. */
 enum score_failure world_failure(const struct world *world, const char *recipe);

@@ -150,7 +150,49 @@ static void a_newer_schema_is_refused_with_both_numbers(void **state)
 
     fill(house);
     meddle(house, "PRAGMA user_version=99");
-    assert_refused(house, ERR_CONFLICT, "schema version 99 is newer than 1");
+    assert_refused(house, ERR_CONFLICT, "schema version 99 is newer than 2");
+}
+
+/* What version 1 had not, taken away again. */
+static void make_older(struct house *house)
+{
+    fill(house);
+    meddle(house, "DROP TABLE phases; ALTER TABLE generations DROP COLUMN phase;"
+                  "DROP TABLE coordinates; CREATE TABLE coordinates (number INTEGER PRIMARY KEY,"
+                  " name TEXT NOT NULL, lower REAL NOT NULL, upper REAL NOT NULL) STRICT;"
+                  "INSERT INTO coordinates VALUES (0, 'weight adder', 0, 1.5);"
+                  "PRAGMA user_version=1");
+}
+
+static void an_older_schema_is_brought_up_to_date(void **state)
+{
+    struct house *house = *state;
+    struct store_phase phase = {0};
+    uint64_t n = 0;
+
+    make_older(house);
+    struct store *store = open_store(house);
+    assert_int_equal(store_phase(store, 0, &phase, &house->err), 0);
+    assert_int_equal(phase.evaluations, 40);
+    store_phase_release(&phase);
+    assert_int_equal(store_number(store, &n, &house->err,
+                                  "SELECT count(*) FROM coordinates WHERE phase = 0", ""),
+                     0);
+    assert_int_equal(n, 1);
+    store_close(store);
+}
+
+static void a_reader_of_an_older_schema_has_it_brought_up_to_date(void **state)
+{
+    struct house *house = *state;
+    struct store *reader = NULL;
+    struct store_phase phase = {0};
+
+    make_older(house);
+    assert_int_equal(store_open_reader(&reader, house->path, &house->err), 0);
+    assert_int_equal(store_phase(reader, 0, &phase, &house->err), 0);
+    store_phase_release(&phase);
+    store_close(reader);
 }
 
 static void another_program_s_database_is_left_alone(void **state)
@@ -466,6 +508,8 @@ int main(void)
         TEST(what_was_written_is_there_when_it_is_opened_again),
         TEST(a_second_writer_is_told_who_is_the_first),
         TEST(a_newer_schema_is_refused_with_both_numbers),
+        TEST(an_older_schema_is_brought_up_to_date),
+        TEST(a_reader_of_an_older_schema_has_it_brought_up_to_date),
         TEST(another_program_s_database_is_left_alone),
         TEST(a_file_that_is_no_database_is_left_alone),
         TEST(a_missing_folder_is_named),

@@ -1,0 +1,37 @@
+/*
+ * phase_kinds.h - what a kind of phase gives phases.c: one table each. Only the files behind that
+ * door include it.
+ */
+#ifndef SEARCH_PHASE_KINDS_H
+#define SEARCH_PHASE_KINDS_H
+
+#include "search/phases.h"
+
+/* Where the optimiser of a phase begins; filled as for a search that knows nothing, and owned by
+ * the caller. A kind changes what it knows better. */
+struct phase_beginning {
+    const char *algorithm; /* the study's, or "listed" */
+    double sigma;          /* of the box */
+    double *start;         /* [n] in the unit box */
+    double *deviations;    /* [n] starting deviations over sigma, 1 */
+    double *points;        /* [count, n] of "listed"; NULL; freed by the caller */
+    size_t count;
+};
+
+struct phase_kind {
+    /* How many phases of this kind a study has. */
+    size_t (*n)(const struct study *study);
+    /* What one of them costs in any case; or NULL and what it weighs where phases share. */
+    uint64_t (*cost)(const struct phase_setting *setting, size_t within);
+    double (*weight)(const struct phase_setting *setting, size_t within);
+    /* Fill name and space of a phase whose other fields are there. */
+    int (*lay_out)(struct phase *phase, const struct phase_setting *setting,
+                   const struct phase_past *past, struct err *err);
+    /* before is NULL for the first phase. NULL: there is nothing to know better. */
+    void (*begin)(const struct phase *phase, const struct phase_past *past,
+                  const struct phase_ended *before, struct phase_beginning *out);
+};
+
+extern const struct phase_kind phase_weights;
+
+#endif

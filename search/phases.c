@@ -1,0 +1,202 @@
+/*
+ * phases.c - a study's phases: those of the first kind, then those of the second, and so on.
+ */
+#include "search/phases.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "search/phase_kinds.h"
+
+#define SIGMA_AUTO 0.25 /* of the box: the optimum lies within two of these of most starts */
+/* Between the sampling streams of two phases: above those of restarts (restarts.c). */
+#define STREAM_STEP (UINT64_C(1) << 24)
+
+/* ---- the table ---- */
+
+static const struct phase_kind *const kinds[] = {&phase_weights};
+
+#define KINDS (sizeof kinds / sizeof *kinds)
+
+size_t phases_n(const struct study *study)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < KINDS; k++) {
+        n += kinds[k]->n(study);
+    }
+    return n;
+}
+
+/* The kind of phase `index`, and which of that kind it is. */
+static const struct phase_kind *kind_of(const struct study *study, size_t index, size_t *within)
+{
+    size_t k = 0;
+
+    while (index >= kinds[k]->n(study)) {
+        index -= kinds[k++]->n(study);
+        assert(k < KINDS);
+    }
+    *within = index;
+    return kinds[k];
+}
+
+int phase_new(struct phase **out, const struct phase_setting *setting, size_t index,
+              const struct phase_past *past, struct err *err)
+{
+    struct phase *phase = mem_array(1, sizeof *phase);
+
+    phase->index = index;
+    phase->seen = *setting->study;
+    phase->kind = kind_of(setting->study, index, &phase->within);
+    int rc = phase->kind->lay_out(phase, setting, past, err);
+
+    if (rc != 0) {
+        phase_free(phase);
+        return rc;
+    }
+    *out = phase;
+    return 0;
+}
+
+void phase_free(struct phase *phase)
+{
+    if (phase != NULL) {
+        space_free(phase->space);
+        free(phase->name);
+        free(phase);
+    }
+}
+
+bool phase_is_list(const struct phase *phase)
+{
+    return phase->kind->cost != NULL;
+}
+
+uint64_t phase_evaluations(const struct phase_setting *setting, size_t index, uint64_t left)
+{
+    const size_t n = phases_n(setting->study);
+    double mine = 0.0, all = 0.0;
+
+    for (size_t i = index; i < n; i++) {
+        size_t within;
+        const struct phase_kind *kind = kind_of(setting->study, i, &within);
+        uint64_t cost = kind->cost != NULL ? kind->cost(setting, within) : 0;
+
+        if (kind->cost != NULL && i == index) {
+            return cost < left ? cost : left;
+        }
+        left -= cost < left ? cost : left;
+        all += kind->cost == NULL ? kind->weight(setting, within) : 0.0;
+        mine = i == index ? all : mine;
+    }
+    return index + 1 == n ? left : (uint64_t)((double)left * mine / all);
+}
+
+/* ---- the optimiser ---- */
+
+/* The unit box [3, n]: lower, upper, steps. A whole number of K values stands on a grid of K
+ * points, each in the middle of its share. */
+static double *box_of(const struct space *space)
+{
+    const size_t n = space_n(space);
+    double *box = mem_array(3 * n, sizeof(*box));
+
+    for (size_t i = 0; i < n; i++) {
+        const struct space_coordinate *c = &space_coordinates(space)[i];
+        double share = c->whole ? 1.0 / (c->upper - c->lower + 1.0) : 0.0;
+
+        box[i] = space_lower(space)[i] + 0.5 * share;
+        box[n + i] = space_upper(space)[i] - 0.5 * share;
+        box[2 * n + i] = share;
+    }
+    return box;
+}
+
+/* What a search that knows nothing begins with. */
+static struct phase_beginning fresh(const struct phase *phase)
+{
+    const struct study_optimizer *optimizer = &phase->seen.optimizer;
+    const size_t n = space_n(phase->space);
+    struct phase_beginning begins = {
+        .algorithm = optimizer->algorithm,
+        .sigma = optimizer->sigma > 0.0 ? optimizer->sigma : SIGMA_AUTO,
+        .start = mem_array(n, sizeof(double)),
+        .deviations = mem_array(n, sizeof(double)),
+    };
+
+    memcpy(begins.start, space_start(phase->space), n * sizeof(double));
+    for (size_t i = 0; i < n; i++) {
+        begins.deviations[i] = 1.0;
+    }
+    return begins;
+}
+
+/* why [PHASE_WHY_MAX] */
+static int make(struct optimiser **out, const struct phase *phase,
+                const struct phase_beginning *begins, uint64_t evaluations, char *why,
+                struct err *err)
+{
+    const struct study_optimizer *optimizer = &phase->seen.optimizer;
+    const size_t n = space_n(phase->space);
+    double *box = box_of(phase->space);
+    const struct optimiser_options options = {
+        .algorithm = begins->algorithm,
+        .restarts = optimizer->restarts,
+        .noise = optimizer->noise,
+        .n = n,
+        .start = begins->start,
+        .deviations = begins->deviations,
+        .sigma = begins->sigma,
+        .lambda = optimizer->population,
+        .seed = phase->seen.seed,
+        .stream = phase->index > 0 ? RNG_SAMPLING + STREAM_STEP * phase->index : 0,
+        .evaluations = evaluations,
+        .lower = box,
+        .upper = box + n,
+        .steps = box + 2 * n,
+    };
+
+    if (strcmp(options.algorithm, "auto") == 0) {
+        optimiser_choose(&options, why, PHASE_WHY_MAX);
+    }
+    int rc = optimiser_new(out, &options, err);
+
+    free(box);
+    return rc != 0 ? err_wrap(err, "optimizer") : 0;
+}
+
+int phase_optimiser(struct optimiser **out, const struct phase *phase,
+                    const struct phase_past *past, const struct phase_ended *before,
+                    uint64_t evaluations, char *why, struct err *err)
+{
+    struct phase_beginning begins = fresh(phase);
+
+    why[0] = '\0';
+    if (phase->kind->begin != NULL) {
+        phase->kind->begin(phase, past, before, &begins);
+    }
+    int rc = make(out, phase, &begins, evaluations, why, err);
+
+    free(begins.start);
+    free(begins.deviations);
+    free(begins.points);
+    return rc;
+}
+
+int phases_check(const struct phase_setting *setting, struct err *err)
+{
+    const struct phase_past nothing = {0};
+    int rc = 0;
+
+    for (size_t i = 0; i < phases_n(setting->study) && rc == 0; i++) {
+        struct phase *phase = NULL;
+
+        rc = phase_new(&phase, setting, i, &nothing, err);
+        phase_free(phase);
+    }
+    return rc;
+}

@@ -1,0 +1,105 @@
+/*
+ * phases.h - the parts of one search, each with coordinates and an optimiser of its own.
+ *
+ *     layers: [1, 4, each]      phase 0   weights, whole model      2 coordinates
+ *                               phase 1   weights, 4 groups         8, from where phase 0 ended
+ *                               phase 2   weights, each layer      48, from where phase 1 ended
+ *
+ * A study with nothing of the kind has one phase. What a phase is follows from the study and from
+ * what the phases before it were told, so a restart makes the same one; where its optimiser starts
+ * also follows from how the one before ended, and stands in the optimiser's stored bytes.
+ *
+ * Kinds of phases are rows of one table (phases.c); a new kind is a new row. No disk and no clock
+ * here: the coordinator asks, stores and decides when a phase is over.
+ */
+#ifndef SEARCH_PHASES_H
+#define SEARCH_PHASES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "search/optimiser.h"
+#include "search/space.h"
+#include "study/study.h"
+
+#define PHASE_WHY_MAX 300
+
+/* What spaces are laid out from; all of it outlives the phases. */
+struct phase_setting {
+    const struct study *study;
+    uint32_t n_layers;          /* of every source */
+    const char *const *digests; /* [study->n_models] */
+};
+
+/* A candidate of an earlier phase. */
+struct phase_told {
+    size_t phase;
+    const char *recipe;  /* canonical JSON */
+    const double *point; /* [n_point] in that phase's coordinates */
+    size_t n_point;
+    double value; /* higher is better; NaN: it failed */
+};
+
+/* All of them in the order they were told. */
+struct phase_past {
+    size_t n;
+    struct phase_told *told; /* [n] */
+};
+
+struct phase_kind;
+
+struct phase {
+    size_t index;
+    const struct phase_kind *kind;
+    size_t within;     /* which of its kind, from 0 */
+    char *name;        /* "weights, 4 groups" */
+    struct study seen; /* the study with this phase's layers; borrows all else from it */
+    struct space *space;
+};
+
+/* How many phases a study has, at least 1. */
+size_t phases_n(const struct study *study);
+
+/*
+ * Name and coordinates of phase `index`. past has all that the phases before it were told; an empty
+ * one gives a phase of as many coordinates. Errors as space_new's. phase_free ends it; NULL is
+ * fine.
+ */
+int phase_new(struct phase **out, const struct phase_setting *setting, size_t index,
+              const struct phase_past *past, struct err *err);
+void phase_free(struct phase *phase);
+
+/* Lay out every phase as if those before it had told nothing: errors that need not wait for it. */
+int phases_check(const struct phase_setting *setting, struct err *err);
+
+/* How the phase before ended: its coordinates, and its optimiser after the last tell. */
+struct phase_ended {
+    const struct phase *phase;
+    const struct optimiser *optimiser;
+};
+
+/*
+ * The phase's optimiser at its beginning.
+ *
+ *   before       NULL for phase 0
+ *   evaluations  that it may spend, at most
+ *   why          [PHASE_WHY_MAX] what auto chose and for what reason; "" when the study names one
+ *
+ * Errors as optimiser_new's.
+ */
+int phase_optimiser(struct optimiser **out, const struct phase *phase,
+                    const struct phase_past *past, const struct phase_ended *before,
+                    uint64_t evaluations, char *why, struct err *err);
+
+/*
+ * What phase `index` may spend of the evaluations that are left when it begins: what its list
+ * costs, or its share of what the lists of later phases leave; all of it for the last phase.
+ */
+uint64_t phase_evaluations(const struct phase_setting *setting, size_t index, uint64_t left);
+
+/* A phase that asks a list ends with the list: standing still does not end it. */
+bool phase_is_list(const struct phase *phase);
+
+#endif

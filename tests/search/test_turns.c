@@ -1,0 +1,158 @@
+/* A search of several phases, one event after the other, on a store in memory. */
+#include "tests/search/house.h"
+
+/* A house whose search goes from the whole model to each layer. */
+static struct house *build_phases(uint64_t evaluations)
+{
+    struct house *house = mem_array(1, sizeof(*house));
+
+    world_init(&house->world, 3, 4, evaluations);
+    world_refine(&house->world);
+    house->world.failing = 0;
+    must(house, store_open(&house->store, ":memory:", &house->err));
+    open_again(house);
+    return house;
+}
+
+static void a_schedule_turns_to_finer_coordinates(void **state)
+{
+    (void)state;
+    void *house = build_phases(40);
+    uint64_t worker = hello(house, "one");
+
+    work_until(house, worker, "finished");
+    assert_int_equal(status_of(house).evaluations, 40);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases"), 2);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases WHERE phase = 0 AND ending ="
+                                  " 'its share of ' || evaluations || ' evaluations is used'"),
+                     1);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases WHERE phase = 1 AND ending ="
+                                  " 'the budget of 40 evaluations is used'"),
+                     1);
+    assert_int_equal(count(house, "SELECT count(*) FROM coordinates WHERE phase = 0"), 2);
+    assert_int_equal(count(house, "SELECT count(*) FROM coordinates WHERE phase = 1"), 4);
+    assert_int_equal(count(house, "SELECT count(DISTINCT phase) FROM generations"
+                                  " WHERE stage = 'search' AND length(mean) = 8 * 2 * (phase + 1)"),
+                     2);
+    assert_int_equal(count(house, "SELECT count(*) FROM generations AS g JOIN phases AS p"
+                                  " ON p.phase = 1 AND g.stage = 'search'"
+                                  " WHERE (g.generation >= p.generation) <> g.phase"),
+                     0);
+    assert_int_equal(count(house, "SELECT count(*) FROM events WHERE kind = 'phase'"), 4);
+    tear_down(&house);
+}
+
+static void finalists_of_earlier_phases_have_a_place_in_the_last_one(void **state)
+{
+    (void)state;
+    void *house = build_phases(24);
+    struct house *rooms = house;
+    uint64_t worker = hello(house, "one");
+
+    rooms->world.study.finalists = 24;
+    work_until(house, worker, "finished");
+    assert_int_equal(count(house, "SELECT count(*) FROM candidates WHERE split = 'select'"), 25);
+    assert_int_equal(count(house, "SELECT count(*) FROM candidates WHERE split = 'select'"
+                                  " AND length(point) = 8 * 4"),
+                     25);
+    tear_down(&house);
+}
+
+static void opening_again_in_any_phase_changes_nothing(void **state)
+{
+    (void)state;
+    void *house = build_phases(24);
+
+    struct house *rooms = house;
+    uint64_t worker = hello(house, "one");
+    struct store *other = NULL;
+    struct world_end end;
+
+    while (strcmp(status_of(house).stage, "finished") != 0) {
+        open_again(house);
+        work_once(house, worker);
+    }
+    must(house, store_open(&other, ":memory:", &rooms->err));
+    world_undisturbed(&rooms->world, other, &end);
+    assert_string_equal(status_of(house).trajectory, end.trajectory);
+    store_close(other);
+    tear_down(&house);
+}
+
+static void a_phase_without_progress_ends_and_the_next_begins(void **state)
+{
+    (void)state;
+    void *house = build_phases(10000);
+    struct house *rooms = house;
+    uint64_t worker = hello(house, "one");
+
+    rooms->world.study.budget.stagnation = 2;
+    work_until(house, worker, "finished");
+    assert_true(status_of(house).evaluations < 1000);
+    assert_string_equal(status_of(house).reason, "no better candidate for 2 generations");
+    assert_int_equal(count(house, "SELECT count(*) FROM phases"
+                                  " WHERE ending = 'no better candidate for 2 generations'"),
+                     2);
+    tear_down(&house);
+}
+
+static void asked_to_finish_no_further_phase_begins(void **state)
+{
+    (void)state;
+    void *house = build_phases(40);
+    struct house *rooms = house;
+    uint64_t worker = hello(house, "one");
+
+    work_until(house, worker, "search");
+    must(house, coordinator_command(rooms->coordinator, COORDINATOR_FINISH, 0, &rooms->err));
+    work_until(house, worker, "finished");
+    assert_int_equal(count(house, "SELECT count(*) FROM phases WHERE ending = 'asked to finish'"),
+                     1);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases"), 1);
+    tear_down(&house);
+}
+
+static void a_budget_that_holds_no_generation_of_the_next_phase_ends_the_search(void **state)
+{
+    (void)state;
+    void *house = build_phases(7);
+    uint64_t worker = hello(house, "one");
+
+    work_until(house, worker, "finished");
+    assert_int_equal(status_of(house).evaluations, 4);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases"), 1);
+    assert_string_equal(status_of(house).reason, "the budget of 7 evaluations is used");
+    tear_down(&house);
+}
+
+static void a_longer_budget_goes_to_the_phases_that_have_not_begun(void **state)
+{
+    (void)state;
+    void *house = build_phases(24);
+    struct house *rooms = house;
+    uint64_t worker = hello(house, "one");
+
+    work_until(house, worker, "search");
+    rooms->world.study.budget.evaluations = 48;
+    open_again(house);
+    work_until(house, worker, "finished");
+    assert_int_equal(status_of(house).evaluations, 48);
+    assert_true(count(house, "SELECT evaluations FROM phases WHERE phase = 0") < 12);
+    assert_true(count(house, "SELECT evaluations FROM phases WHERE phase = 1") > 36);
+    tear_down(&house);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_schedule_turns_to_finer_coordinates),
+        cmocka_unit_test(finalists_of_earlier_phases_have_a_place_in_the_last_one),
+        cmocka_unit_test(opening_again_in_any_phase_changes_nothing),
+        cmocka_unit_test(a_phase_without_progress_ends_and_the_next_begins),
+        cmocka_unit_test(asked_to_finish_no_further_phase_begins),
+        cmocka_unit_test(a_budget_that_holds_no_generation_of_the_next_phase_ends_the_search),
+        cmocka_unit_test(a_longer_budget_goes_to_the_phases_that_have_not_begun),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
