@@ -189,6 +189,7 @@ static int print_bundle(struct prepared *prepared, struct err *err)
     bundle->study = mem_text(study->name);
     bundle->seed = study->seed;
     bundle->memory = study->evaluator.memory;
+    bundle->prefix_cache_off = study->evaluator.prefix_cache_off;
     memcpy(bundle->shares, study->splits, sizeof(bundle->shares));
     bundle->models = mem_array(study->n_models, sizeof(struct bundle_model));
     for (size_t i = 0; i < study->n_models && rc == 0; i++) {

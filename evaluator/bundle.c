@@ -47,6 +47,9 @@ int bundle_print(const struct bundle *bundle, json_t **out, struct err *err)
     if (*out != NULL && bundle->memory > 0) {
         json_object_set_new(*out, "memory", json_integer((json_int_t)bundle->memory));
     }
+    if (*out != NULL && bundle->prefix_cache_off) {
+        json_object_set_new(*out, "prefix_cache", json_false());
+    }
     return *out != NULL ? 0 : err_set(err, ERR_FORMAT, "bundle: a text that is not UTF-8");
 }
 
@@ -105,6 +108,7 @@ int bundle_parse(struct bundle *out, const json_t *doc, struct err *err)
     int64_t version;
     int64_t seed;
     int64_t memory;
+    bool shared;
     int rc;
 
     if ((rc = doc_integer(doc, "bundle", BUNDLE_VERSION, BUNDLE_VERSION, &version, err)) != 0 ||
@@ -112,6 +116,7 @@ int bundle_parse(struct bundle *out, const json_t *doc, struct err *err)
         (rc = doc_integer(doc, "seed", 0, INT64_MAX, &seed, err)) != 0 ||
         (rc = doc_array(doc, "shares", &shares, err)) != 0 ||
         (rc = doc_integer_or(doc, "memory", 0, INT64_MAX, 0, &memory, err)) != 0 ||
+        (rc = doc_bool_or(doc, "prefix_cache", true, &shared, err)) != 0 ||
         (rc = doc_array(doc, "models", &models, err)) != 0 ||
         (rc = doc_array(doc, "tasks", &tasks, err)) != 0) {
         return err_wrap(err, "bundle");
@@ -119,6 +124,7 @@ int bundle_parse(struct bundle *out, const json_t *doc, struct err *err)
     made.study = mem_text(study);
     made.seed = (uint64_t)seed;
     made.memory = (uint64_t)memory;
+    made.prefix_cache_off = !shared;
     for (size_t i = 0; i < 3; i++) {
         made.shares[i] = json_number_value(json_array_get(shares, i));
     }

@@ -8,6 +8,7 @@
 #ifndef EVALUATOR_BUNDLE_H
 #define EVALUATOR_BUNDLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,8 +31,9 @@ struct bundle_task {
 struct bundle {
     char *study;
     uint64_t seed;
-    double shares[3]; /* search, select, report */
-    uint64_t memory;  /* bytes a worker's candidate may take, 0: any */
+    double shares[3];      /* search, select, report */
+    uint64_t memory;       /* bytes a worker's candidate may take, 0: any */
+    bool prefix_cache_off; /* candidates share no activations */
     size_t n_models;
     struct bundle_model *models;
     size_t n_tasks;

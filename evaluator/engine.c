@@ -3,14 +3,19 @@
  */
 #include "evaluator/engine.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "evaluator/contents.h"
 #include "evaluator/merge/blend.h"
+#include "evaluator/merge/plan_digest.h"
 #include "evaluator/model/generate.h"
+#include "evaluator/prefix.h"
+
+#define SHARE_OF_MACHINE 4 /* workers together keep activations in this part of its memory */
 
 struct engine {
     uint64_t memory;
@@ -19,12 +24,20 @@ struct engine {
     bool streams;
     struct weights *weights;
     struct forward *forward;
-    char digest[DIGEST_HEX]; /* resident */
+    struct contents *contents;
+    struct prefix *prefix;
 
-    /* Streamed: the SHA-256 of each tensor, from the first time it was blended. */
-    size_t n_tensors;
-    unsigned char (*contents)[DIGEST_SIZE];
-    bool *hashed;
+    /* Of the tries whose activations are kept. */
+    size_t n_tries;
+    const struct trie **tries;
+
+    /* Of the plan. */
+    unsigned char (*tensors)[DIGEST_SIZE];  /* [n_tensors] what decides each */
+    unsigned char (*prefixes)[DIGEST_SIZE]; /* [n_layers + 1] the same of activations */
+
+    /* Resident: which tensor stands where the plan's i-th goes; zero: none. Of these weights. */
+    size_t n_placed;
+    unsigned char (*placed)[DIGEST_SIZE]; /* [n_placed] */
 };
 
 struct engine *engine_new(uint64_t memory)
@@ -33,6 +46,8 @@ struct engine *engine_new(uint64_t memory)
 
     engine->memory = memory;
     engine->blend = blend_new();
+    engine->contents = contents_new();
+    engine->prefix = prefix_new();
     return engine;
 }
 
@@ -40,8 +55,10 @@ static void drop_model(struct engine *engine)
 {
     weights_free(engine->weights);
     forward_free(engine->forward);
+    free(engine->placed);
     engine->weights = NULL;
     engine->forward = NULL;
+    engine->placed = NULL;
 }
 
 void engine_free(struct engine *engine)
@@ -49,11 +66,26 @@ void engine_free(struct engine *engine)
     if (engine != NULL) {
         drop_model(engine);
         blend_free(engine->blend);
-        free(engine->contents);
-        free(engine->hashed);
+        contents_free(engine->contents);
+        prefix_free(engine->prefix);
+        free(engine->tries);
+        free(engine->tensors);
+        free(engine->prefixes);
         free(engine);
     }
 }
+
+void engine_share(struct engine *engine, const struct trie *const *tries, size_t n)
+{
+    free(engine->tries);
+    engine->tries = mem_array(n, sizeof(struct trie *));
+    engine->n_tries = n;
+    for (size_t t = 0; t < n; t++) {
+        engine->tries[t] = tries[t];
+    }
+}
+
+/* ---- filling weights ---- */
 
 static int place(void *context, const struct plan_tensor *tensor, float **out, struct err *err)
 {
@@ -63,42 +95,58 @@ static int place(void *context, const struct plan_tensor *tensor, float **out, s
                                   tensor->name);
 }
 
-/* ---- streaming ---- */
+/* Blend the i-th tensor to where sink says, and know its hash. */
+static int blend_known(struct engine *engine, size_t i, const struct blend_sink *sink,
+                       struct err *err)
+{
+    bool known = contents_find(engine->contents, engine->tensors[i]) != NULL;
+    unsigned char content[DIGEST_SIZE];
+    int rc = blend_one(engine->blend, engine->plan, i, sink, known ? NULL : content, err);
 
-/* Blend a stage's tensors into the block. */
+    if (rc == 0 && !known) {
+        contents_add(engine->contents, engine->tensors[i], content);
+    }
+    return rc;
+}
+
+/* Blend a tensor to its place, unless it stands there since an earlier candidate. */
+static int fill_tensor(struct engine *engine, size_t i, struct err *err)
+{
+    const struct plan_tensor *tensor = &engine->plan->tensors[i];
+    const struct blend_sink sink = {.place = place, .context = engine->weights};
+    unsigned char *placed = engine->streams ? NULL : engine->placed[i];
+    float *unused;
+
+    if (placed != NULL && memcmp(placed, engine->tensors[i], DIGEST_SIZE) == 0) {
+        return place(engine->weights, tensor, &unused, err); /* counts as filled */
+    }
+    if (placed != NULL) {
+        memset(placed, 0, DIGEST_SIZE);
+    }
+    int rc = blend_known(engine, i, &sink, err);
+    if (rc == 0 && placed != NULL) {
+        memcpy(placed, engine->tensors[i], DIGEST_SIZE);
+    }
+    return rc;
+}
+
 static int fill(void *context, uint32_t stage, struct err *err)
 {
     struct engine *engine = context;
     const struct plan *plan = engine->plan;
-    const struct blend_sink sink = {.place = place, .context = engine->weights};
     int rc = 0;
 
     for (size_t i = 0; i < plan->n_tensors && rc == 0; i++) {
         const struct plan_tensor *tensor = &plan->tensors[i];
 
         if (weights_in_stage(&plan->config, tensor->role, tensor->layer, stage)) {
-            rc = blend_one(engine->blend, plan, i, &sink,
-                           engine->hashed[i] ? NULL : engine->contents[i], err);
-            engine->hashed[i] = engine->hashed[i] || rc == 0;
+            rc = fill_tensor(engine, i, err);
         }
     }
     return rc;
 }
 
-static void begin_stream(struct engine *engine)
-{
-    if (engine->n_tensors != engine->plan->n_tensors) {
-        free(engine->contents);
-        free(engine->hashed);
-        engine->n_tensors = engine->plan->n_tensors;
-        engine->contents = mem_array(engine->n_tensors, DIGEST_SIZE);
-        engine->hashed = mem_array(engine->n_tensors, sizeof(bool));
-    }
-    memset(engine->hashed, 0, engine->n_tensors * sizeof(bool));
-    weights_renew(engine->weights);
-}
-
-/* ---- either way ---- */
+/* ---- making a plan the one that runs ---- */
 
 static size_t one_line(const struct config *config, const struct trie_nodes *largest)
 {
@@ -113,17 +161,6 @@ uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest,
                             : weights_bytes(config) + forward_bytes(config, 0, largest);
 
     return (uint64_t)model + plan_memory(plan) + one_line(config, largest);
-}
-
-/* Lines of generated text may take what the rest leaves. */
-static void allow_lines(const struct engine *engine, const struct plan *plan,
-                        const struct trie_nodes *largest)
-{
-    const uint64_t spare =
-        engine->memory > 0 ? engine->memory - engine_bytes(plan, largest, engine->streams) : 0;
-
-    generate_allow(engine->forward,
-                   engine->memory > 0 ? (size_t)spare + one_line(&plan->config, largest) : 0);
 }
 
 static int choose(const struct engine *engine, const struct plan *plan,
@@ -148,9 +185,12 @@ static int choose(const struct engine *engine, const struct plan *plan,
                          (double)bytes / 1048576.0, (double)engine->memory / 1048576.0);
 }
 
-static int fit(struct engine *engine, const struct config *config, bool streams, struct err *err)
+static int fit(struct engine *engine, const struct plan *plan, bool streams, struct err *err)
 {
+    const struct config *config = &plan->config;
+
     if (engine->weights != NULL && engine->forward != NULL && engine->streams == streams &&
+        (streams || engine->n_placed == plan->n_tensors) &&
         config_equal(weights_config(engine->weights), config)) {
         return 0;
     }
@@ -161,11 +201,69 @@ static int fit(struct engine *engine, const struct config *config, bool streams,
     }
     drop_model(engine);
     engine->streams = streams;
+    engine->n_placed = plan->n_tensors;
+    engine->placed = mem_array(plan->n_tensors, DIGEST_SIZE);
     int rc = streams ? weights_new_streamed(&engine->weights, config, &source, err)
-                     : weights_new(&engine->weights, config, err);
+                     : weights_new_staged(&engine->weights, config, &source, err);
     return rc != 0
                ? rc
                : forward_new(&engine->forward, config, streams ? FORWARD_POSITIONS_ALL : 0, err);
+}
+
+static void take_digests(struct engine *engine)
+{
+    const struct plan *plan = engine->plan;
+
+    free(engine->tensors);
+    free(engine->prefixes);
+    engine->tensors = mem_array(plan->n_tensors, DIGEST_SIZE);
+    engine->prefixes = mem_array((size_t)plan->config.n_layers + 1, DIGEST_SIZE);
+    plan_digest_tensors(plan, engine->tensors);
+    plan_digest_prefixes(plan, engine->tensors, engine->prefixes);
+    contents_trim(engine->contents);
+}
+
+/* A worker's part of the machine, at one worker a core. */
+static uint64_t share_of_machine(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    long page = sysconf(_SC_PAGESIZE);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return pages > 0 && page > 0 && cores > 0
+               ? (uint64_t)pages / SHARE_OF_MACHINE * (uint64_t)page / (uint64_t)cores
+               : 0;
+}
+
+/* What a candidate leaves of the memory is for lines of generated text first, then for activations
+ * that are kept. Returns what the latter may take. */
+static uint64_t share_spare(struct engine *engine, const struct trie_nodes *largest)
+{
+    const struct config *config = &engine->plan->config;
+
+    if (engine->memory == 0) {
+        generate_allow(engine->forward, 0);
+        return share_of_machine();
+    }
+    size_t allowed =
+        (size_t)(engine->memory - engine_bytes(engine->plan, largest, engine->streams)) +
+        one_line(config, largest);
+
+    generate_allow(engine->forward, allowed);
+    return allowed - generate_bytes(config, largest->n_sequences, largest->depth_max, allowed);
+}
+
+static void begin_sharing(struct engine *engine, uint64_t bytes)
+{
+    const struct forward_keeper keeper = prefix_keeper(engine->prefix);
+
+    prefix_begin(engine->prefix, &(struct prefix_run){.digests = engine->prefixes,
+                                                      .n_layers = engine->plan->config.n_layers,
+                                                      .width = engine->plan->config.width,
+                                                      .tries = engine->tries,
+                                                      .n_tries = engine->n_tries,
+                                                      .bytes = bytes});
+    forward_keep(engine->forward, &keeper);
 }
 
 int engine_load(struct engine *engine, const struct plan *plan, const struct trie_nodes *largest,
@@ -175,20 +273,16 @@ int engine_load(struct engine *engine, const struct plan *plan, const struct tri
     int rc = choose(engine, plan, largest, &streams, err);
 
     if (rc == 0) {
-        rc = fit(engine, &plan->config, streams, err);
+        rc = fit(engine, plan, streams, err);
     }
     if (rc != 0) {
         return rc;
     }
     engine->plan = plan;
-    allow_lines(engine, plan, largest);
-    if (streams) {
-        begin_stream(engine);
-        return 0;
-    }
-    const struct blend_sink sink = {.place = place, .context = engine->weights};
-    rc = blend_run(engine->blend, plan, &sink, engine->digest, err);
-    return rc != 0 ? rc : weights_bind(engine->weights, err);
+    take_digests(engine);
+    begin_sharing(engine, share_spare(engine, largest));
+    weights_renew(engine->weights);
+    return 0;
 }
 
 struct forward *engine_forward(struct engine *engine)
@@ -206,20 +300,31 @@ bool engine_streams(const struct engine *engine)
     return engine->streams;
 }
 
-void engine_digest(const struct engine *engine, char out[DIGEST_HEX])
+uint64_t engine_kept(const struct engine *engine)
 {
-    if (!engine->streams) {
-        memcpy(out, engine->digest, DIGEST_HEX);
-        return;
-    }
+    return prefix_bytes(engine->prefix);
+}
+
+int engine_digest(struct engine *engine, char out[DIGEST_HEX], struct err *err)
+{
+    const struct plan *plan = engine->plan;
+    const struct blend_sink nowhere = {.place = NULL};
     struct digest *digest = digest_new();
+    char unused[DIGEST_HEX];
+    int rc = 0;
 
-    for (size_t i = 0; i < engine->n_tensors; i++) {
-        const struct plan_tensor *tensor = &engine->plan->tensors[i];
+    for (size_t i = 0; i < plan->n_tensors && rc == 0; i++) {
+        const struct plan_tensor *tensor = &plan->tensors[i];
 
-        assert(engine->hashed[i]);
-        checkpoint_digest_tensor(digest, tensor->name, tensor->dtype, tensor->dims, tensor->n_dims,
-                                 engine->contents[i]);
+        if (contents_find(engine->contents, engine->tensors[i]) == NULL) {
+            rc = blend_known(engine, i, &nowhere, err);
+        }
+        if (rc == 0) {
+            checkpoint_digest_tensor(digest, tensor->name, tensor->dtype, tensor->dims,
+                                     tensor->n_dims,
+                                     contents_find(engine->contents, engine->tensors[i]));
+        }
     }
-    digest_end_hex(digest, out);
+    digest_end_hex(digest, rc == 0 ? out : unused);
+    return rc;
 }

@@ -1,15 +1,20 @@
 /*
  * engine.h - a plan made runnable: its merged weights, and the scratch of the forward pass.
  *
- * Resident where memory allows: blended whole, in one pass, then run. Else streamed: every position
- * passes layer l before any passes l + 1, and a layer is blended when the first position comes to
- * it, over the one before. Both give the same bits; streamed, each task blends the candidate anew.
+ * A layer is blended when the first position comes to it. Resident where memory allows: it stays
+ * then, and a tensor that the next candidate has too is not blended again. Else streamed: every
+ * position passes layer l before any passes l + 1, over whose weights the next are blended, each
+ * task anew. Both give the same bits.
+ *
+ * Candidates that agree up to a layer share the activations behind it (prefix.h): layers that are
+ * left out are neither blended nor run, and the bits are the same again.
  *
  *   struct engine *engine = engine_new(memory);
+ *   engine_share(engine, tries, n_tries);
  *   for each candidate:
  *     engine_load(engine, &plan, &largest, err);
  *     task_run(task_plan, engine_forward(engine), engine_weights(engine), ...);
- *     engine_digest(engine, digest);
+ *     engine_digest(engine, digest, err);
  */
 #ifndef EVALUATOR_ENGINE_H
 #define EVALUATOR_ENGINE_H
@@ -31,6 +36,12 @@ struct engine;
 struct engine *engine_new(uint64_t memory);
 void engine_free(struct engine *engine); /* NULL is fine */
 
+/* Activations over these tries [n], which the coming candidates run on, are kept for those that
+ * agree: in what a candidate leaves of the memory, or in a worker's share of the machine's when any
+ * may be taken. Copied; tries are told apart by address until engine_free. None at first: nothing
+ * is kept. */
+void engine_share(struct engine *engine, const struct trie *const *tries, size_t n);
+
 /* What a candidate takes in either way: weights, scratch for the largest trie, blending, and where
  * text is generated (largest->n_sequences > 0) keys and values of one line; of more lines as far as
  * the memory allows. */
@@ -41,8 +52,8 @@ uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest,
  * largest: the most that any trie to come has of each number that forward_bytes reads. Weights and
  * scratch are taken at the first candidate, and anew only where the merged model's config differs.
  *
- * ERR_MEMORY: neither way fits memory, the text says what streaming takes. Errors of blending
- * (resident), of weights_new and forward_new.
+ * ERR_MEMORY: neither way fits memory, the text says what streaming takes. Errors of weights_new
+ * and forward_new. Those of blending come when the merge runs.
  */
 int engine_load(struct engine *engine, const struct plan *plan, const struct trie_nodes *largest,
                 struct err *err);
@@ -52,8 +63,11 @@ struct forward *engine_forward(struct engine *engine);
 const struct weights *engine_weights(const struct engine *engine);
 bool engine_streams(const struct engine *engine);
 
-/* Digest of the loaded merge's weights, equal to checkpoint_weights_digest of its export. Streamed:
- * after the first run. */
-void engine_digest(const struct engine *engine, char out[DIGEST_HEX]);
+/* Digest of the loaded merge's weights, equal to checkpoint_weights_digest of its export. Tensors
+ * that no run needed are blended for it; errors of blending. */
+int engine_digest(struct engine *engine, char out[DIGEST_HEX], struct err *err);
+
+/* Bytes of activations that are kept now. */
+uint64_t engine_kept(const struct engine *engine);
 
 #endif

@@ -27,6 +27,7 @@ struct evaluator {
     struct engine *engine;
     struct task_plan *(*plans)[SPLITS]; /* [bundle's tasks], NULL until asked for */
     struct task_watch *watch;           /* NULL: nobody looks */
+    uint64_t blocks;
 };
 
 /* ---- models ---- */
@@ -210,18 +211,30 @@ static enum score_failure kind_of(int rc)
     }
 }
 
-/* The most that any task's trie has of everything. */
-static int largest_trie(struct evaluator *evaluator, enum split split, struct trie_nodes *out,
-                        struct err *err)
+/* What the tasks of a split run on: all tries, and the most that any has of everything. */
+struct documents {
+    size_t n_tries;
+    const struct trie **tries;
+    struct trie_nodes largest;
+};
+
+static int find_documents(struct evaluator *evaluator, enum split split, struct documents *out,
+                          struct err *err)
 {
     int rc = 0;
 
     for (size_t t = 0; t < evaluator->bundle->n_tasks && rc == 0; t++) {
         struct task_plan *plan;
+        size_t n;
 
         rc = plan_of(evaluator, t, split, &plan, err);
         if (rc == 0) {
-            task_plan_largest(plan, out);
+            const struct trie *const *tries = task_plan_tries(plan, &n);
+
+            out->tries = mem_resize(out->tries, out->n_tries + n, sizeof(struct trie *));
+            memcpy(out->tries + out->n_tries, tries, n * sizeof(struct trie *));
+            out->n_tries += n;
+            task_plan_largest(plan, &out->largest);
         }
     }
     return rc;
@@ -254,29 +267,40 @@ void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch)
     evaluator->watch = watch;
 }
 
+static int load(struct evaluator *evaluator, const struct candidate *candidate, enum split split,
+                struct err *err)
+{
+    struct documents documents = {0};
+    int rc = find_documents(evaluator, split, &documents, err);
+
+    if (rc == 0 && !evaluator->bundle->prefix_cache_off) {
+        engine_share(evaluator->engine, documents.tries, documents.n_tries);
+    }
+    if (rc == 0) {
+        rc = engine_load(evaluator->engine, &candidate->plan, &documents.largest, err);
+    }
+    free(documents.tries);
+    return rc;
+}
+
 /* The candidate's whole way; *positions counts what was computed, on failure too. */
 static int score_candidate(struct evaluator *evaluator, struct candidate *candidate,
                            enum split split, struct score *out, uint64_t *positions,
                            struct err *err)
 {
-    struct trie_nodes largest = {0};
-    int rc = largest_trie(evaluator, split, &largest, err);
+    int rc = load(evaluator, candidate, split, err);
 
-    if (rc == 0) {
-        rc = engine_load(evaluator->engine, &candidate->plan, &largest, err);
-    }
     if (rc != 0) {
         return rc;
     }
     struct forward *forward = engine_forward(evaluator->engine);
-    uint64_t before = forward_positions(forward);
+    uint64_t positions_before = forward_positions(forward);
+    uint64_t blocks_before = forward_blocks(forward);
 
     rc = run_tasks(evaluator, split, out, err);
-    *positions = forward_positions(forward) - before;
-    if (rc == 0) {
-        engine_digest(evaluator->engine, out->weights);
-    }
-    return rc;
+    *positions = forward_positions(forward) - positions_before;
+    evaluator->blocks += forward_blocks(forward) - blocks_before;
+    return rc == 0 ? engine_digest(evaluator->engine, out->weights, err) : rc;
 }
 
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
@@ -314,4 +338,9 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
     made.positions = positions;
     *out = made;
     return 0;
+}
+
+uint64_t evaluator_blocks(const struct evaluator *evaluator)
+{
+    return evaluator->blocks;
 }

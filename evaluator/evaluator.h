@@ -2,7 +2,8 @@
  * evaluator.h - one recipe in, one score out.
  *
  * Holds the source checkpoints (mapped, read-only), the engine with its blended weights, and the
- * tasks' token tries: all taken once, reused for every candidate. No HTTP, no SQL.
+ * tasks' token tries: all taken once, reused for every candidate. Candidates that agree up to a
+ * layer share what is computed up to there; scores do not depend on it. No HTTP, no SQL.
  */
 #ifndef EVALUATOR_EVALUATOR_H
 #define EVALUATOR_EVALUATOR_H
@@ -39,5 +40,9 @@ void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch);
  */
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                   struct score *out, struct err *err);
+
+/* Layers run so far, each times the positions it ran on: what candidates share is run once
+ * (prefix.h). */
+uint64_t evaluator_blocks(const struct evaluator *evaluator);
 
 #endif

@@ -356,18 +356,22 @@ static json_t *print_budget(const struct study *study)
 
 static int parse_evaluator(struct study *study, json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"kind", "command", "dtype", "memory", "timeout"};
+    static const char *const known[] = {"kind",   "command", "dtype",
+                                        "memory", "timeout", "prefix_cache"};
     struct study_evaluator *evaluator = &study->evaluator;
     const char *dtype;
+    bool shared;
     int rc;
 
     if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
         (rc = only_value(doc, "kind", "native", err)) != 0 ||
         (rc = doc_text_or(doc, "dtype", "bfloat16", &dtype, err)) != 0 ||
         (rc = size_or(doc, "memory", 0, &evaluator->memory, err)) != 0 ||
-        (rc = duration_or(doc, "timeout", 0, &evaluator->timeout_ms, err)) != 0) {
+        (rc = duration_or(doc, "timeout", 0, &evaluator->timeout_ms, err)) != 0 ||
+        (rc = doc_bool_or(doc, "prefix_cache", true, &shared, err)) != 0) {
         return rc;
     }
+    evaluator->prefix_cache_off = !shared;
     if (json_object_get(doc, "command") != NULL) {
         return err_set(err, ERR_FORMAT,
                        "command: programs as evaluators are not available yet; kind: native is");
@@ -389,6 +393,9 @@ static json_t *print_evaluator(const struct study *study)
     if (evaluator->timeout_ms > 0) {
         quantity_print_duration(&text, evaluator->timeout_ms);
         move_text(doc, "timeout", &text);
+    }
+    if (evaluator->prefix_cache_off) {
+        json_object_set_new(doc, "prefix_cache", json_false());
     }
     text_release(&text);
     return doc;

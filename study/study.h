@@ -104,8 +104,9 @@ struct study_budget {
 
 struct study_evaluator {
     enum recipe_dtype dtype;
-    uint64_t memory;    /* bytes a worker may use, 0: unlimited */
-    int64_t timeout_ms; /* a candidate, 0: ten times the median */
+    uint64_t memory;       /* bytes a worker may use, 0: unlimited */
+    int64_t timeout_ms;    /* a candidate, 0: ten times the median */
+    bool prefix_cache_off; /* candidates share no activations; scores are the same */
 };
 
 struct study {

@@ -10,6 +10,8 @@
  *       (what is added to x is normed first in families that do so)
  *     at scored nodes: final norm, logits by panels, running maximum and sum
  *
+ * A pass may begin behind the first layers, with a stream that a keeper has of an earlier one.
+ *
  * All chunks of a batch go through a layer before any goes through the next, so a layer's weights
  * are packed for products once a batch, and stay in cache over its chunks if they fit. A chunk's
  * buffers are a few hundred rows and stay there too. Batches bound the residual stream x, the only
@@ -207,18 +209,59 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
     return 0;
 }
 
-static int run_layers(struct forward *forward, const struct weights *weights,
-                      const struct trie_nodes *nodes, struct stretch batch, struct err *err)
-{
-    int rc = weights_stage(weights, 0, err);
+/* Where a pass begins. */
+struct start {
+    const struct trie *trie; /* what a keeper knows the pass by; NULL: it is not asked */
+    uint32_t n_layers;       /* left out, and */
+    const float *x;          /* [nodes, D] the stream behind them, NULL when none are */
+};
 
+static struct start find_start(const struct forward *forward, const struct trie *trie)
+{
+    const struct forward_keeper *keeper = &forward->keeper;
+    struct start start = {.trie = trie};
+
+    if (keeper->find != NULL) {
+        start.n_layers = keeper->find(keeper->context, trie, &start.x);
+    }
+    return start;
+}
+
+/* Put the stream of a batch where the first layer to run expects it. */
+static int begin_stream(struct forward *forward, const struct weights *weights,
+                        const struct trie_nodes *nodes, struct stretch batch,
+                        const struct start *start, struct err *err)
+{
+    size_t d = forward->config.width;
+
+    if (start->n_layers > 0) {
+        memcpy(forward->x, start->x + batch.first * d, batch.n * d * sizeof(float));
+        return 0;
+    }
+    int rc = weights_stage(weights, 0, err);
     if (rc == 0) {
         embed(forward, weights, nodes, batch);
     }
-    for (uint32_t layer = 0; layer < forward->config.n_layers && rc == 0; layer++) {
+    return rc;
+}
+
+static int run_layers(struct forward *forward, const struct weights *weights,
+                      const struct trie_nodes *nodes, struct stretch batch,
+                      const struct start *start, struct err *err)
+{
+    const struct forward_keeper *keeper = &forward->keeper;
+    int rc = begin_stream(forward, weights, nodes, batch, start, err);
+
+    for (uint32_t layer = start->n_layers; layer < forward->config.n_layers && rc == 0; layer++) {
         rc = weights_stage(weights, 1 + layer, err);
         if (rc == 0) {
             rc = run_layer(forward, weights, layer, nodes, batch, err);
+        }
+        if (rc == 0) {
+            forward->blocks += batch.n;
+        }
+        if (rc == 0 && start->trie != NULL && keeper->keep != NULL) {
+            keeper->keep(keeper->context, start->trie, layer + 1, batch.first, batch.n, forward->x);
         }
     }
     if (rc != 0) {
@@ -384,8 +427,8 @@ static int check_trie(const struct forward *forward, const struct trie_nodes *no
     return 0;
 }
 
-int forward_pass(struct forward *forward, const struct weights *weights,
-                 const struct trie_nodes *nodes, struct err *err)
+static int pass_from(struct forward *forward, const struct weights *weights,
+                     const struct trie_nodes *nodes, const struct start *start, struct err *err)
 {
     assert(weights_config(weights)->width == forward->config.width &&
            weights_config(weights)->n_layers == forward->config.n_layers &&
@@ -400,7 +443,7 @@ int forward_pass(struct forward *forward, const struct weights *weights,
         n = forward_smaller(nodes->n - first, forward->positions_max);
         struct stretch batch = {first, n};
 
-        rc = run_layers(forward, weights, nodes, batch, err);
+        rc = run_layers(forward, weights, nodes, batch, start, err);
         if (rc == 0) {
             rc = score_batch(forward, weights, nodes, batch, &progress, err);
         }
@@ -408,10 +451,17 @@ int forward_pass(struct forward *forward, const struct weights *weights,
     return rc != 0 ? rc : check_logits(forward, nodes, err);
 }
 
+int forward_pass(struct forward *forward, const struct weights *weights,
+                 const struct trie_nodes *nodes, struct err *err)
+{
+    return pass_from(forward, weights, nodes, &(struct start){0}, err);
+}
+
 int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
                   struct forward_result *results, struct err *err)
 {
-    const int rc = forward_pass(forward, weights, trie_nodes(trie), err);
+    const struct start start = find_start(forward, trie);
+    const int rc = pass_from(forward, weights, trie_nodes(trie), &start, err);
 
     if (rc == 0) {
         take_results(forward, trie_nodes(trie), results);
@@ -495,7 +545,7 @@ int forward_logits(struct forward *forward, const struct weights *weights, const
         now = forward_smaller(n - first, forward->positions_max);
         struct stretch batch = {first, now};
 
-        rc = run_layers(forward, weights, trie_nodes(trie), batch, err);
+        rc = run_layers(forward, weights, trie_nodes(trie), batch, &(struct start){0}, err);
         if (rc == 0) {
             rc = copy_logits(forward, weights, trie_nodes(trie), batch,
                              logits + first * forward->config.vocab, err);
@@ -505,9 +555,19 @@ int forward_logits(struct forward *forward, const struct weights *weights, const
     return rc;
 }
 
+void forward_keep(struct forward *forward, const struct forward_keeper *keeper)
+{
+    forward->keeper = keeper != NULL ? *keeper : (struct forward_keeper){0};
+}
+
 uint64_t forward_positions(const struct forward *forward)
 {
     return forward->positions;
+}
+
+uint64_t forward_blocks(const struct forward *forward)
+{
+    return forward->blocks;
 }
 
 const char *forward_path(void)

@@ -35,11 +35,29 @@ struct forward;
 /* Of streamed weights: every position passes a layer before any passes the next. */
 #define FORWARD_POSITIONS_ALL SIZE_MAX
 
+/*
+ * Who keeps the residual stream between passes (prefix.h), so that a pass can begin behind the
+ * layers that it shares with one before it. It gives the same bits.
+ */
+struct forward_keeper {
+    /* How many layers a pass over this trie may leave out, and in *x [nodes, D] the stream behind
+     * them, lent until the pass ends; 0: none. */
+    uint32_t (*find)(void *context, const struct trie *trie, const float **x);
+    /* The stream behind so many layers at nodes [first, first + n): x [n, D]. A pass that fails may
+     * leave out the rest. */
+    void (*keep)(void *context, const struct trie *trie, uint32_t n_layers, size_t first, size_t n,
+                 const float *x);
+    void *context;
+};
+
 /* positions_max: trie nodes a batch at most; 0 for the default. ERR_FORMAT when the model cannot be
  * run, ERR_MEMORY. */
 int forward_new(struct forward **out, const struct config *config, size_t positions_max,
                 struct err *err);
 void forward_free(struct forward *forward); /* NULL is fine */
+
+/* forward_score asks this keeper from now on, which is copied; NULL: none. */
+void forward_keep(struct forward *forward, const struct forward_keeper *keeper);
 
 /*
  * Score every sequence of a finished trie: results [trie_sequences]. weights are of forward_new's
@@ -75,8 +93,12 @@ size_t forward_bytes(const struct config *config, size_t positions_max,
 int forward_logits(struct forward *forward, const struct weights *weights, const uint32_t *tokens,
                    size_t n, float *logits, struct err *err);
 
-/* Positions computed since forward_new: a trie's nodes, once each forward_score. */
+/* Positions scored since forward_new: a trie's nodes, once each forward_score. */
 uint64_t forward_positions(const struct forward *forward);
+
+/* Layers run since then, each times the positions it ran on: fewer than positions times layers
+ * where a keeper had the first ones. */
+uint64_t forward_blocks(const struct forward *forward);
 
 /* The arithmetic's name, kept with every score: scores compare only within one path. Static. */
 const char *forward_path(void);

@@ -63,7 +63,8 @@ struct forward {
     const struct kernels *kernels;
     const struct attention *attention;
     size_t positions_max;
-    uint64_t positions;
+    uint64_t positions, blocks;
+    struct forward_keeper keeper; /* its functions NULL: none */
 
     /* For any trie. */
     float *chunk;  /* one block of the buffers below, each FORWARD_CHUNK rows */

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "evaluator/model/forward.h"
 #include "evaluator/model/gemm.h"
 #include "evaluator/model/generate.h"
 #include "evaluator/model/rotary.h"

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -51,16 +52,16 @@ static const struct {
 
 #define LAYER_ORDER (sizeof(layer_order) / sizeof(layer_order[0]))
 
-/* What is in a streamed block. */
+/* What is in a block that a source fills. */
 struct stages {
     struct weights_source source;
-    bool started; /* a stage is present: */
-    uint32_t present;
+    bool streamed; /* one stage at a time, all in the same place */
+    bool *present; /* [n_layers + 2] */
 };
 
 struct weights {
     struct config config;
-    struct stages *stages; /* NULL: resident */
+    struct stages *stages; /* NULL: filled by hand */
     float *block;
     float **slots;                /* [n_layers + 1, TENSOR_ROLES]; the last row is of no layer */
     bool *filled;                 /* the same */
@@ -116,7 +117,7 @@ static size_t larger(size_t a, size_t b)
 static size_t lay_out(struct weights *weights)
 {
     const struct config *config = &weights->config;
-    const bool streamed = weights->stages != NULL;
+    const bool streamed = weights->stages != NULL && weights->stages->streamed;
     size_t at = 0;
 
     place_tensor(weights, TENSOR_EMBEDDING, 0, false, &at);
@@ -147,7 +148,7 @@ size_t weights_bytes(const struct config *config)
 
 size_t weights_bytes_streamed(const struct config *config)
 {
-    struct stages stages = {0};
+    struct stages stages = {.streamed = true};
     struct weights counted = {.config = *config, .stages = &stages};
 
     return lay_out(&counted) * sizeof(float);
@@ -185,9 +186,9 @@ static void bind_layer(struct weights *weights, uint32_t layer)
     };
 }
 
-/* source NULL: resident. */
+/* stages NULL: none; else copied. */
 static int make_weights(struct weights **out, const struct config *config,
-                        const struct weights_source *source, struct err *err)
+                        const struct stages *stages, struct err *err)
 {
     int rc = config_runnable(config, err);
 
@@ -198,9 +199,10 @@ static int make_weights(struct weights **out, const struct config *config,
     size_t n_slots = ((size_t)config->n_layers + 1) * TENSOR_ROLES;
 
     weights->config = *config;
-    if (source != NULL) {
+    if (stages != NULL) {
         weights->stages = mem_array(1, sizeof(struct stages));
-        weights->stages->source = *source;
+        *weights->stages = *stages;
+        weights->stages->present = mem_array((size_t)config->n_layers + 2, sizeof(bool));
     }
     weights->slots = mem_array(n_slots, sizeof(float *));
     weights->filled = mem_array(n_slots, sizeof(bool));
@@ -226,13 +228,22 @@ int weights_new(struct weights **out, const struct config *config, struct err *e
 int weights_new_streamed(struct weights **out, const struct config *config,
                          const struct weights_source *source, struct err *err)
 {
-    return make_weights(out, config, source, err);
+    return make_weights(out, config, &(struct stages){.source = *source, .streamed = true}, err);
+}
+
+int weights_new_staged(struct weights **out, const struct config *config,
+                       const struct weights_source *source, struct err *err)
+{
+    return make_weights(out, config, &(struct stages){.source = *source}, err);
 }
 
 void weights_free(struct weights *weights)
 {
     if (weights != NULL) {
-        free(weights->stages);
+        if (weights->stages != NULL) {
+            free(weights->stages->present);
+            free(weights->stages);
+        }
         free(weights->block);
         free(weights->slots);
         free(weights->filled);
@@ -306,27 +317,33 @@ static int check_stage(const struct weights *weights, uint32_t stage, struct err
     return rc;
 }
 
+static void forget_stages(const struct weights *weights)
+{
+    memset(weights->stages->present, 0, ((size_t)weights->config.n_layers + 2) * sizeof(bool));
+}
+
 int weights_stage(const struct weights *weights, uint32_t stage, struct err *err)
 {
-    struct stages *stages = weights->stages;
+    const struct stages *stages = weights->stages;
 
-    if (stages == NULL || (stages->started && stages->present == stage)) {
+    if (stages == NULL || stages->present[stage]) {
         return 0;
     }
-    stages->started = false;
+    if (stages->streamed) {
+        forget_stages(weights);
+    }
     int rc = stages->source.fill(stages->source.context, stage, err);
     if (rc == 0) {
         rc = check_stage(weights, stage, err);
     }
-    stages->started = rc == 0;
-    stages->present = stage;
+    stages->present[stage] = rc == 0;
     return rc;
 }
 
 void weights_renew(struct weights *weights)
 {
     if (weights->stages != NULL) {
-        weights->stages->started = false;
+        forget_stages(weights);
     }
 }
 

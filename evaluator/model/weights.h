@@ -62,7 +62,11 @@ struct weights_source {
 int weights_new_streamed(struct weights **out, const struct config *config,
                          const struct weights_source *source, struct err *err);
 
-/* Bytes that either takes. */
+/* All stages beside each other, each filled when it is first asked for. */
+int weights_new_staged(struct weights **out, const struct config *config,
+                       const struct weights_source *source, struct err *err);
+
+/* Bytes that they take, whole and streamed. */
 size_t weights_bytes(const struct config *config);
 size_t weights_bytes_streamed(const struct config *config);
 
@@ -70,11 +74,11 @@ size_t weights_bytes_streamed(const struct config *config);
 bool weights_in_stage(const struct config *config, enum tensor_role role, uint32_t layer,
                       uint32_t stage);
 
-/* Make a stage present, for as long as no other is asked for. Resident weights have them all.
- * Errors are the source's, and ERR_MISSING for a tensor that it did not fill. */
+/* Make a stage present: streamed, for as long as no other is asked for. Weights without a source
+ * have them all. Errors are the source's, and ERR_MISSING for a tensor that it did not fill. */
 int weights_stage(const struct weights *weights, uint32_t stage, struct err *err);
 
-/* Forget which stage is present: the next candidate's are others. */
+/* Forget which stages are present: the next candidate's are others. */
 void weights_renew(struct weights *weights);
 
 /* Where the elements of a tensor go, in the file's order; NULL when the model has no such tensor.

@@ -145,6 +145,12 @@ size_t task_plan_tokens(const struct task_plan *plan)
     return plan->n_tokens;
 }
 
+const struct trie *const *task_plan_tries(const struct task_plan *plan, size_t *n)
+{
+    *n = plan->n_tries;
+    return (const struct trie *const *)plan->tries;
+}
+
 static void keep_larger(size_t *largest, size_t n)
 {
     *largest = n > *largest ? n : *largest;

@@ -47,6 +47,9 @@ void task_plan_free(struct task_plan *plan); /* NULL is fine */
 size_t task_plan_positions(const struct task_plan *plan);
 size_t task_plan_tokens(const struct task_plan *plan);
 
+/* The tries that one run scores, [*n]: lent until task_plan_free. */
+const struct trie *const *task_plan_tries(const struct task_plan *plan, size_t *n);
+
 /* Raise largest's n, depth_max, n_scored and n_targets to the most that any trie of the plan has:
  * what the forward pass needs room for, answers that are decoded to their longest included; and
  * n_sequences to the most that text is generated from. */

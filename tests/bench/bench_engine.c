@@ -80,7 +80,7 @@ static double candidate_seconds(struct engine *engine, const struct plan *plan,
 
     must(engine_load(engine, plan, trie_nodes(trie), &err), &err);
     must(forward_score(engine_forward(engine), engine_weights(engine), trie, results, &err), &err);
-    engine_digest(engine, digest);
+    must(engine_digest(engine, digest, &err), &err);
     return cpu_seconds() - start;
 }
 

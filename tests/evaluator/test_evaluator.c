@@ -296,6 +296,39 @@ static void a_score_does_not_depend_on_the_memory_it_gets(void **state)
     score_release(&wanted);
 }
 
+/* The uniform average but for its last layer, as two candidates. */
+static void scores_are_the_same_whether_candidates_share_or_not(void **state)
+{
+    struct bundle bundles[2] = {bundle_within(0), bundle_within(0)};
+    struct evaluator *evaluators[2];
+    struct recipe recipe = recipe_of(&bundles[0]);
+    struct score scores[2] = {0};
+
+    (void)state;
+    recipe_clear_groups(&recipe);
+    recipe_add_group(&recipe, "all", 0, 5);
+    recipe_add_group(&recipe, "all", 5, 6);
+    bundles[1].prefix_cache_off = true;
+    for (size_t e = 0; e < 2; e++) {
+        evaluators[e] = open_evaluator(&bundles[e]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        recipe.groups[1].source_values[0] = 1.0 + (double)i;
+        for (size_t e = 0; e < 2; e++) {
+            scores[e] = must_score(evaluators[e], &recipe);
+        }
+        assert_same_scores(&scores[0], &scores[1]);
+        score_release(&scores[0]);
+        score_release(&scores[1]);
+    }
+    assert_int_equal(evaluator_blocks(evaluators[0]) * 12, evaluator_blocks(evaluators[1]) * 7);
+    for (size_t e = 0; e < 2; e++) {
+        evaluator_close(evaluators[e]);
+        bundle_release(&bundles[e]);
+    }
+    recipe_release(&recipe);
+}
+
 static void memory_that_holds_no_layer_is_named(void **state)
 {
     (void)state;
@@ -324,6 +357,7 @@ int main(void)
         cmocka_unit_test(a_tied_model_and_one_with_a_head_score_as_their_export),
         cmocka_unit_test(a_merge_runs_by_the_config_that_it_is_exported_with),
         cmocka_unit_test(a_score_does_not_depend_on_the_memory_it_gets),
+        cmocka_unit_test(scores_are_the_same_whether_candidates_share_or_not),
         cmocka_unit_test(memory_that_holds_no_layer_is_named),
     };
 

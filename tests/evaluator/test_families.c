@@ -94,7 +94,7 @@ static float *run_plan(const struct plan *plan, bool streamed, const uint32_t *t
     }
     assert_true(engine_streams(engine) == streamed);
     float *logits = logits_of(engine_forward(engine), engine_weights(engine), tokens);
-    engine_digest(engine, digest);
+    assert_int_equal(engine_digest(engine, digest, &err), 0);
     engine_free(engine);
     return logits;
 }

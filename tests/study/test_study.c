@@ -114,6 +114,18 @@ static void budgets_and_limits_are_in_plain_units(void **state)
     study_release(&study);
 }
 
+static void activations_are_shared_unless_it_says_no(void **state)
+{
+    struct study on = patched("evaluator: {prefix_cache: true}");
+    struct study off = patched("evaluator: {prefix_cache: false}");
+
+    (void)state;
+    assert_false(on.evaluator.prefix_cache_off);
+    assert_true(off.evaluator.prefix_cache_off);
+    study_release(&on);
+    study_release(&off);
+}
+
 static void what_is_left_out_has_its_default(void **state)
 {
     struct study study = patched("seed: ~\nsplits: ~\nobjective: ~\noptimizer: ~\nbudget: ~\n"
@@ -537,6 +549,7 @@ int main(void)
         cmocka_unit_test(any_method_may_be_studied_with_all_its_parameters),
         cmocka_unit_test(everything_in_the_file_is_kept),
         cmocka_unit_test(budgets_and_limits_are_in_plain_units),
+        cmocka_unit_test(activations_are_shared_unless_it_says_no),
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(optional_sections_may_be_empty),
         cmocka_unit_test(every_parameter_is_searched_or_fixed_in_the_tables_order),

@@ -235,6 +235,29 @@ static void stages_take_turns_in_one_place(void **state)
     }
 }
 
+static void stages_beside_each_other_stay_until_they_are_renewed(void **state)
+{
+    struct filler filler = {.config = twin_config(), .left_out = TENSOR_UNKNOWN};
+    const struct weights_source source = {.fill = fill, .context = &filler};
+
+    (void)state;
+    assert_int_equal(weights_new_staged(&filler.weights, &filler.config, &source, NULL), 0);
+    const struct weights *weights = filler.weights;
+    for (size_t round = 1; round <= 2; round++) {
+        for (uint32_t stage = 5; stage-- > 0;) { /* in any order */
+            assert_int_equal(weights_stage(weights, stage, NULL), 0);
+        }
+        for (uint32_t stage = 0; stage < 5; stage++) {
+            assert_int_equal(weights_stage(weights, stage, NULL), 0); /* still there */
+        }
+        assert_int_equal(filler.calls, 5 * round);
+        weights_renew(filler.weights);
+    }
+    assert_true(weights_layer(weights, 0)->down[0] == 1.0F);
+    assert_true(weights_layer(weights, 2)->down[0] == 3.0F);
+    weights_free(filler.weights);
+}
+
 static void a_stage_names_a_tensor_without_values(void **state)
 {
     (void)state;
@@ -289,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_parent_is_loaded_as_it_is_stored),
         cmocka_unit_test(a_parent_of_another_shape_is_refused),
         cmocka_unit_test(stages_take_turns_in_one_place),
+        cmocka_unit_test(stages_beside_each_other_stay_until_they_are_renewed),
         cmocka_unit_test(a_stage_names_a_tensor_without_values),
         cmocka_unit_test(a_model_that_cannot_run_is_refused),
         cmocka_unit_test(no_memory_is_an_error),
