@@ -115,12 +115,14 @@ static void show_progress(struct evening *evening, const struct coordinator_stat
     double left = status->evaluations_max > status->evaluations
                       ? (double)(status->evaluations_max - status->evaluations)
                       : 0;
-    char eta[32], best[32] = "-", parent[48] = "";
+    char eta[32], best[64] = "-", parent[48] = "";
 
-    if (!isnan(status->best)) {
+    if (status->front > 0) {
+        snprintf(best, sizeof(best), "%.4f  %" PRIu64 " on the front", status->best, status->front);
+    } else if (!isnan(status->best)) {
         snprintf(best, sizeof(best), "%.4f", status->best);
     }
-    if (!isnan(status->best_parent)) {
+    if (!isnan(status->best_parent) && status->front == 0) {
         snprintf(parent, sizeof(parent), " (best parent %.4f)", status->best_parent);
     }
     progress_show(

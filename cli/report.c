@@ -9,6 +9,7 @@
 #include "base/doc.h"
 #include "base/text.h"
 #include "cli/progress.h"
+#include "cli/report_front.h"
 #include "cli/table.h"
 #include "store/views.h"
 
@@ -87,6 +88,7 @@ static void print_people(const json_t *summary, FILE *to)
     const json_t *verdict = json_object_get(summary, "verdict");
     const json_t *cost = json_object_get(summary, "cost");
     const char *reason = text_of(summary, "reason");
+    bool several = json_array_size(json_object_get(summary, "objectives")) > 0;
     char wall[32];
 
     fprintf(to, "%s: %s, stage %s, %.0f of %.0f evaluations, %.0f failed, %s of computing\n",
@@ -101,8 +103,16 @@ static void print_people(const json_t *summary, FILE *to)
                 number_of(best, "candidate"), number_of(best, "value"));
     }
     fprintf(to, "\n");
+    if (several) {
+        report_front(summary, to);
+        fprintf(to, "\n");
+    }
     if (json_array_size(report) > 0) {
-        print_rows(report, to);
+        if (several) {
+            report_standings(summary, to);
+        } else {
+            print_rows(report, to);
+        }
         fprintf(to, "\n");
     } else {
         print_baselines(json_object_get(summary, "baselines"), to);

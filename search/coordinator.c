@@ -144,6 +144,17 @@ static int visit_tasks(struct coordinator *coordinator,
     return rc;
 }
 
+static int add_objectives(struct coordinator *coordinator, struct err *err)
+{
+    const struct study *study = coordinator->options.study;
+    int rc = 0;
+
+    for (size_t i = 0; i < study->n_objectives && rc == 0; i++) {
+        rc = store_add_objective(coordinator->store, i, study->objectives[i], err);
+    }
+    return rc;
+}
+
 /* A file that holds nothing yet: everything about the study and its first generation in one
  * transaction. */
 static int set_up(struct coordinator *coordinator, struct err *err)
@@ -178,6 +189,9 @@ static int set_up(struct coordinator *coordinator, struct err *err)
     }
     if (rc == 0) {
         rc = visit_tasks(coordinator, store_add_task, err);
+    }
+    if (rc == 0) {
+        rc = add_objectives(coordinator, err);
     }
     if (rc == 0) {
         rc = store_add_event(coordinator->store, &event, err, "study %s begins", study->name);
@@ -314,6 +328,11 @@ static int resume(struct coordinator *coordinator, int64_t now_ms, struct err *e
 
     if (rc == 0) {
         rc = store_tally(coordinator->store, &coordinator->tally, err);
+    }
+    if (rc == 0) {
+        uint64_t generation;
+
+        rc = store_front_state(coordinator->store, &coordinator->front, &generation, err);
     }
     if (rc == 0) {
         rc = stages_resume(coordinator, err);
@@ -577,6 +596,7 @@ void coordinator_status(const struct coordinator *coordinator, struct coordinato
         .failed = coordinator->tally.failed,
         .best = coordinator->tally.best,
         .best_parent = coordinator->tally.best_parent,
+        .front = coordinator->front,
     };
     for (size_t i = 0; i < coordinator->n_leases; i++) {
         out->leased += coordinator->leases[i].row.outcome == STORE_ACTIVE;

@@ -9,9 +9,11 @@
  * A study runs in stages, each made of generations, each made of candidates:
  *
  *   baseline   every parent, the uniform average, the method at its defaults; search split
- *   search     CMA-ES generations; search split
- *   select     the finalists (best by search score, and the distribution's mean); select split
- *   report     the winner and every baseline; report split, read once
+ *   search     generations of an optimiser; search split
+ *   select     the finalists (best by search score, and the distribution's mean; of several
+ *              objectives members of the front); select split
+ *   report     the winner and every baseline (and the other finalists, of several objectives);
+ *              report split, read once
  *
  * Rules that hold always: candidate rows are durable before they are leased; a result is durable
  * (FULL) before its reply is given; a generation is told in candidate order, when it is whole, in
@@ -171,6 +173,7 @@ struct coordinator_status {
     uint64_t leased;
     double best; /* best search objective as people read it (higher is better), NaN when none */
     double best_parent; /* same split, NaN while unknown */
+    uint64_t front;     /* several objectives: candidates that none dominates, else 0 */
     char trajectory[DIGEST_HEX];
 };
 void coordinator_status(const struct coordinator *coordinator, struct coordinator_status *out);

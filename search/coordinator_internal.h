@@ -8,7 +8,9 @@
  *   stages.c        ask (T1) and tell (T4)
  *   sequel.c        what is asked next
  *   turns.c         from one phase of the search to the next
+ *   front.c         several objectives: the front, its finalists and its winner
  *   verdict.c       the winner and the final table
+ *   verdict_front.c the same for several objectives
  *   trajectory.c    the hash
  *
  * Memory follows the store: every function writes its transaction first and changes memory only
@@ -22,6 +24,7 @@
 #include "search/optimiser.h"
 #include "search/phases.h"
 #include "search/space.h"
+#include "search/statistics.h"
 
 #define COORDINATOR_TTL_MS 30000
 #define COORDINATOR_ATTEMPTS_MAX 3 /* failed ones; then the candidate is failed */
@@ -63,6 +66,7 @@ struct coordinator {
         *optimiser; /* as it was before the open generation was asked; asking changes nothing */
     struct store_study study;
     struct store_tally tally;
+    uint64_t front; /* candidates on it, 0 for a single objective */
     struct generation open;
     /* The last candidates of the generation before, for failures in a row. */
     size_t n_before;
@@ -168,6 +172,8 @@ struct sequel {
     char over[REASON_MAX];       /* why the open phase is over; "": it goes on */
     struct phase *phase; /* the next one, with its row; NULL: the search stays in its phase */
     struct store_phase part;
+    uint64_t front;    /* as it will be */
+    uint64_t improved; /* generation of the search that last found something better */
     size_t room;
 };
 void sequel_release(struct sequel *sequel);
@@ -198,6 +204,24 @@ int turn_store(struct coordinator *coordinator, const struct sequel *sequel, str
 void turn_adopt(struct coordinator *coordinator, struct sequel *sequel);
 /* Lay out a phase again. */
 int turn_resume(struct coordinator *coordinator, uint64_t phase, struct err *err);
+/* ---- front.c ---- */
+
+static inline bool has_front(const struct coordinator *coordinator)
+{
+    return coordinator->options.study->objective == STUDY_PARETO;
+}
+
+/* The objectives of a candidate that is done, as an optimiser is told them, [n_objectives]. */
+int front_objectives(const struct coordinator *coordinator, uint64_t candidate, double *out,
+                     struct err *err);
+/* In the transaction that tells it: the front after the open generation. */
+int front_update(struct coordinator *coordinator, struct err *err);
+/* At most so many of the front as the study has finalists, spread along it; as
+ * store_best_candidates. */
+int front_finalists(struct coordinator *coordinator, struct store_candidate **out, size_t *n,
+                    struct err *err);
+/* Of the finalists in the open generation the best compromise, as verdict_choose. */
+int front_choose(struct coordinator *coordinator, size_t *winner, struct err *err);
 
 /* ---- verdict.c ---- */
 
@@ -205,6 +229,18 @@ int turn_resume(struct coordinator *coordinator, uint64_t phase, struct err *err
 int verdict_choose(struct coordinator *coordinator, size_t *winner, struct err *err);
 /* In a transaction: the final table and the sentences (JSON list, free() it). */
 int verdict_store(struct coordinator *coordinator, char **sentences, struct err *err);
+/* Ours less theirs in one task; all NaN when either failed. */
+void verdict_compare_task(struct statistics_difference *out, const struct coordinator *coordinator,
+                          size_t task, const struct score *ours, const struct score *theirs);
+
+/* ---- verdict_front.c ---- */
+
+/* In a transaction: the open report generation's rows in each objective, from their scores, which
+ * are empty where they failed. */
+int standings_store(struct coordinator *coordinator, const struct score *scores, struct err *err);
+/* The winner in each objective against the best parent in it, in words: texts added to the list. */
+void standings_say(json_t *sentences, const struct coordinator *coordinator,
+                   const struct score *scores, enum statistics_unit unit);
 
 /* ---- trajectory.c ---- */
 

@@ -43,3 +43,13 @@ double fitness_of(const struct score *score, const struct fitness_task *tasks, s
 {
     return -fitness_objective(score, tasks, n, objective);
 }
+
+void fitness_each(const double *values, const struct fitness_task *tasks, const size_t *which,
+                  size_t m, double *out)
+{
+    for (size_t i = 0; i < m; i++) {
+        double value = values[which[i]];
+
+        out[i] = tasks[which[i]].higher_is_better ? -value : value;
+    }
+}

@@ -28,6 +28,7 @@ struct fitness_task {
  *
  *   STUDY_WEIGHTED_MEAN  sum of weight times value, over the sum of weights
  *   STUDY_MINIMUM        the worst value; weights do not count
+ *   STUDY_PARETO         as STUDY_WEIGHTED_MEAN: what stands in a table beside the objectives
  */
 double fitness_objective(const struct score *score, const struct fitness_task *tasks, size_t n,
                          enum study_objective objective);
@@ -35,5 +36,10 @@ double fitness_objective(const struct score *score, const struct fitness_task *t
 /* The same, lower is better, for cmaes_tell. */
 double fitness_of(const struct score *score, const struct fitness_task *tasks, size_t n,
                   enum study_objective objective);
+
+/* The same in each of `which` [m], indices into tasks, out [m]: values are those of the tasks'
+ * metrics. */
+void fitness_each(const double *values, const struct fitness_task *tasks, const size_t *which,
+                  size_t m, double *out);
 
 #endif

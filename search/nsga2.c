@@ -295,14 +295,7 @@ static void keep(struct nsga2 *t, const double *point, const double *values)
     memcpy(t->kept_values + t->kept * t->m, values, t->m * sizeof *values);
     t->kept++;
     if (t->kept > ARCHIVE_MAX) {
-        size_t fronts[ARCHIVE_MAX + 1] = {0}, least = 0;
-        double crowding[ARCHIVE_MAX + 1];
-
-        pareto_crowding(t->kept_values, t->kept, t->m, fronts, crowding);
-        for (size_t i = 1; i < t->kept; i++) {
-            least = crowding[i] < crowding[least] ? i : least;
-        }
-        drop(t, least);
+        drop(t, pareto_most_crowded(t->kept_values, t->kept, t->m));
     }
 }
 

@@ -100,6 +100,20 @@ void pareto_crowding(const double *rows, size_t n, size_t m, const size_t *front
     free(order);
 }
 
+size_t pareto_most_crowded(const double *rows, size_t n, size_t m)
+{
+    size_t *fronts = mem_array(n, sizeof *fronts), least = 0;
+    double *crowding = mem_array(n, sizeof *crowding);
+
+    pareto_crowding(rows, n, m, fronts, crowding); /* all in front 0 */
+    for (size_t i = 1; i < n; i++) {
+        least = crowding[i] < crowding[least] ? i : least;
+    }
+    free(fronts);
+    free(crowding);
+    return least;
+}
+
 /* ---- hypervolume ---- */
 
 /* rows [n, m] of which only the first `used` >= 2 objectives count, all below the reference there.

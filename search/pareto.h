@@ -21,6 +21,10 @@ void pareto_fronts(const double *rows, size_t n, size_t m, size_t *fronts);
 void pareto_crowding(const double *rows, size_t n, size_t m, const size_t *fronts,
                      double *crowding);
 
+/* Of rows [n, m] that do not dominate each other, n >= 1, the one with the least room around it:
+ * the first to leave out. The ends stay longest. */
+size_t pareto_most_crowded(const double *rows, size_t n, size_t m);
+
 /*
  * The volume that rows [n, m] dominate below the reference [m]: rows that are not below it
  * everywhere count for nothing. Exact, by slices along the last objective: n log n for two

@@ -204,8 +204,10 @@ static int sequel_select(struct coordinator *coordinator, struct sequel *sequel,
 {
     struct store_candidate *best = NULL;
     size_t n = 0;
-    int rc = store_best_candidates(coordinator->store, coordinator->options.study->finalists, &best,
-                                   &n, err);
+    int rc = has_front(coordinator)
+                 ? front_finalists(coordinator, &best, &n, err)
+                 : store_best_candidates(coordinator->store, coordinator->options.study->finalists,
+                                         &best, &n, err);
 
     if (rc != 0) {
         return rc;
@@ -225,7 +227,9 @@ static int sequel_select(struct coordinator *coordinator, struct sequel *sequel,
             sequel_add(sequel, mem_text(best[i].recipe), SPLIT_SELECT, label);
         set_point(coordinator->phase, candidate, &best[i]);
     }
-    sequel_mean(coordinator, sequel);
+    if (!has_front(coordinator)) {
+        sequel_mean(coordinator, sequel);
+    }
     store_candidates_free(best, n);
     return 0;
 }
@@ -248,6 +252,13 @@ static int sequel_report(struct coordinator *coordinator, struct sequel *sequel,
     sequel->study.winner = row->candidate;
     sequel_stage(coordinator, sequel, STAGE_REPORT, number, 0);
     sequel_add(sequel, mem_text(row->recipe), SPLIT_REPORT, "winner");
+    for (size_t i = 0; i < coordinator->open.n && has_front(coordinator); i++) {
+        const struct store_candidate *other = &coordinator->open.places[i].row;
+
+        if (i != winner && other->status == STORE_DONE) {
+            sequel_add(sequel, mem_text(other->recipe), SPLIT_REPORT, other->label);
+        }
+    }
     if (coordinator->options.n_baselines > 0) {
         rc = store_candidates(coordinator->store, 0, &baselines, &n, err);
     }

@@ -137,6 +137,7 @@ static void adopt(struct coordinator *coordinator, struct sequel *sequel)
     struct store_study row = coordinator->study;
     coordinator->study = sequel->study;
     sequel->study = row;
+    coordinator->front = sequel->front;
     turn_adopt(coordinator, sequel);
     coordinator->wake++;
 }
@@ -173,12 +174,27 @@ int stages_begin(struct coordinator *coordinator, struct err *err)
 
 /* ---- T4 ---- */
 
-/* What the optimiser is told, in candidate order. */
-static void fill_fitness(const struct coordinator *coordinator, double *fitness)
+/* What the optimiser is told of a candidate, [m]; NaN for a failed one. */
+static int fill_row(const struct coordinator *coordinator, const struct store_candidate *row,
+                    size_t m, double *fitness, struct err *err)
+{
+    if (m > 1 && row->status == STORE_DONE) {
+        return front_objectives(coordinator, row->candidate, fitness, err);
+    }
+    for (size_t k = 0; k < m; k++) {
+        fitness[k] = -row->value;
+    }
+    return 0;
+}
+
+/* What it is told, [open.n, m] in candidate order. */
+static int fill_fitness(const struct coordinator *coordinator, size_t m, double *fitness,
+                        struct err *err)
 {
     const struct generation *open = &coordinator->open;
+    int rc = 0;
 
-    for (size_t i = 0; i < open->n; i++) {
+    for (size_t i = 0; i < open->n && rc == 0; i++) {
         size_t at = i;
 
         if (fault_of(coordinator) == COORDINATOR_FAULT_ARRIVAL_ORDER) {
@@ -187,8 +203,9 @@ static void fill_fitness(const struct coordinator *coordinator, double *fitness)
                 at += open->places[j].arrived < open->places[i].arrived;
             }
         }
-        fitness[at] = -open->places[i].row.value; /* NaN for a failed one */
+        rc = fill_row(coordinator, &open->places[i].row, m, fitness + at * m, err);
     }
+    return rc;
 }
 
 /* The optimiser as it is after the open generation. */
@@ -199,10 +216,11 @@ static int learn(const struct coordinator *coordinator, struct optimiser **out, 
 
     int rc = optimiser_restore(&optimiser, row->optimiser, row->n_optimiser, err);
     if (rc == 0 && coordinator->open.stage == STAGE_SEARCH) {
-        double *fitness = mem_array(coordinator->open.n, sizeof(*fitness));
+        size_t m = optimiser_objectives(optimiser);
+        double *fitness = mem_array(coordinator->open.n * m, sizeof(*fitness));
 
-        fill_fitness(coordinator, fitness);
-        rc = optimiser_tell(optimiser, fitness, err);
+        rc = fill_fitness(coordinator, m, fitness, err);
+        rc = rc != 0 ? rc : optimiser_tell(optimiser, fitness, err);
         free(fitness);
     }
     if (rc != 0) {
@@ -213,6 +231,19 @@ static int learn(const struct coordinator *coordinator, struct optimiser **out, 
     return 0;
 }
 
+/* In a transaction: what the open generation brought. */
+static int find_progress(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
+{
+    sequel->improved = coordinator->tally.best_generation;
+    if (!has_front(coordinator)) {
+        return 0;
+    }
+    int rc = coordinator->open.stage == STAGE_SEARCH ? front_update(coordinator, err) : 0;
+
+    return rc != 0 ? rc
+                   : store_front_state(coordinator->store, &sequel->front, &sequel->improved, err);
+}
+
 /* In a transaction: the generation is told, and what follows from it. */
 static int store_told(struct coordinator *coordinator, struct sequel *sequel, struct err *err)
 {
@@ -220,7 +251,9 @@ static int store_told(struct coordinator *coordinator, struct sequel *sequel, st
     const struct store_event told = {.kind = "tell", .digest = sequel->study.trajectory};
     char best[48] = "";
 
-    if (coordinator->open.stage == STAGE_SEARCH && !isnan(coordinator->tally.best)) {
+    if (coordinator->open.stage == STAGE_SEARCH && sequel->front > 0) {
+        snprintf(best, sizeof(best), ", %llu on the front", (unsigned long long)sequel->front);
+    } else if (coordinator->open.stage == STAGE_SEARCH && !isnan(coordinator->tally.best)) {
         snprintf(best, sizeof(best), ", best so far %.6g", coordinator->tally.best);
     }
     int rc = store_set_told(coordinator->store, open->number, sequel->study.trajectory, err);
@@ -261,15 +294,18 @@ static int tell(struct coordinator *coordinator, struct err *err)
     size_t n = 0;
 
     int rc = learn(coordinator, &sequel.optimiser, err);
+    if (rc == 0) {
+        rc = store_begin(coordinator->store, STORE_DURABLE, err);
+    }
+    if (rc == 0) {
+        rc = find_progress(coordinator, &sequel, err);
+    }
     if (rc == 0 && coordinator->open.stage == STAGE_SEARCH) {
         rc = turn_decide(coordinator, &sequel, err);
     }
     if (rc == 0) {
         optimiser_save(sequel.optimiser, &bytes, &n);
         rc = trajectory_extend(coordinator, bytes, n, sequel.study.trajectory, err);
-    }
-    if (rc == 0) {
-        rc = store_begin(coordinator->store, STORE_DURABLE, err);
     }
     if (rc == 0) {
         rc = store_told(coordinator, &sequel, err);

@@ -134,12 +134,13 @@ static void why_search_over(char out[REASON_MAX], const struct coordinator *coor
 }
 
 /* Generations since the best so far, or since the phase began. */
-static uint64_t generations_without_better(const struct coordinator *coordinator)
+static uint64_t generations_without_better(const struct coordinator *coordinator,
+                                           const struct sequel *sequel)
 {
     uint64_t since = coordinator->part.generation;
 
-    if (!isnan(coordinator->tally.best) && coordinator->tally.best_generation > since) {
-        since = coordinator->tally.best_generation;
+    if (!isnan(coordinator->tally.best) && sequel->improved > since) {
+        since = sequel->improved;
     }
     return coordinator->open.row.generation - since;
 }
@@ -160,7 +161,7 @@ static void why_phase_over(char out[REASON_MAX], const struct coordinator *coord
                  (unsigned long long)part->evaluations);
     } else if (stagnation > 0 && !phase_is_list(coordinator->phase) &&
                !isnan(coordinator->tally.best) &&
-               generations_without_better(coordinator) >= stagnation) {
+               generations_without_better(coordinator, sequel) >= stagnation) {
         snprintf(out, REASON_MAX, "no better candidate for %u generations", stagnation);
     }
 }

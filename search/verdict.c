@@ -96,6 +96,9 @@ static int look_at_finalist(struct coordinator *coordinator, const struct store_
 
 int verdict_choose(struct coordinator *coordinator, size_t *winner, struct err *err)
 {
+    if (has_front(coordinator)) {
+        return front_choose(coordinator, winner, err);
+    }
     const struct generation *open = &coordinator->open;
     struct statistics_finalist *finalists = mem_array(open->n, sizeof(*finalists));
     double *mean = mem_array(optimiser_n(coordinator->optimiser), sizeof(*mean));
@@ -218,6 +221,21 @@ static void pair_end(struct statistics_task *task)
     free((double *)task->theirs);
 }
 
+static const struct statistics_difference no_difference = {
+    (double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN, 0};
+
+void verdict_compare_task(struct statistics_difference *out, const struct coordinator *coordinator,
+                          size_t task, const struct score *ours, const struct score *theirs)
+{
+    *out = no_difference;
+    if (ours->n_tasks > 0 && theirs->n_tasks > 0) {
+        struct statistics_task pair = pair_begin(coordinator, task, ours, theirs);
+
+        statistics_compare(out, &pair, 1, coordinator->options.study->seed);
+        pair_end(&pair);
+    }
+}
+
 /* ---- all tasks ---- */
 
 /* Two different worst tasks share no documents: their errors add up. */
@@ -241,9 +259,7 @@ static void compare_unpaired(struct statistics_difference *out,
 static void compare(struct statistics_difference *out, const struct coordinator *coordinator,
                     const struct score *ours, const struct score *theirs)
 {
-    const double none = (double)NAN;
-
-    *out = (struct statistics_difference){none, none, none, none, none, none, 0};
+    *out = no_difference;
     if (ours->n_tasks == 0 || theirs->n_tasks == 0) {
         return;
     }
@@ -273,9 +289,15 @@ static void compare(struct statistics_difference *out, const struct coordinator 
 
 /* ---- the table ---- */
 
-static const char *role_of(const struct generation *open, size_t i)
+/* The winner, then of several objectives the rest of the front, then the baselines. */
+static const char *role_of(const struct coordinator *coordinator, size_t i)
 {
-    return i == 0 ? "winner" : open->places[i].row.parent ? "parent" : "baseline";
+    const struct generation *open = &coordinator->open;
+
+    return i == 0                                           ? "winner"
+           : i + coordinator->options.n_baselines < open->n ? "front"
+           : open->places[i].row.parent                     ? "parent"
+                                                            : "baseline";
 }
 
 static int store_rows(struct coordinator *coordinator, const struct table *table, struct err *err)
@@ -290,7 +312,7 @@ static int store_rows(struct coordinator *coordinator, const struct table *table
             .number = i,
             .candidate = candidate->candidate,
             .label = candidate->label,
-            .role = role_of(open, i),
+            .role = role_of(coordinator, i),
             .value = candidate->value,
             .difference = (double)NAN,
             .low = (double)NAN,
@@ -372,13 +394,14 @@ static void say_others(json_t *list, const struct coordinator *coordinator,
     for (size_t i = 1; i < table->n; i++) {
         const struct store_candidate *row = &coordinator->open.places[i].row;
         struct statistics_difference difference;
-        char than[128];
+        char than[160];
 
-        if (row->parent) {
+        if (strcmp(role_of(coordinator, i), "baseline") != 0) {
             continue;
         }
         bool average = strncmp(row->label, "uniform", strlen("uniform")) == 0;
-        snprintf(than, sizeof(than), "%s%.100s", average ? "the " : "", row->label);
+        snprintf(than, sizeof(than), "%s%.100s%s", average ? "the " : "", row->label,
+                 has_front(coordinator) ? " in the mean of all tasks" : "");
         compare(&difference, coordinator, &table->scores[0], &table->scores[i]);
         statistics_words(&text, &difference, than, table->unit);
         add_sentence(list, &text);
@@ -429,6 +452,9 @@ static int say_all(struct coordinator *coordinator, const struct table *table, c
         text_printf(&text, "the winner failed on the report documents (%s): no number can be given",
                     score_failure_name(winner->failure));
         add_sentence(list, &text);
+    } else if (has_front(coordinator)) {
+        standings_say(list, coordinator, table->scores, table->unit);
+        say_others(list, coordinator, table);
     } else {
         say_parent(list, coordinator, table);
         say_others(list, coordinator, table);
@@ -450,6 +476,9 @@ int verdict_store(struct coordinator *coordinator, char **sentences, struct err 
     int rc = table_load(coordinator, &table, err);
     if (rc == 0) {
         rc = store_rows(coordinator, &table, err);
+    }
+    if (rc == 0 && has_front(coordinator)) {
+        rc = standings_store(coordinator, table.scores, err);
     }
     if (rc == 0) {
         rc = say_all(coordinator, &table, sentences, err);

@@ -1,4 +1,4 @@
--- The database of one study, schema version 2 (PRAGMA user_version).
+-- The database of one study, schema version 3 (PRAGMA user_version).
 --
 -- generations > candidates > attempts. A candidate is a recipe at a place of the search, an attempt
 -- one handing-out of it to one worker. What came back stands in evaluations, scores and documents:
@@ -48,6 +48,12 @@ CREATE TABLE tasks (
     n_search        INTEGER NOT NULL,           -- documents in each split
     n_select        INTEGER NOT NULL,
     n_report        INTEGER NOT NULL
+) STRICT;
+
+-- The tasks that are objectives for themselves; none when the objective is one number.
+CREATE TABLE objectives (
+    number          INTEGER PRIMARY KEY,        -- from 0, in the order of tasks
+    task            INTEGER NOT NULL REFERENCES tasks (number)
 ) STRICT;
 
 -- The parts of a search, each with coordinates and an optimiser of its own. A row is there when its
@@ -110,6 +116,12 @@ CREATE TABLE candidates (
 ) STRICT;
 CREATE UNIQUE INDEX candidates_generation ON candidates (generation, number);
 CREATE INDEX candidates_recipe ON candidates (recipe, split);
+
+-- Several objectives: the candidates of the search that no other is better than in one objective
+-- and as good as in all; of equal ones the first. Told generations count.
+CREATE TABLE front (
+    candidate       INTEGER PRIMARY KEY REFERENCES candidates (candidate)
+) STRICT;
 
 -- How a candidate came out, once it is done or failed.
 CREATE TABLE evaluations (
@@ -186,18 +198,31 @@ CREATE TABLE attempts (
     PRIMARY KEY (candidate, number)
 ) STRICT, WITHOUT ROWID;
 
--- The final table: the winner, then every baseline, on the report split.
+-- The final table: the winner, then the rest of the front when there are several objectives, then
+-- every baseline, on the report split.
 CREATE TABLE report (
     number          INTEGER PRIMARY KEY,        -- order of the table, from 0
     candidate       INTEGER NOT NULL REFERENCES candidates (candidate), -- its measurement on the report split
     label           TEXT NOT NULL,
-    role            TEXT NOT NULL,              -- winner, parent, baseline
+    role            TEXT NOT NULL,              -- winner, front, parent, baseline
     n               INTEGER NOT NULL,           -- documents, all tasks together
     value           REAL,                       -- the objective; NULL: it failed
     difference      REAL,                       -- winner less row on the same documents; NULL for the winner
     low             REAL,                       -- 95 % interval of the difference
     high            REAL
 ) STRICT;
+
+-- Several objectives: the final table in each of them.
+CREATE TABLE standings (
+    number          INTEGER NOT NULL REFERENCES report (number),
+    task            INTEGER NOT NULL REFERENCES tasks (number),
+    value           REAL,                       -- the metric's own value; NULL: the candidate failed
+    parent          INTEGER REFERENCES candidates (candidate), -- the best parent in this task
+    difference      REAL,                       -- row less that parent on the same documents, positive: better
+    low             REAL,                       -- 95 % interval of the difference
+    high            REAL,
+    PRIMARY KEY (number, task)
+) STRICT, WITHOUT ROWID;
 
 -- What happened, in order. chain = SHA-256(chain of the event before, all other columns): events.c.
 CREATE TABLE events (

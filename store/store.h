@@ -31,7 +31,7 @@
 #include "study/job.h"
 #include "study/score.h"
 
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 3
 
 struct store;
 
@@ -228,6 +228,18 @@ struct store_tally {
 };
 int store_tally(struct store *store, struct store_tally *out, struct err *err);
 
+/* ---- several objectives ---- */
+
+/* Objective `number`, from 0, is the study's task `task`. */
+int store_add_objective(struct store *store, size_t number, size_t task, struct err *err);
+
+/* The candidates of the search that no other dominates, oldest first, free(*out); one in, one out;
+ * how many there are, and the youngest's generation of the search. */
+int store_front(struct store *store, uint64_t **out, size_t *n, struct err *err);
+int store_add_front(struct store *store, uint64_t candidate, struct err *err);
+int store_drop_front(struct store *store, uint64_t candidate, struct err *err);
+int store_front_state(struct store *store, uint64_t *n, uint64_t *generation, struct err *err);
+
 /* ---- evaluations ---- */
 
 struct store_evaluation {
@@ -326,11 +338,21 @@ int store_setting(struct store *store, const char *key, char **out, struct err *
 struct store_report_row {
     size_t number;
     uint64_t candidate;
-    const char *label, *role; /* role: winner, parent, baseline */
+    const char *label, *role; /* role: winner, front, parent, baseline */
     size_t n;
     double value, difference, low, high; /* NaN: none */
 };
 int store_add_report_row(struct store *store, const struct store_report_row *row, struct err *err);
+
+/* A row of the final table in one of several objectives. */
+struct store_standing {
+    size_t number; /* the row's */
+    size_t task;
+    double value;
+    uint64_t parent;              /* best of the parents in this task, 0: none */
+    double difference, low, high; /* row less that parent, better is positive; NaN: none */
+};
+int store_add_standing(struct store *store, const struct store_standing *standing, struct err *err);
 
 /* Exports and settings are written in a transaction of their own: not between store_begin and
  * store_commit. */

@@ -21,6 +21,15 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
     "INSERT INTO coordinates SELECT 0, number, name, lower, upper FROM flat_coordinates;"
     "DROP TABLE flat_coordinates;"
     "PRAGMA user_version = 2",
+    [2] = /* tasks may be objectives for themselves: so far there was one number */
+    "CREATE TABLE objectives (number INTEGER PRIMARY KEY,"
+    " task INTEGER NOT NULL REFERENCES tasks (number)) STRICT;"
+    "CREATE TABLE front (candidate INTEGER PRIMARY KEY REFERENCES candidates (candidate)) STRICT;"
+    "CREATE TABLE standings (number INTEGER NOT NULL REFERENCES report (number),"
+    " task INTEGER NOT NULL REFERENCES tasks (number), value REAL,"
+    " parent INTEGER REFERENCES candidates (candidate), difference REAL, low REAL, high REAL,"
+    " PRIMARY KEY (number, task)) STRICT, WITHOUT ROWID;"
+    "PRAGMA user_version = 3",
 };
 
 int store_upgrade(struct store *store, uint64_t version, struct err *err)

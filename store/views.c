@@ -208,7 +208,10 @@ static int add_baselines(json_t *summary, struct store *store, struct err *err)
 {
     return set_rows(summary, "baselines", store,
                     "SELECT c.candidate, c.label, c.parent AS \"parent?\", c.recipe, c.value,"
-                    "       nullif(e.failure, 'ok') AS failure"
+                    "       nullif(e.failure, 'ok') AS failure,"
+                    "       (SELECT json_group_object(t.name, s.value) FROM scores AS s"
+                    "          JOIN tasks AS t ON t.number = s.task AND t.metric = s.metric"
+                    "         WHERE s.candidate = c.candidate) AS \"tasks{}\""
                     "  FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
                     "  LEFT JOIN evaluations AS e ON e.candidate = c.candidate"
                     " WHERE g.stage = 'baseline' ORDER BY c.candidate",
@@ -305,17 +308,57 @@ static int add_phases(json_t *summary, struct store *store, struct err *err)
                     err);
 }
 
+/* Of several objectives, each row also in each of them. */
 static int add_report(json_t *summary, struct store *store, struct err *err)
 {
-    return set_rows(summary, "report", store,
-                    "SELECT candidate, label, role, n, value, difference, low, high"
-                    "  FROM report ORDER BY number",
-                    err);
+    return set_rows(
+        summary, "report", store,
+        "SELECT r.candidate, r.label, r.role, r.n, r.value, r.difference, r.low, r.high,"
+        "       (SELECT json_group_array(json_object('task', t.name, 'value', s.value,"
+        "               'difference', s.difference, 'low', s.low, 'high', s.high))"
+        "          FROM standings AS s JOIN tasks AS t ON t.number = s.task"
+        "         WHERE s.number = r.number) AS \"objectives{}\""
+        "  FROM report AS r ORDER BY r.number",
+        err);
+}
+
+static int add_objectives(json_t *summary, struct store *store, struct err *err)
+{
+    json_t *names = NULL;
+    int rc = query_column(&names, store, err,
+                          "SELECT t.name FROM objectives AS o JOIN tasks AS t ON t.number = o.task"
+                          " ORDER BY o.number",
+                          "");
+
+    json_object_set_new(summary, "objectives", rc == 0 ? names : json_null());
+    return rc;
+}
+
+/* What no other candidate dominates, best in the first objective first. */
+static int add_front(json_t *summary, struct store *store, struct err *err)
+{
+    return set_rows(
+        summary, "front", store,
+        "SELECT c.candidate, g.generation, c.value,"
+        "       (SELECT json_group_object(t.name, s.value)"
+        "          FROM objectives AS o JOIN tasks AS t ON t.number = o.task"
+        "          JOIN scores AS s ON s.task = t.number AND s.metric = t.metric"
+        "         WHERE s.candidate = c.candidate) AS \"tasks{}\""
+        "  FROM front AS f JOIN candidates AS c ON c.candidate = f.candidate"
+        "  JOIN generations AS g ON g.number = c.generation"
+        "  JOIN objectives AS first ON first.number = 0"
+        "  JOIN tasks AS t ON t.number = first.task"
+        "  JOIN scores AS s"
+        "    ON s.candidate = c.candidate AND s.task = t.number AND s.metric = t.metric"
+        " ORDER BY CASE WHEN t.higher_is_better THEN -s.value ELSE s.value END, c.candidate",
+        err);
 }
 
 static const char head_of_summary[] =
     "SELECT s.name AS study, s.state, s.stage, s.reason, s.trajectory, s.generation,"
-    "       s.evaluations_max, s.verdict AS \"verdict{}\", s.form ->> 'objective' AS objective,"
+    "       s.evaluations_max, s.verdict AS \"verdict{}\", "
+    "       CASE json_type(s.form, '$.objective') WHEN 'object' THEN 'pareto'"
+    "         ELSE s.form ->> 'objective' END AS objective,"
     "       (SELECT count(*) FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
     "         WHERE g.stage = 'search' AND c.status IN ('done', 'failed')) AS evaluations,"
     "       (SELECT count(*) FROM candidates WHERE status IN ('done', 'failed')) AS done,"
@@ -327,8 +370,8 @@ static const char head_of_summary[] =
 static int make_summary(json_t **out, struct store *store, struct err *err)
 {
     static int (*const parts[])(json_t *, struct store *, struct err *) = {
-        add_tasks, add_best,    add_winner, add_baselines, add_comparison,
-        add_cost,  add_workers, add_eta,    add_phases,    add_report,
+        add_tasks,   add_best, add_winner, add_baselines, add_comparison, add_cost,
+        add_workers, add_eta,  add_phases, add_report,    add_objectives, add_front,
     };
     json_t *summary = NULL;
 

@@ -231,9 +231,9 @@ static int one_of(const json_t *doc, const char *key, const char *const *words, 
 static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
 {
     static const char *const known[] = {"algorithm", "population", "sigma", "restarts", "noise"};
-    static const char *const algorithms[] = {"cma-es",    "auto",      "sep-cma-es",
-                                             "dd-cma-es", "lq-cma-es", "catcma",
-                                             "lm-ma-es",  "random",    "halton"};
+    static const char *const algorithms[] = {"cma-es",    "auto",   "sep-cma-es", "dd-cma-es",
+                                             "lq-cma-es", "catcma", "lm-ma-es",   "nsga-ii",
+                                             "random",    "halton"};
     static const char *const restarts[] = {"none", "ipop", "bipop"};
     static const char *const noises[] = {"none", "reevaluate", "adapt"};
     const char *algorithm, *restart, *noise;
@@ -403,28 +403,6 @@ static json_t *print_evaluator(const struct study *study)
 
 /* ---- the whole ---- */
 
-static int parse_objective(struct study *study, const json_t *doc, struct err *err)
-{
-    const json_t *objective = json_object_get(doc, "objective");
-    const char *word = json_string_value(objective);
-
-    if (objective == NULL || (word != NULL && strcmp(word, "weighted_mean") == 0)) {
-        study->objective = STUDY_WEIGHTED_MEAN;
-        return 0;
-    }
-    if (word != NULL && strcmp(word, "minimum") == 0) {
-        study->objective = STUDY_MINIMUM;
-        return 0;
-    }
-    bool is_pareto = json_object_get(objective, "pareto") != NULL ||
-                     (word != NULL && strcmp(word, "pareto") == 0);
-
-    return err_set(err, ERR_FORMAT,
-                   is_pareto ? "objective: pareto is not available yet; weighted_mean and minimum "
-                               "are"
-                             : "objective: expected weighted_mean or minimum");
-}
-
 /* Promised, and said so plainly where it is asked for. */
 static int refuse_later_keys(const json_t *doc, struct err *err)
 {
@@ -518,7 +496,7 @@ int study_parse(struct study *out, const json_t *doc, const char *folder, struct
         rc = parse_section(&made, &sections[i], doc, err);
     }
     if (rc != 0 || (rc = study_tasks_parse(&made, doc, err)) != 0 ||
-        (rc = parse_objective(&made, doc, err)) != 0) {
+        (rc = study_objective_parse(&made, doc, err)) != 0) {
         goto out;
     }
     made.folder = mem_text(folder);
@@ -578,11 +556,10 @@ json_t *study_print(const struct study *study)
     for (size_t i = 0; i < study->n_models; i++) {
         json_object_set_new(models, study->models[i].name, json_string(study->models[i].path));
     }
-    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:I}", "study",
+    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "study",
                      study->name, "seed", (json_int_t)study->seed, "models", models, "merge",
                      study_merge_print(study), "tasks", study_tasks_print(study), "splits",
-                     print_splits(study), "objective",
-                     study->objective == STUDY_MINIMUM ? "minimum" : "weighted_mean", "optimizer",
+                     print_splits(study), "objective", study_objective_print(study), "optimizer",
                      print_optimizer(study), "budget", print_budget(study), "evaluator",
                      print_evaluator(study), "finalists", (json_int_t)study->finalists);
 }
@@ -609,6 +586,10 @@ static void drop_folders(json_t *doc)
         const char *file = json_string_value(json_object_get(task, "task"));
 
         json_object_set_new(task, "task", json_string(file_name(file)));
+    }
+    json_array_foreach(json_object_get(json_object_get(doc, "objective"), "pareto"), t, task)
+    {
+        json_string_set(task, file_name(json_string_value(task)));
     }
 }
 

@@ -23,6 +23,7 @@
 #define STUDY_TASKS_MAX 64
 #define STUDY_COMPONENTS_MAX 16
 #define STUDY_FINER_MAX 7
+#define STUDY_OBJECTIVES_MAX 16
 
 struct study_model {
     char *name; /* short name */
@@ -81,12 +82,14 @@ struct study_task {
     size_t limit;        /* documents at most, 0: all */
 };
 
-enum study_objective { STUDY_WEIGHTED_MEAN, STUDY_MINIMUM };
+/* STUDY_PARETO: tasks for themselves; a candidate's own number is their weighted mean then too. */
+enum study_objective { STUDY_WEIGHTED_MEAN, STUDY_MINIMUM, STUDY_PARETO };
 
 struct study_optimizer {
-    char *algorithm;   /* default "cma-es"; "auto": by size and budget, when the search begins */
-    char *restarts;    /* "none", "ipop", "bipop" */
-    char *noise;       /* "none", "reevaluate", "adapt" */
+    char *algorithm; /* default "cma-es", of several objectives "auto": by size and budget, when the
+                        search begins */
+    char *restarts;  /* "none", "ipop", "bipop" */
+    char *noise;     /* "none", "reevaluate", "adapt" */
     size_t population; /* 0: auto */
     double sigma;      /* share of the box width, 0: auto (0.25) */
 };
@@ -120,6 +123,8 @@ struct study {
     struct study_task *tasks;
     double splits[3]; /* search, select, report; they sum to 1 */
     enum study_objective objective;
+    size_t n_objectives;                     /* 0 but for STUDY_PARETO, which has 2 or more */
+    size_t objectives[STUDY_OBJECTIVES_MAX]; /* indices into tasks, ascending */
     struct study_optimizer optimizer;
     struct study_budget budget;
     struct study_evaluator evaluator;

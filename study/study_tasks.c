@@ -112,8 +112,7 @@ static int parse_task(struct study_task *out, const json_t *doc, struct err *err
     return 0;
 }
 
-/* The file, or the name of a task written inline. */
-static const char *task_name(const struct study_task *task)
+const char *study_task_name(const struct study_task *task)
 {
     return task->path != NULL ? task->path
                               : json_string_value(json_object_get(task->inline_task, "task"));
@@ -141,9 +140,10 @@ int study_tasks_parse(struct study *study, const json_t *doc, struct err *err)
         }
         study->n_tasks = t + 1;
         for (size_t before = 0; before < t; before++) {
-            if (strcmp(task_name(&study->tasks[before]), task_name(&study->tasks[t])) == 0) {
+            if (strcmp(study_task_name(&study->tasks[before]), study_task_name(&study->tasks[t])) ==
+                0) {
                 return err_set(err, ERR_CONFLICT, "tasks[%zu].task: '%s' is tasks[%zu] already", t,
-                               task_name(&study->tasks[t]), before);
+                               study_task_name(&study->tasks[t]), before);
             }
         }
     }

@@ -46,6 +46,19 @@ static inline void open_again(struct house *house)
                                  house->now_ms, &house->err));
 }
 
+/* A house whose search has its two tasks as objectives. */
+static inline struct house *build_several(uint64_t evaluations)
+{
+    struct house *house = mem_array(1, sizeof(*house));
+
+    world_init(&house->world, 3, 4, evaluations);
+    world_objectives(&house->world);
+    house->world.failing = 0;
+    must(house, store_open(&house->store, ":memory:", &house->err));
+    open_again(house);
+    return house;
+}
+
 /* A house whose search is by this algorithm, of at most so many evaluations. */
 static inline struct house *build(const char *algorithm, const char *restarts, uint64_t evaluations)
 {

@@ -74,6 +74,103 @@ static void so_it_is_with_every_optimiser(void **state)
     (void)state;
 }
 
+static void so_it_is_with_several_objectives(void **state)
+{
+    void *house = build_several(24);
+
+    opening_again_at_every_candidate_changes_nothing(&house);
+    tear_down(&house);
+    (void)state;
+}
+
+/* Pairs of finished candidates of the search of which the left dominates the right, that is in the
+ * set on the right. */
+#define DOMINATED(set)                                                                          \
+    "SELECT count(*) FROM (SELECT c.candidate, a.value AS a, b.value AS b FROM candidates AS c" \
+    "  JOIN generations AS g ON g.number = c.generation AND g.stage = 'search'"                 \
+    "  JOIN scores AS a ON a.candidate = c.candidate AND a.task = 0"                            \
+    "  JOIN scores AS b ON b.candidate = c.candidate AND b.task = 1) AS l JOIN"                 \
+    " (SELECT c.candidate, a.value AS a, b.value AS b FROM candidates AS c"                     \
+    "  JOIN generations AS g ON g.number = c.generation AND g.stage = 'search'"                 \
+    "  JOIN scores AS a ON a.candidate = c.candidate AND a.task = 0"                            \
+    "  JOIN scores AS b ON b.candidate = c.candidate AND b.task = 1) AS r"                      \
+    " ON l.a >= r.a AND l.b >= r.b AND (l.a > r.a OR l.b > r.b) WHERE r.candidate " set
+
+static void several_objectives_end_with_their_front(void **state)
+{
+    void *several = build_several(40);
+    struct house *house = several;
+    uint64_t worker = hello(house, "one");
+
+    (void)state;
+    work_until(house, worker, "select");
+    uint64_t front = status_of(house).front;
+
+    assert_true(front >= 2);
+    assert_int_equal(count(house, "SELECT count(*) FROM front"), front);
+    assert_int_equal(count(house, DOMINATED("IN (SELECT candidate FROM front)")), 0);
+    assert_true(count(house, DOMINATED("NOT IN (SELECT candidate FROM front)")) > 0);
+    open_again(house);
+    assert_int_equal(status_of(house).front, front);
+    work_until(house, worker, "finished");
+    uint64_t finalists = front < 3 ? front : 3;
+
+    assert_int_equal(count(house, "SELECT count(*) FROM report"), finalists + WORLD_BASELINES);
+    assert_int_equal(count(house, "SELECT count(*) FROM report WHERE role = 'front'"),
+                     finalists - 1);
+    assert_int_equal(count(house, "SELECT count(*) FROM report WHERE role = 'parent'"), 2);
+    assert_int_equal(count(house, "SELECT count(*) FROM standings WHERE parent NOT NULL"),
+                     2 * (finalists + WORLD_BASELINES));
+    assert_int_equal(
+        count(house, "SELECT count(*) FROM standings WHERE number = 0 AND low <= difference"), 2);
+    assert_int_equal(
+        count(house, "SELECT count(*) FROM events WHERE text LIKE '%nsga-ii: 2 objectives%'"), 1);
+    tear_down(&several);
+}
+
+static void a_front_that_stands_still_ends_the_search(void **state)
+{
+    void *several = build_several(10000);
+    struct house *house = several;
+
+    (void)state;
+    house->world.study.budget.stagnation = 3;
+    work_until(house, hello(house, "one"), "select");
+    assert_int_equal(count(house, "SELECT max(g.generation) FROM generations AS g"),
+                     3 + count(house,
+                               "SELECT max(g.generation) FROM front AS f JOIN candidates AS c"
+                               "    ON c.candidate = f.candidate"
+                               "  JOIN generations AS g ON g.number = c.generation"));
+    tear_down(&several);
+}
+
+static void candidates_that_fail_are_not_on_the_front(void **state)
+{
+    void *several = build_several(24);
+    struct house *house = several;
+    uint64_t worker = hello(house, "one");
+
+    (void)state;
+    work_until(house, worker, "search");
+    for (size_t i = 0; strcmp(status_of(house).stage, "search") == 0; i++) {
+        struct job job = lease(house, worker);
+
+        if (i % 3 == 0) {
+            give_up(house, &job, SCORE_NAN);
+        } else {
+            report(house, &job);
+        }
+        job_release(&job);
+    }
+    assert_true(status_of(house).failed >= 8);
+    assert_int_equal(count(house, "SELECT count(*) FROM front AS f JOIN candidates AS c"
+                                  "  ON c.candidate = f.candidate WHERE c.status != 'done'"),
+                     0);
+    work_until(house, worker, "finished");
+    assert_string_equal(status_of(house).state, "finished");
+    tear_down(&several);
+}
+
 static void the_search_ends_with_whole_generations(void **state)
 {
     struct house *house = *state;
@@ -690,6 +787,10 @@ int main(void)
         TEST(a_finished_study_stays_as_it_is),
         TEST(opening_again_at_every_candidate_changes_nothing),
         cmocka_unit_test(so_it_is_with_every_optimiser),
+        cmocka_unit_test(so_it_is_with_several_objectives),
+        cmocka_unit_test(several_objectives_end_with_their_front),
+        cmocka_unit_test(a_front_that_stands_still_ends_the_search),
+        cmocka_unit_test(candidates_that_fail_are_not_on_the_front),
         TEST(the_search_ends_with_whole_generations),
         TEST(a_search_without_progress_ends),
         TEST(asked_to_finish_it_tells_the_open_generation_and_goes_on_to_the_end),

@@ -85,7 +85,7 @@ static void nothing_that_happens_changes_what_is_found(void **state)
 }
 
 /* Dies before, or after, the k-th commit, once; nothing else goes wrong. */
-static void die_at_every_edge(size_t study)
+static void die_at_every_edge(const struct world *world, const struct world_end *end)
 {
     long edge = 0;
     struct simulation_result result;
@@ -93,7 +93,7 @@ static void die_at_every_edge(size_t study)
     do {
         const struct simulation simulation = {.seed = 1, .n_workers = 2, .crash_at = edge++};
 
-        simulation_run(&simulation, &worlds[study], &ends[study], &result);
+        simulation_run(&simulation, world, end, &result);
         if (result.violation[0] != '\0') {
             fail_msg("edge %ld: %s", edge - 1, result.violation);
         }
@@ -105,13 +105,30 @@ static void die_at_every_edge(size_t study)
 static void a_death_at_any_edge_of_any_commit_changes_nothing(void **state)
 {
     (void)state;
-    die_at_every_edge(0);
+    die_at_every_edge(&worlds[0], &ends[0]);
 }
 
 static void nor_does_it_in_any_phase_of_a_search(void **state)
 {
     (void)state;
-    die_at_every_edge(1);
+    die_at_every_edge(&worlds[1], &ends[1]);
+}
+
+static void nor_does_it_with_several_objectives(void **state)
+{
+    struct world world;
+    struct world_end end;
+    struct store *store;
+
+    (void)state;
+    world_init(&world, 1, POPULATION, EVALUATIONS);
+    world_objectives(&world);
+    assert_int_equal(store_open(&store, ":memory:", NULL), 0);
+    world_undisturbed(&world, store, &end);
+    store_close(store);
+    assert_string_equal(end.state, "finished");
+    die_at_every_edge(&world, &end);
+    world_release(&world);
 }
 
 static void must_be_seen(enum coordinator_fault fault, const char *name)
@@ -169,6 +186,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_death_at_any_edge_of_any_commit_changes_nothing),
         cmocka_unit_test(nor_does_it_in_any_phase_of_a_search),
+        cmocka_unit_test(nor_does_it_with_several_objectives),
         cmocka_unit_test(sees_an_answer_before_the_commit),
         cmocka_unit_test(sees_results_told_in_the_order_they_came),
         cmocka_unit_test(sees_a_lost_lease_that_counts_as_a_failure),

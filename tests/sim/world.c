@@ -111,6 +111,18 @@ void world_init(struct world *world, uint64_t seed, size_t population, uint64_t 
     };
 }
 
+void world_objectives(struct world *world)
+{
+    world->apart = 0.5;
+    world->study.objective = STUDY_PARETO;
+    world->study.n_objectives = WORLD_TASKS;
+    for (size_t t = 0; t < WORLD_TASKS; t++) {
+        world->study.objectives[t] = t;
+    }
+    free(world->study.optimizer.algorithm);
+    world->study.optimizer.algorithm = mem_text("auto");
+}
+
 void world_release(struct world *world)
 {
     for (size_t i = 0; i < WORLD_BASELINES; i++) {
@@ -139,8 +151,9 @@ enum score_failure world_failure(const struct world *world, const char *recipe)
     return digest[1] % 2 == 0 ? SCORE_NAN : digest[1] % 4 == 1 ? SCORE_EXIT : SCORE_SIGNAL;
 }
 
-/* In [0, 1]: best where the weights are 0.4 and 0.9, a little more and less in upper layers. */
-static double skill(const char *text)
+/* In [0, 1]: best where the weights are 0.4, and `apart` more, and 0.9, a little more and less in
+ * upper layers. */
+static double skill(const char *text, double apart)
 {
     struct recipe recipe = {0};
     double skill = 0.3;
@@ -152,7 +165,7 @@ static double skill(const char *text)
         double squares = 0.0;
 
         for (size_t g = 0; g < recipe.n_groups; g++) {
-            double left = recipe.groups[g].source_values[0] - 0.4 - 0.1 * (double)g;
+            double left = recipe.groups[g].source_values[0] - 0.4 - apart - 0.1 * (double)g;
             double right = recipe.groups[g].source_values[stride] - 0.9 + 0.1 * (double)g;
 
             squares += left * left + right * right;
@@ -208,7 +221,8 @@ void world_score(const struct world *world, const char *recipe, enum split split
     };
     digest_hex_of(noise, sizeof(noise), out->weights);
     for (size_t t = 0; t < WORLD_TASKS; t++) {
-        fill_task(&out->tasks[t], &world->tasks[t], skill(recipe), noise + t, split);
+        fill_task(&out->tasks[t], &world->tasks[t], skill(recipe, (double)t * world->apart),
+                  noise + t, split);
     }
 }
 

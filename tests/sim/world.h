@@ -22,11 +22,14 @@ struct world {
     struct coordinator_baseline baselines[WORLD_BASELINES];
     char *recipes[WORLD_BASELINES];
     struct coordinator_options options; /* points into the above */
+    double apart;                       /* how far the second task's optimum is from the first's */
     unsigned failing;                   /* recipes of 256 that fail wherever they are tried; 12 */
 };
 
 /* population candidates a generation, at most evaluations of the search. */
 void world_init(struct world *world, uint64_t seed, size_t population, uint64_t evaluations);
+/* Its tasks become objectives for themselves, with optima apart, for an optimiser of several. */
+void world_objectives(struct world *world);
 void world_release(struct world *world);
 /* The search goes from the whole model to each layer: two phases. Before it is begun. */
 void world_refine(struct world *world);

@@ -288,6 +288,7 @@ static void the_canonical_form_reads_back_to_the_same_study(void **state)
         "merge: {layers: each, components: [k_proj, rest]}",
         "merge: {layers: smooth 3, start: {weight: 0.3}, fixed: {lambda: -2.5}}",
         "objective: minimum\nbudget: {wall: 1500ms, until: ~, stagnation: ~}",
+        "objective: pareto\noptimizer: {algorithm: ~}",
         "optimizer: {population: 24, sigma: 0.1}\nevaluator: {memory: 1001B, dtype: float32}",
         "tasks: [{task: sums, output_type: generate_until, data: s.jsonl, gold: a}]",
     };
@@ -313,6 +314,27 @@ static void the_canonical_form_reads_back_to_the_same_study(void **state)
         study_release(&study);
         study_release(&read);
     }
+}
+
+static void objectives_are_tasks_by_their_own_or_their_files_name(void **state)
+{
+    struct study all = patched("objective: pareto\noptimizer: {algorithm: ~}");
+    struct study listed = patched("objective: {pareto: [reversal, tasks/addition.yaml]}\n"
+                                  "optimizer: {algorithm: nsga-ii}");
+
+    (void)state;
+    assert_int_equal(all.objective, STUDY_PARETO);
+    assert_string_equal(all.optimizer.algorithm, "auto");
+    assert_int_equal(listed.n_objectives, 2);
+    assert_int_equal(listed.objectives[0], 0);
+    assert_int_equal(listed.objectives[1], 1);
+    char *form = printed(&listed);
+
+    assert_non_null(strstr(
+        form, "\"objective\":{\"pareto\":[\"tasks/addition.yaml\",\"tasks/reversal.yaml\"]}"));
+    free(form);
+    study_release(&all);
+    study_release(&listed);
 }
 
 static void the_order_of_keys_in_the_file_is_of_no_consequence(void **state)
@@ -562,6 +584,7 @@ int main(void)
         cmocka_unit_test(splits_may_miss_one_by_a_rounding_error),
         cmocka_unit_test(the_canonical_form_spells_out_every_default),
         cmocka_unit_test(the_canonical_form_reads_back_to_the_same_study),
+        cmocka_unit_test(objectives_are_tasks_by_their_own_or_their_files_name),
         cmocka_unit_test(the_order_of_keys_in_the_file_is_of_no_consequence),
         cmocka_unit_test(a_longer_budget_is_the_same_study),
         cmocka_unit_test(the_same_study_in_another_folder_is_the_same),
