@@ -146,11 +146,26 @@ static int blame(const struct plan_tensor *tensor, struct err *err)
                    tensor->name);
 }
 
-/* Mix and round the next block; *bytes points at the results, in a buffer or already in place. */
-static size_t round_next(struct blend *blend, struct mix *mix, const struct target *target,
-                         const void **bytes, bool *bad)
+/* In the scale of the tensor's hop. In float where nothing is offset, as a factor of the merge
+ * itself would be. */
+static void scale_block(const struct plan_tensor *tensor, float *values, size_t n)
 {
-    enum dtype dtype = mix->tensor->dtype;
+    double offset = tensor->scale_offset;
+    float scale = (float)tensor->scale;
+
+    for (size_t i = 0; i < n && offset == 0; i++) {
+        values[i] *= scale;
+    }
+    for (size_t i = 0; i < n && offset != 0; i++) {
+        values[i] = (float)((offset + (double)values[i]) * tensor->scale - offset);
+    }
+}
+
+/* Mix and round the next block; *bytes points at the results, in a buffer or already in place. */
+static size_t round_next(struct blend *blend, struct mix *mix, const struct plan_tensor *tensor,
+                         const struct target *target, const void **bytes, bool *bad)
+{
+    enum dtype dtype = tensor->dtype;
 
     *bytes = blend->bytes;
     if (can_stream(mix, target)) {
@@ -163,8 +178,11 @@ static size_t round_next(struct blend *blend, struct mix *mix, const struct targ
         return mix_next(mix, blend->bytes, false, bad);
     }
     size_t n = mix_next(mix, blend->mixed, false, bad);
-    if (mix->tensor->work != DTYPE_F32) {
-        dtype_round(blend->mixed, mix->tensor->work, n);
+    if (tensor->scale != 0) {
+        scale_block(tensor, blend->mixed, n);
+    }
+    if (tensor->work != DTYPE_F32) {
+        dtype_round(blend->mixed, tensor->work, n);
     }
     dtype_from_f32(blend->bytes, blend->mixed, dtype, n);
     *bad = *bad || dtype_find_nonfinite(blend->bytes, dtype, n) < n;
@@ -174,7 +192,7 @@ static size_t round_next(struct blend *blend, struct mix *mix, const struct targ
 /* True when kernels can work on the stored numbers. */
 static bool is_brain(const struct plan_tensor *tensor)
 {
-    bool all = tensor->dtype == DTYPE_BF16 && tensor->work != DTYPE_F16 &&
+    bool all = tensor->dtype == DTYPE_BF16 && tensor->work != DTYPE_F16 && tensor->scale == 0 &&
                (tensor->base == NULL || tensor->base->dtype == DTYPE_BF16);
 
     for (size_t s = 0; s < tensor->n_sources; s++) {
@@ -184,17 +202,16 @@ static bool is_brain(const struct plan_tensor *tensor)
 }
 
 /* All blocks of a tensor to where they go. */
-static int mix_all(struct blend *blend, struct mix *mix, const struct target *target,
-                   struct err *err)
+static int mix_all(struct blend *blend, struct mix *mix, const struct plan_tensor *tensor,
+                   const struct target *target, struct err *err)
 {
-    const struct plan_tensor *tensor = mix->tensor;
     int rc = 0;
 
     while (rc == 0 && mix->at < tensor->n) {
         size_t at = mix->at;
         const void *bytes;
         bool bad;
-        size_t n = round_next(blend, mix, target, &bytes, &bad);
+        size_t n = round_next(blend, mix, tensor, target, &bytes, &bad);
 
         rc = bad && !mix->plan->rules.allow_nonfinite ? blame(tensor, err)
                                                       : hand_on(target, tensor, at, bytes, n, err);
@@ -206,12 +223,13 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
               unsigned char *content, struct err *err)
 {
     const struct plan_tensor *tensor = &plan->tensors[i];
+    const struct plan *merge = plan_mixing(plan);
     unsigned char unused[DIGEST_SIZE];
     struct target target;
     struct mix mix;
 
-    mix_memory_fit(&blend->memory, plan->n_tensors, plan->n_sources, plan->sources_digest);
-    int rc = mix_start(&mix, &blend->memory, plan, tensor, is_brain(tensor), err);
+    mix_memory_fit(&blend->memory, merge->n_tensors, merge->n_sources, merge->sources_digest);
+    int rc = mix_start(&mix, &blend->memory, merge, plan_mixed(tensor), is_brain(tensor), err);
     if (rc == 0) {
         rc = open_target(&target, sink, tensor, err);
     }
@@ -219,7 +237,7 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
         return rc;
     }
     target.digest = content != NULL ? digest_new() : NULL;
-    rc = mix_all(blend, &mix, &target, err);
+    rc = mix_all(blend, &mix, tensor, &target, err);
     if (target.digest != NULL) {
         digest_end(target.digest, rc == 0 ? content : unused);
     }

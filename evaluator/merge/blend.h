@@ -48,8 +48,8 @@ int blend_run(struct blend *blend, const struct plan *plan, const struct blend_s
 int blend_one(struct blend *blend, const struct plan *plan, size_t i, const struct blend_sink *sink,
               unsigned char *content, struct err *err);
 
-/* What blend_one keeps of the i-th tensor alone is of no more use; what it knows of whole sources
- * stays. For plans that are carried out once. */
+/* What blend_one keeps of the i-th tensor of the merge (plan_mixed) is of no more use; what it
+ * knows of whole sources stays. For plans that are carried out once. */
 void blend_forget(struct blend *blend, size_t i);
 
 /*

@@ -83,7 +83,7 @@ static int make_tensor(void *context, size_t job, void *content, struct err *err
     for (size_t s = 0; s < tensor->n_sources; s++) {
         leave_input(tensor->sources[s]);
     }
-    blend_forget(carry->blend, tensor->index);
+    blend_forget(carry->blend, plan_mixed(tensor)->index);
     return rc;
 }
 

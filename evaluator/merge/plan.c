@@ -9,9 +9,10 @@
 #include "base/mem.h"
 #include "evaluator/merge/census.h"
 #include "evaluator/merge/della.h"
+#include "evaluator/merge/plan_route.h"
 
-static int find_model(const struct plan_model *models, size_t n, const char *digest,
-                      const struct checkpoint **out, struct err *err)
+int plan_find_model(const struct plan_model *models, size_t n, const char *digest,
+                    const struct checkpoint **out, struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (strcmp(models[i].digest, digest) == 0) {
@@ -31,10 +32,10 @@ static int find_models(struct plan *plan, const struct recipe *recipe,
 
     plan->sources = mem_array(recipe->n_sources, sizeof(const struct checkpoint *));
     if (recipe->base[0] != '\0') {
-        rc = find_model(models, n, recipe->base, &plan->base, err);
+        rc = plan_find_model(models, n, recipe->base, &plan->base, err);
     }
     for (size_t s = 0; s < recipe->n_sources && rc == 0; s++) {
-        rc = find_model(models, n, recipe->sources[s], &plan->sources[s], err);
+        rc = plan_find_model(models, n, recipe->sources[s], &plan->sources[s], err);
     }
     plan->donor = plan->base != NULL ? plan->base : plan->sources[0];
     return rc;
@@ -157,8 +158,9 @@ static void identify_sources(const struct recipe *recipe, char out[DIGEST_HEX])
     digest_end_hex(digest, out);
 }
 
-int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
-              size_t n_models, struct err *err)
+/* The recipe's merge, whatever route leads through it. */
+static int make_merge(struct plan *out, const struct recipe *recipe,
+                      const struct plan_model *models, size_t n_models, struct err *err)
 {
     struct plan made = {
         .method = recipe->method,
@@ -182,8 +184,25 @@ int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_m
     return 0;
 }
 
+int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
+              size_t n_models, struct err *err)
+{
+    struct plan merge = {0};
+    int rc = make_merge(&merge, recipe, models, n_models, err);
+
+    if (rc != 0 || recipe->route.n_hops == 0) {
+        *out = merge;
+        return rc;
+    }
+    return plan_route(out, &merge, recipe, models, n_models, err);
+}
+
 void plan_release(struct plan *plan)
 {
+    if (plan->merge != NULL) {
+        plan_release(plan->merge);
+        free(plan->merge);
+    }
     for (size_t i = 0; i < plan->n_tensors; i++) {
         free(plan->tensors[i].sources);
     }
@@ -219,6 +238,16 @@ void *plan_own(struct plan *plan, void *block)
     plan->owned = mem_resize(plan->owned, plan->n_owned + 1, sizeof(void *));
     plan->owned[plan->n_owned++] = block;
     return block;
+}
+
+const struct plan *plan_mixing(const struct plan *plan)
+{
+    return plan->merge != NULL ? plan->merge : plan;
+}
+
+const struct plan_tensor *plan_mixed(const struct plan_tensor *tensor)
+{
+    return tensor->of_merge != NULL ? tensor->of_merge : tensor;
 }
 
 struct trim_delta plan_delta(const struct plan_tensor *tensor, size_t source)
@@ -296,6 +325,7 @@ static size_t ranking_memory(const struct plan *plan)
 
 size_t plan_memory(const struct plan *plan)
 {
+    plan = plan_mixing(plan);
     size_t total = buffer_bytes(plan) + TRIM_SCRATCH_BYTES;
 
     for (size_t i = 0; i < plan->n_tensors; i++) {
@@ -308,6 +338,7 @@ size_t plan_memory_tensor(const struct plan *plan)
 {
     size_t most = 0;
 
+    plan = plan_mixing(plan);
     for (size_t i = 0; i < plan->n_tensors; i++) {
         size_t n = count_bytes(plan, &plan->tensors[i]) + found_bytes(plan, &plan->tensors[i]);
 

@@ -36,6 +36,12 @@ struct plan_tensor {
     const unsigned char *const *keeps; /* NULL; or [n_sources] bits (blend_kernels.h) that decide in
                                           place of random draws, NULL where all stays */
     size_t index;                      /* place in the list of all tensors, for caches */
+    /* Of a tensor in the scale of its hop (plan_route.h), else scale 0: results x become
+     * (scale_offset + x) * scale - scale_offset before they are rounded. */
+    double scale, scale_offset;
+    const struct plan_tensor
+        *of_merge; /* of a hop through the merge: that merge's own tensor, whose
+                      name, layer and index methods go by; NULL: itself */
 };
 
 /* How to take what is no plain case. */
@@ -63,6 +69,7 @@ struct plan {
     size_t n_tensors;
     struct plan_tensor *tensors; /* by name */
     size_t n_elements;           /* of all tensors */
+    struct plan *merge; /* of a plan with a route: the recipe's merge without it; NULL: none */
     /* While files are written, told some ten times a second how many bytes are; NULL: nobody is. */
     void (*watch)(void *context, uint64_t bytes);
     void *watch_context;
@@ -81,14 +88,24 @@ struct plan_model {
 };
 
 /*
- * ERR_MISSING: a source's digest is not among models [n_models]. ERR_CONFLICT: sources that differ
- * in a tensor or shape, a layer count that is not the recipe's, a file that changed on disk.
- * ERR_FORMAT: a tensor whose type is no number. Parameters point into the recipe, which outlives
- * the plan.
+ * Of a recipe with a route the tensors are those of its flat form: layer k is hop k
+ * (plan_route.h). ERR_MISSING: a source's digest is not among models [n_models]. ERR_CONFLICT:
+ * sources that differ in a tensor or shape, a layer count that is not the recipe's, a file that
+ * changed on disk. ERR_FORMAT: a tensor whose type is no number. Parameters point into the recipe,
+ * which outlives the plan.
  */
 int plan_make(struct plan *out, const struct recipe *recipe, const struct plan_model *models,
               size_t n_models, struct err *err);
 void plan_release(struct plan *plan);
+
+/* The model of this digest among models [n]; ERR_MISSING. */
+int plan_find_model(const struct plan_model *models, size_t n, const char *digest,
+                    const struct checkpoint **out, struct err *err);
+
+/* How an output tensor is mixed: by which plan's method, as which tensor of it. Of a route these
+ * are the merge and its tensor; else the plan and the tensor themselves. */
+const struct plan *plan_mixing(const struct plan *plan);
+const struct plan_tensor *plan_mixed(const struct plan_tensor *tensor);
 
 /* The task vector of a tensor's source. */
 struct trim_delta plan_delta(const struct plan_tensor *tensor, size_t source);

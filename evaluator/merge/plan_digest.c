@@ -58,6 +58,7 @@ static bool is_anywhere(const struct plan *plan, const struct plan_tensor *tenso
            strcmp(plan->method->name, "linear") == 0;
 }
 
+/* plan: the one that mixes the tensor. */
 static void digest_tensor(const struct plan *plan, const struct plan_tensor *tensor,
                           const unsigned char whole[DIGEST_SIZE], unsigned char out[DIGEST_SIZE])
 {
@@ -70,7 +71,7 @@ static void digest_tensor(const struct plan *plan, const struct plan_tensor *ten
         digest_add(digest, whole, DIGEST_SIZE);
     }
     if (!is_anywhere(plan, tensor)) {
-        digest_add_text(digest, tensor->name);
+        digest_add_text(digest, plan_mixed(tensor)->name);
         digest_add_u64(digest, plan->config.n_layers);
         digest_add_u64(digest, plan->seed);
     }
@@ -80,6 +81,8 @@ static void digest_tensor(const struct plan *plan, const struct plan_tensor *ten
     for (size_t d = 0; d < tensor->n_dims; d++) {
         digest_add_u64(digest, tensor->dims[d]);
     }
+    add_values(digest, &tensor->scale, 1);
+    add_values(digest, &tensor->scale_offset, 1);
     add_inputs(digest, tensor);
     add_values(digest, tensor->source_values, tensor->n_sources * n_each);
     add_values(digest, tensor->whole_values, n_whole);
@@ -93,9 +96,9 @@ void plan_digest_tensors(const struct plan *plan, unsigned char (*out)[DIGEST_SI
 {
     unsigned char whole[DIGEST_SIZE];
 
-    digest_whole(plan, whole);
+    digest_whole(plan_mixing(plan), whole);
     for (size_t i = 0; i < plan->n_tensors; i++) {
-        digest_tensor(plan, &plan->tensors[i], whole, out[i]);
+        digest_tensor(plan_mixing(plan), &plan->tensors[i], whole, out[i]);
     }
 }
 

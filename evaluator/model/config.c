@@ -674,12 +674,42 @@ static int edit_layers(json_t *doc, uint32_t n_layers, const uint32_t *layers, s
     return 0;
 }
 
+static void write_types(json_t *doc, uint32_t n_layers, const uint64_t *sliding)
+{
+    json_t *types = json_array();
+
+    for (uint32_t i = 0; i < n_layers; i++) {
+        bool slides = sliding[i / 64] >> i % 64 & 1;
+
+        json_array_append_new(types, json_string(slides ? "sliding_attention" : "full_attention"));
+    }
+    json_object_set_new(doc, "layer_types", types);
+}
+
+/* A list is written where there was one, or where the family's rule gives other layers. */
+static int edit_sliding(json_t *doc, uint32_t n_layers, const uint64_t *sliding, struct err *err)
+{
+    struct config read = {0};
+
+    json_object_set_new(doc, "num_hidden_layers", json_integer(n_layers));
+    if (member(doc, "layer_types") != NULL) {
+        write_types(doc, n_layers, sliding);
+    }
+    int rc = config_parse(&read, doc, NULL, err);
+    if (rc == 0 && memcmp(read.sliding, sliding, sizeof(read.sliding)) != 0) {
+        write_types(doc, n_layers, sliding);
+    }
+    return rc;
+}
+
 int config_apply(json_t **out, const json_t *donor, const struct config_edit *edit, struct err *err)
 {
     json_t *doc = json_deep_copy(donor);
     int rc = 0;
 
-    if (edit->n_layers > 0) {
+    if (edit->sliding != NULL) {
+        rc = edit_sliding(doc, edit->n_layers, edit->sliding, err);
+    } else if (edit->n_layers > 0) {
         rc = edit_layers(doc, edit->n_layers, edit->layers, err);
     }
     if (rc != 0) {

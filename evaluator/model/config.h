@@ -128,12 +128,14 @@ int config_runnable(const struct config *config, struct err *err);
 struct config_edit {
     uint32_t n_layers; /* 0: as it was; layer_types is cut to match, and refused when it would have
                           to grow */
-    const uint32_t *layers; /* [n_layers], the donor's layer whose type each has; NULL: of the same
-                               number */
-    uint32_t vocab;         /* 0: as it was */
-    const char *dtype;      /* "bfloat16", ...; NULL: as it was. Set under whichever of dtype and
-                               torch_dtype is there */
-    bool untie;             /* set tie_word_embeddings false */
+    const uint32_t *layers;  /* [n_layers], the donor's layer whose type each has; NULL: of the same
+                                number */
+    const uint64_t *sliding; /* bits of struct config: which layers slide, instead of `layers`; then
+                                layer_types is written where the file would not say so by itself */
+    uint32_t vocab;          /* 0: as it was */
+    const char *dtype;       /* "bfloat16", ...; NULL: as it was. Set under whichever of dtype and
+                                torch_dtype is there */
+    bool untie;              /* set tie_word_embeddings false */
 };
 
 /* A new reference: donor with the edit applied. ERR_FORMAT when layer_types does not fit. */

@@ -134,9 +134,10 @@ static void export(const struct bundle *bundle, const struct recipe *recipe, con
     checkpoint_close(models[1]);
 }
 
-static void assert_scores_as_its_export(const char *folder, struct bundle *bundle)
+/* Takes the recipe over. */
+static void assert_scores_as_its_export(const char *folder, struct bundle *bundle,
+                                        struct recipe recipe)
 {
-    struct recipe recipe = recipe_of(bundle);
     struct evaluator *evaluator = open_evaluator(bundle);
     struct score merged = must_score(evaluator, &recipe);
     struct score again = must_score(evaluator, &recipe);
@@ -149,6 +150,7 @@ static void assert_scores_as_its_export(const char *folder, struct bundle *bundl
     struct evaluator *other = open_evaluator(&alone);
     struct score exported = must_score(other, &itself);
     assert_true(merged.positions > 0 && merged.positions == exported.positions);
+    assert_string_equal(merged.weights, exported.weights);
     assert_memory_equal(merged.tasks[0].document_values, exported.tasks[0].document_values,
                         merged.tasks[0].n * merged.tasks[0].n_metrics * sizeof(double));
     assert_memory_equal(merged.tasks[0].document_values, again.tasks[0].document_values,
@@ -174,9 +176,30 @@ static void a_tied_model_and_one_with_a_head_score_as_their_export(void **state)
 
     add_model(&bundle, "tied", tied);
     add_model(&bundle, "adder", EXAMPLES "models/adder");
-    assert_scores_as_its_export(folder, &bundle);
+    assert_scores_as_its_export(folder, &bundle, recipe_of(&bundle));
     bundle_release(&bundle);
     free(tied);
+    support_remove_dir(folder);
+}
+
+/* Through a merge and one of its sources, with a repeat and scales, a layer a hop. */
+static void a_route_scores_as_its_export(void **state)
+{
+    (void)state;
+    char *folder = support_temp_dir();
+    struct bundle bundle = new_bundle();
+
+    add_model(&bundle, "base", EXAMPLES "models/base");
+    add_model(&bundle, "adder", EXAMPLES "models/adder");
+    struct recipe recipe = recipe_of(&bundle);
+    recipe_add_hop(&recipe, NULL, 0, 1.0);
+    recipe_add_hop(&recipe, NULL, 1, 1.0);
+    recipe_add_hop(&recipe, bundle.models[1].digest, 2, 1.5);
+    recipe_add_hop(&recipe, NULL, 3, 0.8);
+    recipe_add_hop(&recipe, NULL, 3, 1.0);
+    recipe_add_hop(&recipe, NULL, 5, 1.0);
+    assert_scores_as_its_export(folder, &bundle, recipe);
+    bundle_release(&bundle);
     support_remove_dir(folder);
 }
 
@@ -239,6 +262,32 @@ static void assert_same_scores(const struct score *a, const struct score *b)
         assert_memory_equal(a->tasks[t].loglikelihoods, b->tasks[t].loglikelihoods,
                             a->tasks[t].first[a->tasks[t].n] * sizeof(double));
     }
+}
+
+/* All layers of the host, in order. */
+static void the_identity_route_scores_as_the_plain_merge(void **state)
+{
+    (void)state;
+    struct bundle bundle = new_bundle();
+
+    add_model(&bundle, "base", EXAMPLES "models/base");
+    add_model(&bundle, "adder", EXAMPLES "models/adder");
+    struct recipe recipe = recipe_of(&bundle);
+    struct evaluator *evaluator = open_evaluator(&bundle);
+    struct evaluator *other = open_evaluator(&bundle);
+    struct score plain = must_score(evaluator, &recipe);
+
+    for (uint32_t layer = 0; layer < recipe.n_layers; layer++) {
+        recipe_add_hop(&recipe, NULL, layer, 1.0);
+    }
+    struct score routed = must_score(other, &recipe);
+    assert_same_scores(&routed, &plain);
+    score_release(&plain);
+    score_release(&routed);
+    recipe_release(&recipe);
+    evaluator_close(evaluator);
+    evaluator_close(other);
+    bundle_release(&bundle);
 }
 
 /* Two models, two tasks, so much memory. */
@@ -355,6 +404,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tied_model_and_one_with_a_head_score_as_their_export),
+        cmocka_unit_test(a_route_scores_as_its_export),
+        cmocka_unit_test(the_identity_route_scores_as_the_plain_merge),
         cmocka_unit_test(a_merge_runs_by_the_config_that_it_is_exported_with),
         cmocka_unit_test(a_score_does_not_depend_on_the_memory_it_gets),
         cmocka_unit_test(scores_are_the_same_whether_candidates_share_or_not),

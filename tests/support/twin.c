@@ -140,6 +140,55 @@ void twin_free(struct twin *twin)
     }
 }
 
+/* ---- routes ---- */
+
+static void copy_tensor(struct twin *out, const struct twin_tensor *from, const char *name)
+{
+    struct twin_tensor *tensor = &out->tensors[out->n_tensors++];
+
+    *tensor = (struct twin_tensor){.n = from->n, .values = mem_array(from->n + 1, sizeof(double))};
+    snprintf(tensor->name, sizeof(tensor->name), "%s", name);
+    memcpy(tensor->values, from->values, from->n * sizeof(double));
+}
+
+static void copy_layer(struct twin *out, size_t k, const struct twin *from, size_t layer)
+{
+    char prefix[64];
+    char name[2 * TENSORS_NAME_MAX];
+    size_t n = (size_t)snprintf(prefix, sizeof(prefix), "model.layers.%zu.", layer);
+
+    for (size_t i = 0; i < from->n_tensors; i++) {
+        if (strncmp(from->tensors[i].name, prefix, n) == 0) {
+            snprintf(name, sizeof(name), "model.layers.%zu.%s", k, from->tensors[i].name + n);
+            copy_tensor(out, &from->tensors[i], name);
+        }
+    }
+    out->window[k] = from->window[layer];
+    out->turns_locally[k] = from->turns_locally[layer];
+}
+
+struct twin *twin_routed(const struct twin *const *twins, const struct twin_hop *hops, size_t n)
+{
+    const struct twin *host = twins[0];
+    struct twin *twin = mem_array(1, sizeof(*twin));
+
+    assert(n <= TWIN_LAYERS_MAX);
+    *twin = *host;
+    twin->L = n;
+    twin->n_tensors = 0;
+    twin->tensors = mem_array(host->n_tensors * (n + 1), sizeof(struct twin_tensor));
+    for (size_t i = 0; i < host->n_tensors; i++) {
+        if (strncmp(host->tensors[i].name, "model.layers.", 13) != 0) {
+            copy_tensor(twin, &host->tensors[i], host->tensors[i].name);
+        }
+    }
+    for (size_t k = 0; k < n; k++) {
+        copy_layer(twin, k, twins[hops[k].model], hops[k].layer);
+        twin->scales[k] = hops[k].scale;
+    }
+    return twin;
+}
+
 /* ---- the decoder ---- */
 
 /* NULL when the model has no such tensor. */
@@ -376,6 +425,9 @@ static void run_token(const struct twin *twin, uint32_t token, size_t t, struct 
         x[i] = embedding[token * twin->D + i] * twin->embedding_scale;
     }
     for (size_t l = 0; l < twin->L; l++) {
+        for (size_t i = 0; i < twin->D && twin->scales[l] > 0.0; i++) {
+            x[i] *= twin->scales[l];
+        }
         run_attention(twin, l, x, t, &memories[l]);
         run_mlp(twin, l, x);
     }

@@ -31,6 +31,14 @@ struct twin *twin_new(const struct config *config, uint64_t seed);
 /* The same weights for the fast one: new, bound. Of twin_new only. */
 struct weights *twin_weights(const struct twin *twin);
 
+/* A way through the layers of several twins [..]: h = layer(scale * h) hop by hop, between the
+ * embedding and the head of the first. */
+struct twin_hop {
+    size_t model, layer;
+    double scale;
+};
+struct twin *twin_routed(const struct twin *const *twins, const struct twin_hop *hops, size_t n);
+
 void twin_free(struct twin *twin); /* NULL is fine */
 
 /* Logits [n, V] after each token. */

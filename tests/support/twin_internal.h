@@ -36,6 +36,7 @@ struct twin {
     size_t window[TWIN_LAYERS_MAX];      /* 0: none */
     struct twin_rope ropes[2];           /* global, local */
     bool turns_locally[TWIN_LAYERS_MAX]; /* which of the two */
+    double scales[TWIN_LAYERS_MAX];      /* of what goes into a layer; 0: 1 */
     size_t n_tensors;
     struct twin_tensor *tensors;
 };

@@ -1,0 +1,334 @@
+/*
+ * Routes in every family: the flat form that runs and is exported computes what the route says,
+ * h = block(w h), hop by hop.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "evaluator/engine.h"
+#include "evaluator/merge/export.h"
+#include "evaluator/model/forward.h"
+#include "study/recipe.h"
+#include "tests/support/families.h"
+#include "tests/support/support.h"
+#include "tests/support/twin.h"
+
+#define TOKENS ((size_t)24)
+
+/* Repeats, changes of model at a seam, and scales that are never undone. */
+static const struct twin_hop hops[] = {{0, 0, 1.0}, {1, 1, 1.5}, {0, 1, 0.6},
+                                       {0, 1, 1.0}, {1, 0, 2.0}, {0, 1, 0.5}};
+#define HOPS (sizeof(hops) / sizeof(hops[0]))
+
+/* Two models of one family, a the host. */
+struct pair {
+    char *paths[2];
+    struct checkpoint *models[2];
+    char digests[2][DIGEST_HEX];
+    struct plan_model named[2];
+};
+
+static void open_pair(struct pair *pair, const char *folder, const struct family_model *model)
+{
+    struct err err = {0};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct family_model one = *model;
+
+        one.name = i == 0 ? "a" : "b";
+        one.seed = i;
+        one.L += strstr(one.config, "layer_types") == NULL ? i : 0;
+        pair->paths[i] = family_model_write(folder, &one);
+        if (checkpoint_open(&pair->models[i], pair->paths[i], &err) != 0) {
+            fail_msg("%s: %s", model->name, err.text);
+        }
+        assert_int_equal(checkpoint_digest(pair->models[i], pair->digests[i], &err), 0);
+        pair->named[i] = (struct plan_model){pair->digests[i], pair->models[i]};
+    }
+}
+
+static void close_pair(struct pair *pair)
+{
+    for (size_t i = 0; i < 2; i++) {
+        checkpoint_close(pair->models[i]);
+        free(pair->paths[i]);
+    }
+}
+
+/* The host as it is, in this type. */
+static struct recipe host_recipe(const struct pair *pair, enum recipe_dtype dtype)
+{
+    const char *sources[] = {pair->digests[0]};
+    const struct method *method = NULL;
+    struct recipe recipe;
+
+    assert_int_equal(method_find(&method, "passthrough", NULL), 0);
+    recipe_init(&recipe, method, dtype, 1, checkpoint_config(pair->models[0])->n_layers, sources, 1,
+                NULL);
+    return recipe;
+}
+
+static struct plan plan_of(const struct pair *pair, const struct recipe *recipe)
+{
+    struct plan plan;
+    struct err err = {0};
+
+    if (plan_make(&plan, recipe, pair->named, 2, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return plan;
+}
+
+/* Logits [TOKENS, V]; the caller frees. */
+static float *logits_of(struct forward *forward, const struct weights *weights,
+                        const uint32_t *tokens)
+{
+    float *logits = mem_array(TOKENS * weights_config(weights)->vocab, sizeof(float));
+    struct err err = {0};
+
+    if (forward_logits(forward, weights, tokens, TOKENS, logits, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    return logits;
+}
+
+static float *run_plan(const struct plan *plan, bool streamed, const uint32_t *tokens,
+                       char digest[DIGEST_HEX])
+{
+    const struct trie_nodes largest = {
+        .n = TOKENS, .depth_max = TOKENS, .n_scored = TOKENS, .n_targets = TOKENS};
+    struct engine *engine = engine_new(streamed ? engine_bytes(plan, &largest, true) : 0);
+    struct err err = {0};
+
+    if (engine_load(engine, plan, &largest, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_true(engine_streams(engine) == streamed);
+    float *logits = logits_of(engine_forward(engine), engine_weights(engine), tokens);
+    assert_int_equal(engine_digest(engine, digest, &err), 0);
+    engine_free(engine);
+    return logits;
+}
+
+static float *run_folder(const char *folder, const uint32_t *tokens, char digest[DIGEST_HEX])
+{
+    struct checkpoint *checkpoint = NULL;
+    struct weights *weights = NULL;
+    struct forward *forward = NULL;
+    struct err err = {0};
+
+    if (checkpoint_open(&checkpoint, folder, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(checkpoint_weights_digest(checkpoint, digest, NULL), 0);
+    assert_int_equal(weights_new(&weights, checkpoint_config(checkpoint), NULL), 0);
+    assert_int_equal(weights_load(weights, checkpoint, NULL), 0);
+    assert_int_equal(forward_new(&forward, checkpoint_config(checkpoint), 0, NULL), 0);
+    float *logits = logits_of(forward, weights, tokens);
+    forward_free(forward);
+    weights_free(weights);
+    checkpoint_close(checkpoint);
+    return logits;
+}
+
+static void assert_close(const char *name, const float *logits, const struct twin *twin,
+                         const uint32_t *tokens, size_t vocab)
+{
+    double *want = mem_array(TOKENS * vocab, sizeof(double));
+
+    twin_logits(twin, tokens, TOKENS, want);
+    for (size_t i = 0; i < TOKENS * vocab; i++) {
+        if (!(fabs((double)logits[i] - want[i]) <= 1e-4 * fmax(1.0, fabs(want[i])))) {
+            fail_msg("%s: logit %zu is %.9g, not %.9g", name, i, (double)logits[i], want[i]);
+        }
+    }
+    free(want);
+}
+
+/* What the route says, by twins of the two models that share nothing with the engine. */
+static void assert_follows_route(const struct pair *pair, const char *name, const float *logits,
+                                 const uint32_t *tokens, size_t vocab)
+{
+    struct twin *twins[2] = {twin_of_folder(pair->paths[0]), twin_of_folder(pair->paths[1])};
+    struct twin *routed = twin_routed((const struct twin *const *)twins, hops, HOPS);
+
+    assert_close(name, logits, routed, tokens, vocab);
+    twin_free(routed);
+    twin_free(twins[0]);
+    twin_free(twins[1]);
+}
+
+/* What was exported, by a twin that reads it on its own. */
+static void assert_reads_as_such(const char *folder, const char *name, const float *logits,
+                                 const uint32_t *tokens, size_t vocab)
+{
+    struct twin *twin = twin_of_folder(folder);
+
+    assert_close(name, logits, twin, tokens, vocab);
+    twin_free(twin);
+}
+
+static void set_tokens(uint32_t tokens[TOKENS], size_t vocab)
+{
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        tokens[t] = t * 7 % (uint32_t)vocab;
+    }
+}
+
+static void assert_routes(const char *folder, const struct family_model *model)
+{
+    const size_t bytes = TOKENS * model->V * sizeof(float);
+    char digests[3][DIGEST_HEX];
+    uint32_t tokens[TOKENS];
+    struct pair pair;
+    struct err err = {0};
+
+    set_tokens(tokens, model->V);
+    open_pair(&pair, folder, model);
+    struct recipe recipe = host_recipe(&pair, RECIPE_FLOAT32);
+    for (size_t k = 0; k < HOPS; k++) {
+        recipe_add_hop(&recipe, hops[k].model > 0 ? pair.digests[1] : NULL, (uint32_t)hops[k].layer,
+                       hops[k].scale);
+    }
+    struct plan plan = plan_of(&pair, &recipe);
+    float *resident = run_plan(&plan, false, tokens, digests[0]);
+    float *streamed = run_plan(&plan, true, tokens, digests[1]);
+    char *out = mem_printf("%s/%s-routed", folder, model->name);
+    if (export_write(&plan, out, NULL, 0, 0, digests[0], NULL, &err) != 0) {
+        fail_msg("%s: %s", model->name, err.text);
+    }
+    float *exported = run_folder(out, tokens, digests[2]);
+
+    assert_follows_route(&pair, model->name, resident, tokens, model->V);
+    assert_memory_equal(streamed, resident, bytes);
+    assert_memory_equal(exported, resident, bytes);
+    assert_string_equal(digests[1], digests[0]);
+    assert_string_equal(digests[2], digests[0]);
+    assert_reads_as_such(out, model->name, resident, tokens, model->V);
+    free(resident);
+    free(streamed);
+    free(exported);
+    free(out);
+    plan_release(&plan);
+    recipe_release(&recipe);
+    close_pair(&pair);
+}
+
+static void a_route_through_any_family_runs_as_it_says_and_as_its_export(void **state)
+{
+    char *folder = support_temp_dir();
+
+    (void)state;
+    for (size_t m = 0; m < n_family_models; m++) {
+        assert_routes(folder, &family_models[m]);
+    }
+    support_remove_dir(folder);
+}
+
+static char *config_of(const char *folder)
+{
+    char *path = file_join(folder, "config.json");
+    struct file_bytes bytes = {0};
+
+    assert_int_equal(file_read(&bytes, path, 1 << 20, NULL), 0);
+    char *text = mem_text_n((const char *)bytes.data, bytes.size);
+    file_release(&bytes);
+    free(path);
+    return text;
+}
+
+static void assert_identity(const char *folder, const struct family_model *model)
+{
+    const size_t bytes = TOKENS * model->V * sizeof(float);
+    char digests[2][DIGEST_HEX];
+    float *logits[2];
+    char *configs[2];
+    uint32_t tokens[TOKENS];
+    struct pair pair;
+
+    set_tokens(tokens, model->V);
+    open_pair(&pair, folder, model);
+    struct recipe recipe = host_recipe(&pair, RECIPE_BFLOAT16);
+    for (int i = 0; i < 2; i++) {
+        struct plan plan = plan_of(&pair, &recipe);
+        char *out = mem_printf("%s/%s-%d", folder, model->name, i);
+
+        logits[i] = run_plan(&plan, false, tokens, digests[i]);
+        assert_int_equal(export_write(&plan, out, NULL, 0, 0, digests[i], NULL, NULL), 0);
+        configs[i] = config_of(out);
+        plan_release(&plan);
+        free(out);
+        for (uint32_t layer = 0; layer < recipe.n_layers; layer++) {
+            recipe_add_hop(&recipe, NULL, layer, 1.0);
+        }
+    }
+    assert_memory_equal(logits[0], logits[1], bytes);
+    assert_string_equal(digests[0], digests[1]);
+    assert_string_equal(configs[0], configs[1]);
+    for (int i = 0; i < 2; i++) {
+        free(logits[i]);
+        free(configs[i]);
+    }
+    recipe_release(&recipe);
+    close_pair(&pair);
+}
+
+static void the_identity_route_is_the_plain_model_bit_for_bit(void **state)
+{
+    char *folder = support_temp_dir();
+
+    (void)state;
+    for (size_t m = 0; m < n_family_models; m++) {
+        assert_identity(folder, &family_models[m]);
+    }
+    support_remove_dir(folder);
+}
+
+/* Gemma 2 with a window of 9 places, into one with 7. */
+static void a_layer_that_slides_over_another_window_is_refused(void **state)
+{
+    char *folder = support_temp_dir();
+    struct family_model wide = *family_model("gemma2");
+    struct pair pair = {.paths = {family_model_write(folder, &wide)}};
+    struct plan plan;
+    struct err err = {0};
+
+    (void)state;
+    wide.name = "wide";
+    wide.config = ",\"sliding_window\":9";
+    pair.paths[1] = family_model_write(folder, &wide);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(checkpoint_open(&pair.models[i], pair.paths[i], &err), 0);
+        assert_int_equal(checkpoint_digest(pair.models[i], pair.digests[i], &err), 0);
+        pair.named[i] = (struct plan_model){pair.digests[i], pair.models[i]};
+    }
+    struct recipe recipe = host_recipe(&pair, RECIPE_FLOAT32);
+    recipe_add_hop(&recipe, pair.digests[1], 1, 1.0); /* does not slide */
+    recipe_add_hop(&recipe, pair.digests[1], 2, 1.0);
+    assert_int_equal(plan_make(&plan, &recipe, pair.named, 2, &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "route: hop 1: layer 2 of "));
+    assert_non_null(strstr(err.text, "slides over 9 places; windows of "));
+    recipe_release(&recipe);
+    close_pair(&pair);
+    support_remove_dir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_route_through_any_family_runs_as_it_says_and_as_its_export),
+        cmocka_unit_test(a_layer_that_slides_over_another_window_is_refused),
+        cmocka_unit_test(the_identity_route_is_the_plain_model_bit_for_bit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
