@@ -65,6 +65,14 @@ static void print_memory(const struct prepared *prepared)
     printf("\n");
 }
 
+static void print_numeric(const struct prepared *prepared)
+{
+    const enum numeric numeric = prepared->bundle.numeric;
+
+    printf("  scores are made in %s%s\n", numeric_name(numeric),
+           numeric_available(numeric) ? "" : ", which this processor or system has not");
+}
+
 static int print_all(const struct prepared *prepared, struct err *err)
 {
     struct space *space = NULL;
@@ -86,6 +94,7 @@ static int print_all(const struct prepared *prepared, struct err *err)
     printf("\n  %s over %zu coordinates, at most %" PRIu64 " evaluations\n",
            prepared->study.merge.method->name, space_n(space), prepared->study.budget.evaluations);
     print_memory(prepared);
+    print_numeric(prepared);
     if (prepared->notes.size > 0) {
         printf("\n%s", text_get(&prepared->notes));
     }

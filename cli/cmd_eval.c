@@ -29,12 +29,13 @@ struct arguments {
     const char *dtype;
     const char *log; /* --compare */
     uint64_t memory;
+    enum numeric numeric;
     bool json, documents;
     bool serve;
     uint16_t port; /* serve */
 };
 
-enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE, KEY_COMPARE, KEY_MEMORY };
+enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE, KEY_COMPARE, KEY_MEMORY, KEY_NUMERIC };
 
 static void parse_port(struct arguments *arguments, const char *value, struct argp_state *state)
 {
@@ -57,6 +58,11 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_MEMORY:
         if (quantity_size(&arguments->memory, value, &err) != 0) {
             argp_error(state, "--memory: %s", err.text);
+        }
+        return 0;
+    case KEY_NUMERIC:
+        if (!numeric_parse(value, &arguments->numeric) || !numeric_available(arguments->numeric)) {
+            argp_error(state, "--numeric %s: braid version says what this machine has", value);
         }
         return 0;
     case 'j':
@@ -152,6 +158,7 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
         memcpy(bundle->models[0].digest, digest, DIGEST_HEX);
         bundle->n_models = 1;
         bundle->memory = arguments->memory;
+        bundle->numeric = arguments->numeric;
     }
     recipe_release(&recipe);
     checkpoint_close(model);
@@ -340,6 +347,10 @@ int cmd_eval(int argc, char **argv)
          0},
         {"memory", KEY_MEMORY, "SIZE", 0,
          "where the model does not fit, run it a layer at a time (default: no limit)", 0},
+        {"numeric", KEY_NUMERIC, "PATH", 0,
+         "f32, or for bfloat16 weights amx2 or amx1 on the processor's matrix units (default: amx2 "
+         "where there are any)",
+         0},
         {0}};
     static const struct argp argp = {
         options,
@@ -353,7 +364,7 @@ int cmd_eval(int argc, char **argv)
         NULL,
         NULL,
         NULL};
-    struct arguments arguments = {0};
+    struct arguments arguments = {.numeric = numeric_best()};
     struct bundle bundle = {0};
     struct score score = {0};
     struct task_watch watch = {0};

@@ -317,6 +317,12 @@ static int open_study(struct evening *evening, struct err *err)
                               command_now_ms(), err);
     }
     if (rc == 0) {
+        struct coordinator_status status;
+
+        coordinator_status(evening->coordinator, &status);
+        rc = notes_numeric(evening->store, &evening->prepared, status.done > 0, err);
+    }
+    if (rc == 0) {
         rc = notes_write(evening->store, &evening->prepared, err);
     }
     /* Local workers of an earlier run ended with it: what they had in hand is free. */

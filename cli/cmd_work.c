@@ -226,7 +226,7 @@ static int run(const struct arguments *arguments, struct err *err)
     struct link_options options = {.url = arguments->url,
                                    .name = name,
                                    .build = BRAID_VERSION,
-                                   .path = gemm_path(),
+                                   .path = gemm_path(numeric_best()),
                                    .spool = arguments->spool,
                                    .stopped = link_stopped};
 

@@ -9,6 +9,7 @@
 #include "evaluator/task/dataset.h"
 
 #define KEY "notes"
+#define NUMERIC_KEY "numeric"
 
 static int split_ids(const struct prepared *prepared, size_t t, enum split split, json_t **out,
                      struct err *err)
@@ -59,6 +60,21 @@ int notes_write(struct store *store, const struct prepared *prepared, struct err
     text_release(&text);
     json_decref(doc);
     return rc;
+}
+
+int notes_numeric(struct store *store, struct prepared *prepared, bool begun, struct err *err)
+{
+    enum numeric numeric = begun ? NUMERIC_F32 : prepared->bundle.numeric;
+    char *value = NULL;
+    int rc = store_setting(store, NUMERIC_KEY, &value, err);
+
+    if (rc == ERR_MISSING) {
+        rc = store_set_setting(store, NUMERIC_KEY, numeric_name(numeric), err);
+    } else if (rc == 0 && !numeric_parse(value, &numeric)) {
+        rc = err_set(err, ERR_FORMAT, "the database says that scores are made in %s", value);
+    }
+    free(value);
+    return rc == 0 ? prepare_numeric(prepared, numeric, err) : rc;
 }
 
 int notes_read(struct store *store, json_t **out, struct err *err)

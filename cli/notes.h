@@ -5,6 +5,8 @@
 #ifndef CLI_NOTES_H
 #define CLI_NOTES_H
 
+#include <stdbool.h>
+
 #include "base/doc.h"
 #include "base/err.h"
 #include "cli/prepare.h"
@@ -12,6 +14,11 @@
 
 /* At the start of a search; later starts write the same, or where the models are now. */
 int notes_write(struct store *store, const struct prepared *prepared, struct err *err);
+
+/* A search keeps the arithmetic that it began with, wherever it goes on: remember it, or have
+ * prepared use what is remembered. begun: scores are stored already; in f32 when nothing is said.
+ */
+int notes_numeric(struct store *store, struct prepared *prepared, bool begun, struct err *err);
 
 /* {"models": {digest: {"name", "path"}}, "documents": {task: {split: [ids]}}}, a new reference. */
 int notes_read(struct store *store, json_t **out, struct err *err);

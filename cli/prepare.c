@@ -179,11 +179,36 @@ static int open_tasks(struct prepared *prepared, struct err *err)
     return rc;
 }
 
-static int print_bundle(struct prepared *prepared, struct err *err)
+/* What the study asks for; left to us, the best that this machine has for its type of weights. */
+static enum numeric study_numeric(const struct study *study)
+{
+    enum numeric numeric = NUMERIC_F32;
+
+    if (!numeric_parse(study->evaluator.numeric, &numeric) &&
+        study->evaluator.dtype == RECIPE_BFLOAT16) {
+        numeric = numeric_best();
+    }
+    return numeric;
+}
+
+int prepare_numeric(struct prepared *prepared, enum numeric numeric, struct err *err)
+{
+    json_t *doc = NULL;
+
+    prepared->bundle.numeric = numeric;
+    int rc = bundle_print(&prepared->bundle, &doc, err);
+    if (rc == 0) {
+        text_release(&prepared->bundle_text);
+        doc_print(&prepared->bundle_text, doc);
+    }
+    json_decref(doc);
+    return rc;
+}
+
+static int fill_bundle(struct prepared *prepared, struct err *err)
 {
     const struct study *study = &prepared->study;
     struct bundle *bundle = &prepared->bundle;
-    json_t *doc = NULL;
     int rc = 0;
 
     bundle->study = mem_text(study->name);
@@ -202,14 +227,7 @@ static int print_bundle(struct prepared *prepared, struct err *err)
         bundle->n_models = i + 1;
         free(path);
     }
-    if (rc == 0) {
-        rc = bundle_print(bundle, &doc, err);
-    }
-    if (rc == 0) {
-        doc_print(&prepared->bundle_text, doc);
-    }
-    json_decref(doc);
-    return rc;
+    return rc == 0 ? prepare_numeric(prepared, study_numeric(study), err) : rc;
 }
 
 /* ---- baselines ---- */
@@ -294,7 +312,7 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
         return rc;
     }
     if ((rc = open_models(prepared, err)) != 0 || (rc = compare_tokenizers(prepared, err)) != 0 ||
-        (rc = open_tasks(prepared, err)) != 0 || (rc = print_bundle(prepared, err)) != 0) {
+        (rc = open_tasks(prepared, err)) != 0 || (rc = fill_bundle(prepared, err)) != 0) {
         return rc;
     }
     compare_configs(prepared);

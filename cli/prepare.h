@@ -36,6 +36,9 @@ struct prepared {
 int prepare_study(struct prepared *out, const char *path, struct err *err);
 void prepare_release(struct prepared *prepared);
 
+/* Have workers score in another arithmetic than the study's or this machine's. */
+int prepare_numeric(struct prepared *prepared, enum numeric numeric, struct err *err);
+
 /* "<study folder>/<study file without .yaml>.db", free() it. */
 char *prepare_database_path(const char *study_path);
 

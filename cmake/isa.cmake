@@ -1,9 +1,11 @@
-# isa_variants(TARGET file.c): compile a kernel file once for each instruction set; KERNELS_ISA names it.
+# isa_variants(TARGET file.c [ALSO amx]): compile a kernel file once for each instruction set; KERNELS_ISA names it.
 # The same operations in the same order, so the same bits; isa_best() picks at run time.
 function(isa_variants target file)
+  cmake_parse_arguments(ISA "" "" "ALSO" ${ARGN})
+  set(avx512_options -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512)
   set(sets plain)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    list(APPEND sets avx2 avx512)
+    list(APPEND sets avx2 avx512 ${ISA_ALSO})
   endif()
   # Instrumented loops unrolled at -O3 take gcc minutes and show a sanitizer nothing more.
   set(optimise -O3)
@@ -19,8 +21,9 @@ function(isa_variants target file)
     if(set STREQUAL avx2)
       target_compile_options(${target}_${stem}_${set} PRIVATE -mavx2 -mfma)
     elseif(set STREQUAL avx512)
-      target_compile_options(${target}_${stem}_${set} PRIVATE -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma
-        -mprefer-vector-width=512)
+      target_compile_options(${target}_${stem}_${set} PRIVATE ${avx512_options})
+    elseif(set STREQUAL amx)
+      target_compile_options(${target}_${stem}_${set} PRIVATE ${avx512_options} -mamx-tile -mamx-bf16)
     endif()
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${stem}_${set}>)
   endforeach()

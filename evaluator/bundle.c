@@ -50,6 +50,9 @@ int bundle_print(const struct bundle *bundle, json_t **out, struct err *err)
     if (*out != NULL && bundle->prefix_cache_off) {
         json_object_set_new(*out, "prefix_cache", json_false());
     }
+    if (*out != NULL && bundle->numeric != NUMERIC_F32) {
+        json_object_set_new(*out, "numeric", json_string(numeric_name(bundle->numeric)));
+    }
     return *out != NULL ? 0 : err_set(err, ERR_FORMAT, "bundle: a text that is not UTF-8");
 }
 
@@ -105,6 +108,7 @@ int bundle_parse(struct bundle *out, const json_t *doc, struct err *err)
     json_t *shares;
     json_t *models;
     json_t *tasks;
+    const char *numeric;
     int64_t version;
     int64_t seed;
     int64_t memory;
@@ -117,9 +121,13 @@ int bundle_parse(struct bundle *out, const json_t *doc, struct err *err)
         (rc = doc_array(doc, "shares", &shares, err)) != 0 ||
         (rc = doc_integer_or(doc, "memory", 0, INT64_MAX, 0, &memory, err)) != 0 ||
         (rc = doc_bool_or(doc, "prefix_cache", true, &shared, err)) != 0 ||
+        (rc = doc_text_or(doc, "numeric", "f32", &numeric, err)) != 0 ||
         (rc = doc_array(doc, "models", &models, err)) != 0 ||
         (rc = doc_array(doc, "tasks", &tasks, err)) != 0) {
         return err_wrap(err, "bundle");
+    }
+    if (!numeric_parse(numeric, &made.numeric)) {
+        return err_set(err, ERR_FORMAT, "bundle: numeric: '%s' is not known here", numeric);
     }
     made.study = mem_text(study);
     made.seed = (uint64_t)seed;

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/doc.h"
 #include "base/err.h"
+#include "evaluator/model/numeric.h"
 #include "evaluator/task/task.h"
 
 struct bundle_model {
@@ -34,6 +35,7 @@ struct bundle {
     double shares[3];      /* search, select, report */
     uint64_t memory;       /* bytes a worker's candidate may take, 0: any */
     bool prefix_cache_off; /* candidates share no activations */
+    enum numeric numeric;  /* of candidates that allow it (engine_numeric) */
     size_t n_models;
     struct bundle_model *models;
     size_t n_tasks;

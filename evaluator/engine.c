@@ -19,6 +19,7 @@
 
 struct engine {
     uint64_t memory;
+    enum numeric wish, numeric; /* wanted; of the loaded merge */
     struct blend *blend;
     const struct plan *plan;
     bool streams;
@@ -40,11 +41,12 @@ struct engine {
     unsigned char (*placed)[DIGEST_SIZE]; /* [n_placed] */
 };
 
-struct engine *engine_new(uint64_t memory)
+struct engine *engine_new(uint64_t memory, enum numeric numeric)
 {
     struct engine *engine = mem_array(1, sizeof(*engine));
 
     engine->memory = memory;
+    engine->wish = numeric;
     engine->blend = blend_new();
     engine->contents = contents_new();
     engine->prefix = prefix_new();
@@ -153,17 +155,28 @@ static size_t one_line(const struct config *config, const struct trie_nodes *lar
     return generate_bytes(config, largest->n_sequences, largest->depth_max, 0);
 }
 
-uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest, bool streamed)
+enum numeric engine_numeric(const struct plan *plan, enum numeric wish)
+{
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        if (plan->tensors[i].n_dims == 2 && plan->tensors[i].dtype != DTYPE_BF16) {
+            return NUMERIC_F32;
+        }
+    }
+    return wish;
+}
+
+uint64_t engine_bytes(const struct plan *plan, enum numeric numeric,
+                      const struct trie_nodes *largest, bool streamed)
 {
     const struct config *config = &plan->config;
     size_t model = streamed ? weights_bytes_streamed(config) +
-                                  forward_bytes(config, FORWARD_POSITIONS_ALL, largest)
-                            : weights_bytes(config) + forward_bytes(config, 0, largest);
+                                  forward_bytes(config, numeric, FORWARD_POSITIONS_ALL, largest)
+                            : weights_bytes(config) + forward_bytes(config, numeric, 0, largest);
 
     return (uint64_t)model + plan_memory(plan) + one_line(config, largest);
 }
 
-static int choose(const struct engine *engine, const struct plan *plan,
+static int choose(const struct engine *engine, const struct plan *plan, enum numeric numeric,
                   const struct trie_nodes *largest, bool *streams, struct err *err)
 {
     int rc = config_runnable(&plan->config, err);
@@ -172,11 +185,11 @@ static int choose(const struct engine *engine, const struct plan *plan,
     if (rc != 0) {
         return err_wrap(err, "%s", plan->config.architecture);
     }
-    if (engine->memory == 0 || engine_bytes(plan, largest, false) <= engine->memory) {
+    if (engine->memory == 0 || engine_bytes(plan, numeric, largest, false) <= engine->memory) {
         return 0;
     }
     *streams = true;
-    uint64_t bytes = engine_bytes(plan, largest, true);
+    uint64_t bytes = engine_bytes(plan, numeric, largest, true);
     return bytes <= engine->memory
                ? 0
                : err_set(err, ERR_MEMORY,
@@ -185,12 +198,13 @@ static int choose(const struct engine *engine, const struct plan *plan,
                          (double)bytes / 1048576.0, (double)engine->memory / 1048576.0);
 }
 
-static int fit(struct engine *engine, const struct plan *plan, bool streams, struct err *err)
+static int fit(struct engine *engine, const struct plan *plan, enum numeric numeric, bool streams,
+               struct err *err)
 {
     const struct config *config = &plan->config;
 
     if (engine->weights != NULL && engine->forward != NULL && engine->streams == streams &&
-        (streams || engine->n_placed == plan->n_tensors) &&
+        engine->numeric == numeric && (streams || engine->n_placed == plan->n_tensors) &&
         config_equal(weights_config(engine->weights), config)) {
         return 0;
     }
@@ -200,14 +214,19 @@ static int fit(struct engine *engine, const struct plan *plan, bool streams, str
         file_drop_passed();
     }
     drop_model(engine);
+    if (engine->numeric != numeric) { /* activations made in another are other numbers */
+        prefix_free(engine->prefix);
+        engine->prefix = prefix_new();
+    }
     engine->streams = streams;
+    engine->numeric = numeric;
     engine->n_placed = plan->n_tensors;
     engine->placed = mem_array(plan->n_tensors, DIGEST_SIZE);
     int rc = streams ? weights_new_streamed(&engine->weights, config, &source, err)
                      : weights_new_staged(&engine->weights, config, &source, err);
-    return rc != 0
-               ? rc
-               : forward_new(&engine->forward, config, streams ? FORWARD_POSITIONS_ALL : 0, err);
+    return rc != 0 ? rc
+                   : forward_new_on(&engine->forward, config, numeric,
+                                    streams ? FORWARD_POSITIONS_ALL : 0, err);
 }
 
 static void take_digests(struct engine *engine)
@@ -245,9 +264,9 @@ static uint64_t share_spare(struct engine *engine, const struct trie_nodes *larg
         generate_allow(engine->forward, 0);
         return share_of_machine();
     }
-    size_t allowed =
-        (size_t)(engine->memory - engine_bytes(engine->plan, largest, engine->streams)) +
-        one_line(config, largest);
+    size_t allowed = (size_t)(engine->memory - engine_bytes(engine->plan, engine->numeric, largest,
+                                                            engine->streams)) +
+                     one_line(config, largest);
 
     generate_allow(engine->forward, allowed);
     return allowed - generate_bytes(config, largest->n_sequences, largest->depth_max, allowed);
@@ -269,11 +288,12 @@ static void begin_sharing(struct engine *engine, uint64_t bytes)
 int engine_load(struct engine *engine, const struct plan *plan, const struct trie_nodes *largest,
                 struct err *err)
 {
+    const enum numeric numeric = engine_numeric(plan, engine->wish);
     bool streams;
-    int rc = choose(engine, plan, largest, &streams, err);
+    int rc = choose(engine, plan, numeric, largest, &streams, err);
 
     if (rc == 0) {
-        rc = fit(engine, plan, streams, err);
+        rc = fit(engine, plan, numeric, streams, err);
     }
     if (rc != 0) {
         return rc;

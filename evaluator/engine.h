@@ -9,7 +9,7 @@
  * Candidates that agree up to a layer share the activations behind it (prefix.h): layers that are
  * left out are neither blended nor run, and the bits are the same again.
  *
- *   struct engine *engine = engine_new(memory);
+ *   struct engine *engine = engine_new(memory, numeric);
  *   engine_share(engine, tries, n_tries);
  *   for each candidate:
  *     engine_load(engine, &plan, &largest, err);
@@ -32,8 +32,9 @@
 struct engine;
 
 /* memory: bytes it may take, 0: any. Mapped sources are not counted: the system drops their pages,
- * and a process that streams keeps none that it has passed (file_drop_passed). */
-struct engine *engine_new(uint64_t memory);
+ * and a process that streams keeps none that it has passed (file_drop_passed). numeric: the
+ * arithmetic of candidates that allow it (engine_numeric); available. */
+struct engine *engine_new(uint64_t memory, enum numeric numeric);
 void engine_free(struct engine *engine); /* NULL is fine */
 
 /* Activations over these tries [n], which the coming candidates run on, are kept for those that
@@ -45,7 +46,12 @@ void engine_share(struct engine *engine, const struct trie *const *tries, size_t
 /* What a candidate takes in either way: weights, scratch for the largest trie, blending, and where
  * text is generated (largest->n_sequences > 0) keys and values of one line; of more lines as far as
  * the memory allows. */
-uint64_t engine_bytes(const struct plan *plan, const struct trie_nodes *largest, bool streamed);
+uint64_t engine_bytes(const struct plan *plan, enum numeric numeric,
+                      const struct trie_nodes *largest, bool streamed);
+
+/* wish, or f32 where wish would change weights: for amx2 and amx1 all matrices of the merge are
+ * bfloat16. */
+enum numeric engine_numeric(const struct plan *plan, enum numeric wish);
 
 /*
  * Make a plan's merge the one that runs. plan is kept until the next engine_load or engine_free.

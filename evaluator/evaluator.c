@@ -12,6 +12,7 @@
 #include "evaluator/engine.h"
 #include "evaluator/merge/plan.h"
 #include "evaluator/model/forward.h"
+#include "evaluator/model/gemm.h"
 #include "evaluator/model/tokenizer.h"
 #include "evaluator/task/dataset.h"
 #include "evaluator/task/run.h"
@@ -92,11 +93,19 @@ static int open_engine(struct evaluator *evaluator, struct err *err)
     const struct checkpoint *first = evaluator->models[0];
     int rc = tokenizer_open(&evaluator->tokenizer, checkpoint_folder(first), err);
 
-    evaluator->engine = engine_new(evaluator->bundle->memory);
     if (rc == 0) {
         rc = config_runnable(checkpoint_config(first), err);
     }
-    return rc != 0 ? err_wrap(err, "%s", checkpoint_folder(first)) : 0;
+    if (rc != 0) {
+        return err_wrap(err, "%s", checkpoint_folder(first));
+    }
+    if (!numeric_available(evaluator->bundle->numeric)) {
+        return err_set(err, ERR_CONFLICT,
+                       "scores are to be made in %s, which this processor or system has not",
+                       numeric_name(evaluator->bundle->numeric));
+    }
+    evaluator->engine = engine_new(evaluator->bundle->memory, evaluator->bundle->numeric);
+    return 0;
 }
 
 int evaluator_open(struct evaluator **out, const struct bundle *bundle,
@@ -306,7 +315,7 @@ static int score_candidate(struct evaluator *evaluator, struct candidate *candid
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                   struct score *out, struct err *err)
 {
-    struct score made = {.path = mem_text(forward_path())};
+    struct score made = {0};
     struct candidate candidate = {0};
     uint64_t positions = 0;
     int rc = 0;
@@ -315,10 +324,10 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
         rc = checkpoint_unchanged(evaluator->models[i], err);
     }
     if (rc != 0) {
-        score_release(&made);
         return rc;
     }
     rc = read_candidate(evaluator, recipe, size, &candidate, err);
+    made.path = mem_text(gemm_path(engine_numeric(&candidate.plan, evaluator->bundle->numeric)));
     if (rc == 0) {
         rc = score_candidate(evaluator, &candidate, split, &made, &positions, err);
     }

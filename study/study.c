@@ -356,16 +356,18 @@ static json_t *print_budget(const struct study *study)
 
 static int parse_evaluator(struct study *study, json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"kind",   "command", "dtype",
+    static const char *const known[] = {"kind",   "command", "dtype",       "numeric",
                                         "memory", "timeout", "prefix_cache"};
+    static const char *const numerics[] = {"auto", "f32", "amx2", "amx1"};
     struct study_evaluator *evaluator = &study->evaluator;
-    const char *dtype;
+    const char *dtype, *numeric;
     bool shared;
     int rc;
 
     if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
         (rc = only_value(doc, "kind", "native", err)) != 0 ||
         (rc = doc_text_or(doc, "dtype", "bfloat16", &dtype, err)) != 0 ||
+        (rc = one_of(doc, "numeric", numerics, COUNT(numerics), &numeric, err)) != 0 ||
         (rc = size_or(doc, "memory", 0, &evaluator->memory, err)) != 0 ||
         (rc = duration_or(doc, "timeout", 0, &evaluator->timeout_ms, err)) != 0 ||
         (rc = doc_bool_or(doc, "prefix_cache", true, &shared, err)) != 0) {
@@ -376,7 +378,15 @@ static int parse_evaluator(struct study *study, json_t *doc, struct err *err)
         return err_set(err, ERR_FORMAT,
                        "command: programs as evaluators are not available yet; kind: native is");
     }
-    return recipe_dtype_parse(&evaluator->dtype, dtype, err) != 0 ? err_wrap(err, "dtype") : 0;
+    evaluator->numeric = mem_text(numeric);
+    if (recipe_dtype_parse(&evaluator->dtype, dtype, err) != 0) {
+        return err_wrap(err, "dtype");
+    }
+    if (strncmp(numeric, "amx", 3) == 0 && evaluator->dtype != RECIPE_BFLOAT16) {
+        return err_set(err, ERR_CONFLICT, "numeric: %s is for dtype bfloat16, not %s", numeric,
+                       dtype);
+    }
+    return 0;
 }
 
 static json_t *print_evaluator(const struct study *study)
@@ -386,6 +396,10 @@ static json_t *print_evaluator(const struct study *study)
         json_pack("{s:s, s:s}", "kind", "native", "dtype", recipe_dtype_name(evaluator->dtype));
     struct text text = {0};
 
+    if (strcmp(evaluator->numeric, "auto") !=
+        0) { /* said only when asked for: older studies stay as they were */
+        json_object_set_new(doc, "numeric", json_string(evaluator->numeric));
+    }
     if (evaluator->memory > 0) {
         quantity_print_size(&text, evaluator->memory);
         move_text(doc, "memory", &text);
@@ -537,6 +551,7 @@ void study_release(struct study *study)
     free(study->optimizer.algorithm);
     free(study->optimizer.restarts);
     free(study->optimizer.noise);
+    free(study->evaluator.numeric);
     free(study->models);
     free(study->name);
     free(study->folder);

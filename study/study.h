@@ -107,6 +107,7 @@ struct study_budget {
 
 struct study_evaluator {
     enum recipe_dtype dtype;
+    char *numeric;         /* arithmetic: "auto", "f32", "amx2", "amx1" (model/numeric.h) */
     uint64_t memory;       /* bytes a worker may use, 0: unlimited */
     int64_t timeout_ms;    /* a candidate, 0: ten times the median */
     bool prefix_cache_off; /* candidates share no activations; scores are the same */

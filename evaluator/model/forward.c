@@ -28,7 +28,6 @@
 #include <string.h>
 
 #include "evaluator/model/forward_internal.h"
-#include "evaluator/model/gemm.h"
 #include "evaluator/model/rotary.h"
 
 /* Nodes [first, first + n) of a trie. */
@@ -88,13 +87,13 @@ static void join(struct forward *forward, const struct ending *ending, float *x,
     size_t d = forward->config.width;
 
     if (ending->norm == NULL) {
-        gemm_add(x, forward->mixed, ending->packed, n, d, ending->k);
+        gemm_add(forward->numeric, x, forward->mixed, ending->packed, n, d, ending->k);
         bias(forward, x, ending->bias, n, d);
         return;
     }
     const struct kernels_norm by = norm_by(forward, ending->norm);
 
-    gemm(forward->normed, forward->mixed, ending->packed, n, d, ending->k);
+    gemm(forward->numeric, forward->normed, forward->mixed, ending->packed, n, d, ending->k);
     bias(forward, forward->normed, ending->bias, n, d);
     forward->kernels->add_rms_norm(x, forward->normed, &by, n, d);
 }
@@ -131,7 +130,8 @@ static void attend(struct forward *forward, const struct weights_layer *layer, u
     struct attention_shape shape = forward->shape;
 
     shape.window = config_window(config, number);
-    gemm(forward->wide, forward->normed, forward->packed_qkv, rows->n, qkv, config->width);
+    gemm(forward->numeric, forward->wide, forward->normed, forward->packed_qkv, rows->n, qkv,
+         config->width);
     bias(forward, forward->wide, layer->qkv_bias, rows->n, qkv);
     place_heads(forward, layer, number, rows->depths, rows->n);
     if (forward->lines.pass == FORWARD_SCORE) {
@@ -152,7 +152,7 @@ static void run_mlp(struct forward *forward, const struct weights_layer *layer, 
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
-    gemm(forward->wide, forward->normed, forward->packed_gate_up, n, 2 * f, d);
+    gemm(forward->numeric, forward->wide, forward->normed, forward->packed_gate_up, n, 2 * f, d);
     bias(forward, forward->wide, layer->gate_up_bias, n, 2 * f);
     if (forward->config.activation == CONFIG_GELU_TANH) {
         forward->kernels->gelu_up(forward->mixed, forward->wide, n, f);
@@ -168,10 +168,11 @@ static void pack_layer(struct forward *forward, const struct weights_layer *laye
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
-    gemm_pack(forward->packed_qkv, layer->qkv, forward_qkv_width(&forward->config), d);
-    gemm_pack(forward->packed_o, layer->o, d, forward_q_width(&forward->config));
-    gemm_pack(forward->packed_gate_up, layer->gate_up, 2 * f, d);
-    gemm_pack(forward->packed_down, layer->down, d, f);
+    gemm_pack(forward->numeric, forward->packed_qkv, layer->qkv,
+              forward_qkv_width(&forward->config), d);
+    gemm_pack(forward->numeric, forward->packed_o, layer->o, d, forward_q_width(&forward->config));
+    gemm_pack(forward->numeric, forward->packed_gate_up, layer->gate_up, 2 * f, d);
+    gemm_pack(forward->numeric, forward->packed_down, layer->down, d, f);
 }
 
 static int not_finite(uint32_t layer, const char *part, struct err *err)
@@ -295,8 +296,9 @@ static void make_panel(struct forward *forward, const struct weights *weights, s
 {
     size_t d = forward->config.width;
 
-    gemm_pack(forward->packed_panel, weights_head(weights) + column * d, width, d);
-    gemm(forward->wide, forward->normed, forward->packed_panel, n, width, d);
+    gemm_pack(forward->numeric, forward->packed_panel, weights_head(weights) + column * d, width,
+              d);
+    gemm(forward->numeric, forward->wide, forward->normed, forward->packed_panel, n, width, d);
     if (forward->config.logit_cap > 0) {
         forward->kernels->soft_cap(forward->wide, n * width, (float)forward->config.logit_cap);
     }
@@ -570,7 +572,7 @@ uint64_t forward_blocks(const struct forward *forward)
     return forward->blocks;
 }
 
-const char *forward_path(void)
+const char *forward_path(const struct forward *forward)
 {
-    return gemm_path();
+    return gemm_path(forward->numeric);
 }

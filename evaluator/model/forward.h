@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "evaluator/model/numeric.h"
 #include "evaluator/model/trie.h"
 #include "evaluator/model/weights.h"
 
@@ -50,10 +51,15 @@ struct forward_keeper {
     void *context;
 };
 
-/* positions_max: trie nodes a batch at most; 0 for the default. ERR_FORMAT when the model cannot be
- * run, ERR_MEMORY. */
+/* In f32. positions_max: trie nodes a batch at most; 0 for the default. ERR_FORMAT when the model
+ * cannot be run, ERR_MEMORY. */
 int forward_new(struct forward **out, const struct config *config, size_t positions_max,
                 struct err *err);
+
+/* In an arithmetic that is available. amx2 and amx1 round matrices to bfloat16: for weights that
+ * are. */
+int forward_new_on(struct forward **out, const struct config *config, enum numeric numeric,
+                   size_t positions_max, struct err *err);
 void forward_free(struct forward *forward); /* NULL is fine */
 
 /* forward_score asks this keeper from now on, which is copied; NULL: none. */
@@ -86,7 +92,7 @@ struct forward_place forward_place(const struct forward *forward, const struct t
 
 /* Bytes of scratch for the largest of some tries, packed weights of a layer included. Nodes are
  * what the trie's plan states: n, depth_max, n_scored, n_targets are read. */
-size_t forward_bytes(const struct config *config, size_t positions_max,
+size_t forward_bytes(const struct config *config, enum numeric numeric, size_t positions_max,
                      const struct trie_nodes *nodes);
 
 /* Whole logits [n, vocabulary] after each token of one sequence. For tests and inspection. */
@@ -100,7 +106,8 @@ uint64_t forward_positions(const struct forward *forward);
  * where a keeper had the first ones. */
 uint64_t forward_blocks(const struct forward *forward);
 
-/* The arithmetic's name, kept with every score: scores compare only within one path. Static. */
-const char *forward_path(void);
+/* The path's name (gemm_path), kept with every score: scores compare only within one arithmetic.
+ * Static. */
+const char *forward_path(const struct forward *forward);
 
 #endif

@@ -15,13 +15,14 @@
 #include "evaluator/model/attention.h"
 #include "evaluator/model/config.h"
 #include "evaluator/model/forward.h"
+#include "evaluator/model/gemm.h"
 #include "evaluator/model/kernels.h"
 #include "evaluator/model/trie.h"
 #include "evaluator/model/weights.h"
 
 /* Rows at a time: enough to make little of reading a layer's weights, few enough for the buffers of
- * small models to stay in the second-level cache; whole tiles of gemm_kernels.c. */
-#define FORWARD_CHUNK ((size_t)516)
+ * small models to stay in the second-level cache. */
+#define FORWARD_CHUNK GEMM_ROWS
 
 /* Columns of the vocabulary at a time: a chunk's logits then take 2 MB, inside the second-level
  * cache, and a panel's weights are read once a chunk. */
@@ -60,6 +61,7 @@ struct forward_rows {
 
 struct forward {
     struct config config;
+    enum numeric numeric;
     const struct kernels *kernels;
     const struct attention *attention;
     size_t positions_max;

@@ -53,39 +53,47 @@ static int take_chunk(struct forward *forward, struct err *err)
     return 0;
 }
 
-static size_t packed_floats(const struct config *config)
+static size_t packed_floats(const struct config *config, enum numeric numeric)
 {
     size_t d = config->width;
     size_t f = config->mlp_width;
 
-    return gemm_packed_floats(forward_qkv_width(config), d) +
-           gemm_packed_floats(d, forward_q_width(config)) + gemm_packed_floats(2 * f, d) +
-           gemm_packed_floats(d, f) + gemm_packed_floats(FORWARD_PANEL, d);
+    return gemm_packed_floats(numeric, forward_qkv_width(config), d) +
+           gemm_packed_floats(numeric, d, forward_q_width(config)) +
+           gemm_packed_floats(numeric, 2 * f, d) + gemm_packed_floats(numeric, d, f) +
+           gemm_packed_floats(numeric, FORWARD_PANEL, d);
 }
 
 static int take_packed(struct forward *forward, struct err *err)
 {
     const struct config *config = &forward->config;
+    const enum numeric numeric = forward->numeric;
     size_t d = config->width;
     size_t f = config->mlp_width;
     size_t q = forward_q_width(config);
     size_t qkv = forward_qkv_width(config);
 
-    forward->packed =
-        mem_try_block(packed_floats(config), sizeof(float), "packed weights of a layer", err);
+    forward->packed = mem_try_block(packed_floats(config, numeric), sizeof(float),
+                                    "packed weights of a layer", err);
     if (forward->packed == NULL) {
         return ERR_MEMORY;
     }
     forward->packed_qkv = forward->packed;
-    forward->packed_o = forward->packed_qkv + gemm_packed_floats(qkv, d);
-    forward->packed_gate_up = forward->packed_o + gemm_packed_floats(d, q);
-    forward->packed_down = forward->packed_gate_up + gemm_packed_floats(2 * f, d);
-    forward->packed_panel = forward->packed_down + gemm_packed_floats(d, f);
+    forward->packed_o = forward->packed_qkv + gemm_packed_floats(numeric, qkv, d);
+    forward->packed_gate_up = forward->packed_o + gemm_packed_floats(numeric, d, q);
+    forward->packed_down = forward->packed_gate_up + gemm_packed_floats(numeric, 2 * f, d);
+    forward->packed_panel = forward->packed_down + gemm_packed_floats(numeric, d, f);
     return 0;
 }
 
 int forward_new(struct forward **out, const struct config *config, size_t positions_max,
                 struct err *err)
+{
+    return forward_new_on(out, config, NUMERIC_F32, positions_max, err);
+}
+
+int forward_new_on(struct forward **out, const struct config *config, enum numeric numeric,
+                   size_t positions_max, struct err *err)
 {
     int rc = config_runnable(config, err);
 
@@ -99,6 +107,7 @@ int forward_new(struct forward **out, const struct config *config, size_t positi
     struct forward *forward = mem_array(1, sizeof(*forward));
 
     forward->config = *config;
+    forward->numeric = numeric;
     forward->kernels = kernels_for(isa_best());
     forward->attention = attention_for(isa_best());
     forward->positions_max = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
@@ -200,7 +209,7 @@ static int take_trie_buffers(struct forward *forward, struct err *err)
     return 0;
 }
 
-size_t forward_bytes(const struct config *config, size_t positions_max,
+size_t forward_bytes(const struct config *config, enum numeric numeric, size_t positions_max,
                      const struct trie_nodes *nodes)
 {
     size_t most = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
@@ -209,7 +218,7 @@ size_t forward_bytes(const struct config *config, size_t positions_max,
                                           .head_width = config->head_width,
                                           .depth_max = nodes->depth_max};
     size_t angles = nodes->depth_max * rotary_width(config);
-    size_t floats = chunk_floats(config) + packed_floats(config) +
+    size_t floats = chunk_floats(config) + packed_floats(config, numeric) +
                     forward_smaller(nodes->n, most) * config->width +
                     angles * (config->local_rope.theta > 0 ? 2 : 1) +
                     attention_stack_floats(&shape) * (nodes->n > most ? config->n_layers : 1) +

@@ -3,60 +3,100 @@
  */
 #include "evaluator/model/gemm.h"
 
+#include <assert.h>
 #include <cblas.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "evaluator/model/gemm_kernels.h"
+#include "evaluator/model/gemm_tiles.h"
 
 /* What the first product of the process decided. */
 static struct {
-    const struct gemm_kernels *kernels; /* NULL: OpenBLAS */
-    char path[96];                      /* "": not decided yet */
+    bool already;
+    const struct gemm_kernels *kernels; /* f32; NULL: OpenBLAS */
+    char paths[NUMERIC_N][96];
 } chosen;
+
+/* Activations of the product that runs; there are no threads. */
+static _Alignas(64) uint16_t split[TILE_SPLIT];
 
 static void choose(void)
 {
-    if (chosen.path[0] != '\0') {
+    if (chosen.already) {
         return;
     }
     const char *wish = getenv("BRAID_GEMM");
+    const char *isa = isa_name(isa_best());
+    char *f32 = chosen.paths[NUMERIC_F32];
 
+    chosen.already = true;
     if (wish != NULL && strcmp(wish, "openblas") == 0) {
         openblas_set_num_threads(1);
-        snprintf(chosen.path, sizeof(chosen.path), "f32/openblas-%s/%s", openblas_get_corename(),
-                 isa_name(isa_best()));
+        snprintf(f32, sizeof(chosen.paths[0]), "f32/openblas-%s/%s", openblas_get_corename(), isa);
     } else {
         chosen.kernels = gemm_kernels_for(isa_best());
-        snprintf(chosen.path, sizeof(chosen.path), "f32/%s", isa_name(isa_best()));
+        snprintf(f32, sizeof(chosen.paths[0]), "f32/%s", isa);
+    }
+    for (int i = NUMERIC_AMX2; i < NUMERIC_N && gemm_tiles_here() != NULL; i++) {
+        snprintf(chosen.paths[i], sizeof(chosen.paths[i]), "%s%s/%s", numeric_name((enum numeric)i),
+                 gemm_tiles_here()->name, isa);
     }
 }
 
-size_t gemm_packed_floats(size_t n, size_t k)
+/* The tiles of amx2 and amx1; NULL for f32. */
+static const struct gemm_tiles *tiles_of(enum numeric numeric)
 {
     choose();
+    if (numeric == NUMERIC_F32) {
+        return NULL;
+    }
+    assert(gemm_tiles_here() != NULL);
+    return gemm_tiles_here();
+}
+
+size_t gemm_packed_floats(enum numeric numeric, size_t n, size_t k)
+{
+    if (tiles_of(numeric) != NULL) {
+        return gemm_tiles_packed(n, k) / 2;
+    }
     size_t panel = chosen.kernels != NULL ? chosen.kernels->panel : 1;
 
     return (n + panel - 1) / panel * panel * k;
 }
 
-void gemm_pack(float *packed, const float *w, size_t n, size_t k)
+void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t n, size_t k)
 {
-    choose();
-    if (chosen.kernels != NULL) {
+    const struct gemm_tiles *tiles = tiles_of(numeric);
+
+    if (tiles != NULL) {
+        tiles->pack((uint16_t *)(void *)packed, w, n, k);
+    } else if (chosen.kernels != NULL) {
         chosen.kernels->pack(packed, w, n, k);
     } else {
         memcpy(packed, w, n * k * sizeof(float));
     }
 }
 
-static void product(float *out, const float *x, const float *packed, size_t rows, size_t n,
-                    size_t k, bool add)
+/* Parts of an activation. Short sums take three in amx2: there the error of two weighs most, and
+ * the time of products least. */
+static size_t parts_of(enum numeric numeric, size_t k)
 {
-    choose();
-    if (chosen.kernels != NULL) {
+    return numeric == NUMERIC_AMX1 ? 1 : k <= TILE_DEPTH_3 ? 3 : 2;
+}
+
+static void product(enum numeric numeric, float *out, const float *x, const float *packed,
+                    size_t rows, size_t n, size_t k, bool add)
+{
+    const struct gemm_tiles *tiles = tiles_of(numeric);
+
+    if (tiles != NULL) {
+        tiles->multiply(out, x, (const uint16_t *)(const void *)packed, split, rows, n, k, add,
+                        parts_of(numeric, k));
+    } else if (chosen.kernels != NULL) {
         chosen.kernels->multiply(out, x, packed, rows, n, k, add);
     } else {
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)rows, (blasint)n, (blasint)k,
@@ -64,18 +104,20 @@ static void product(float *out, const float *x, const float *packed, size_t rows
     }
 }
 
-void gemm(float *out, const float *x, const float *packed, size_t rows, size_t n, size_t k)
+void gemm(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+          size_t n, size_t k)
 {
-    product(out, x, packed, rows, n, k, false);
+    product(numeric, out, x, packed, rows, n, k, false);
 }
 
-void gemm_add(float *out, const float *x, const float *packed, size_t rows, size_t n, size_t k)
+void gemm_add(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+              size_t n, size_t k)
 {
-    product(out, x, packed, rows, n, k, true);
+    product(numeric, out, x, packed, rows, n, k, true);
 }
 
-const char *gemm_path(void)
+const char *gemm_path(enum numeric numeric)
 {
     choose();
-    return chosen.path;
+    return chosen.paths[numeric];
 }

@@ -1,9 +1,10 @@
 /*
  * gemm.h - one door for matrix products.
  *
- * Kernels of our own (gemm_kernels.h) by default, OpenBLAS when the environment says
- * BRAID_GEMM=openblas: the reference that ours are tested against. Both are f32 on one thread;
- * parallelism is by processes. The path's name goes with every score, since last bits differ.
+ * In f32, kernels of our own (gemm_kernels.h) by default, OpenBLAS when the environment says
+ * BRAID_GEMM=openblas: the reference that ours are tested against. In amx2 and amx1, the
+ * processor's matrix units (gemm_tiles.h). All on one thread; parallelism is by processes. The
+ * path's name goes with every score, since bits differ.
  *
  * With our kernels a row's result depends on that row and the weights alone, to the last bit, not
  * on how many rows are beside it nor on its place among them. OpenBLAS does not promise that: its
@@ -14,20 +15,29 @@
 
 #include <stddef.h>
 
-/* Weights are packed once and then used for many rows. Floats that packed weights [n, k] take. */
-size_t gemm_packed_floats(size_t n, size_t k);
+#include "evaluator/model/numeric.h"
 
-/* w [n, k], row-major as stored; packed has room for gemm_packed_floats. */
-void gemm_pack(float *packed, const float *w, size_t n, size_t k);
+/* Rows that make whole tiles of every kernel. */
+#define GEMM_ROWS ((size_t)480)
 
-/* out [rows, n] = x [rows, k] * w [n, k]^T, all row-major. */
-void gemm(float *out, const float *x, const float *packed, size_t rows, size_t n, size_t k);
+/* Weights are packed once and then used for many rows; in amx2 and amx1, rounded to bfloat16.
+ * Floats that packed weights [n, k] take. */
+size_t gemm_packed_floats(enum numeric numeric, size_t n, size_t k);
+
+/* w [n, k], row-major as stored; packed has room for gemm_packed_floats and starts at a multiple of
+ * 64 bytes. */
+void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t n, size_t k);
+
+/* out [rows, n] = x [rows, k] * w [n, k]^T, all row-major. numeric is available. */
+void gemm(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+          size_t n, size_t k);
 
 /* The same, added to out. */
-void gemm_add(float *out, const float *x, const float *packed, size_t rows, size_t n, size_t k);
+void gemm_add(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+              size_t n, size_t k);
 
-/* "f32/avx512", "f32/openblas-SkylakeX/avx512": arithmetic, whose products, our other kernels.
- * Static. */
-const char *gemm_path(void);
+/* "f32/avx512", "f32/openblas-SkylakeX/avx512", "amx2/avx512": arithmetic, whose products, our
+ * other kernels. Static. */
+const char *gemm_path(enum numeric numeric);
 
 #endif

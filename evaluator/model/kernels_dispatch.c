@@ -1,22 +1,26 @@
 /*
- * kernels_dispatch.c - which compilation of kernels.c, attention.c and gemm_kernels.c runs, and
- * what all of attention.c's have in common: the layout of a stack.
+ * kernels_dispatch.c - which compilation of kernels.c, attention.c, gemm_kernels.c and gemm_tiles.c
+ * runs, and what all of attention.c's have in common: the layout of a stack.
  */
-#include "evaluator/model/attention.h"
-
+#include <stdlib.h>
 #include <string.h>
 
+#include "evaluator/model/amx.h"
+#include "evaluator/model/attention.h"
 #include "evaluator/model/gemm_kernels.h"
+#include "evaluator/model/gemm_tiles.h"
 #include "evaluator/model/kernels.h"
 #include "evaluator/model/lanes.h"
 
 extern const struct kernels kernels_plain;
 extern const struct attention attention_plain;
 extern const struct gemm_kernels gemm_kernels_plain;
+extern const struct gemm_tiles gemm_tiles_plain;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2, kernels_avx512;
 extern const struct attention attention_avx2, attention_avx512;
 extern const struct gemm_kernels gemm_kernels_avx2, gemm_kernels_avx512;
+extern const struct gemm_tiles gemm_tiles_avx2, gemm_tiles_avx512, gemm_tiles_amx;
 #endif
 
 const struct kernels *kernels_for(enum isa isa)
@@ -59,6 +63,57 @@ const struct gemm_kernels *gemm_kernels_for(enum isa isa)
 #endif
     (void)isa;
     return &gemm_kernels_plain;
+}
+
+const struct gemm_tiles *gemm_tiles_for(enum isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == ISA_AVX512) {
+        return &gemm_tiles_avx512;
+    }
+    if (isa == ISA_AVX2) {
+        return &gemm_tiles_avx2;
+    }
+#endif
+    (void)isa;
+    return &gemm_tiles_plain;
+}
+
+static const struct gemm_tiles *find_tiles(void)
+{
+    const char *wish = getenv("BRAID_TILES");
+
+    if (wish != NULL && strcmp(wish, "emulated") == 0) {
+        return gemm_tiles_for(isa_best());
+    }
+#if defined(__x86_64__)
+    if (amx_ready()) {
+        return &gemm_tiles_amx;
+    }
+#endif
+    return NULL;
+}
+
+const struct gemm_tiles *gemm_tiles_here(void)
+{
+    static const struct gemm_tiles *found;
+    static bool looked;
+
+    if (!looked) {
+        found = find_tiles();
+        looked = true;
+    }
+    return found;
+}
+
+static size_t whole_tiles(size_t n, size_t tile)
+{
+    return (n + tile - 1) / tile * tile;
+}
+
+size_t gemm_tiles_packed(size_t n, size_t k)
+{
+    return whole_tiles(n, TILE_PANEL) * whole_tiles(k, TILE_STEP);
 }
 
 static size_t whole_lanes(size_t n)

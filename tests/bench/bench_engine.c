@@ -86,9 +86,9 @@ static double candidate_seconds(struct engine *engine, const struct plan *plan,
 
 static void compare(const struct plan *plan, const struct trie *trie)
 {
-    const uint64_t bytes = engine_bytes(plan, trie_nodes(trie), true);
-    struct engine *whole = engine_new(0);
-    struct engine *streamed = engine_new(bytes);
+    const uint64_t bytes = engine_bytes(plan, NUMERIC_F32, trie_nodes(trie), true);
+    struct engine *whole = engine_new(0, NUMERIC_F32);
+    struct engine *streamed = engine_new(bytes, NUMERIC_F32);
     double seconds[ROUNDS];
     double ratios[ROUNDS];
 
@@ -99,7 +99,7 @@ static void compare(const struct plan *plan, const struct trie *trie)
     printf("engine_streamed,%.2f,s/candidate,%.3f,resident; 2000 positions\n", median(seconds),
            median(ratios));
     printf("engine_streamed_bytes,%.1f,MiB,%.3f,resident\n", (double)bytes / 1048576.0,
-           (double)bytes / (double)engine_bytes(plan, trie_nodes(trie), false));
+           (double)bytes / (double)engine_bytes(plan, NUMERIC_F32, trie_nodes(trie), false));
     engine_free(whole);
     engine_free(streamed);
 }

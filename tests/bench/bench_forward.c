@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "evaluator/model/forward.h"
+#include "evaluator/model/gemm.h"
 
 #define ROUNDS 5
 
@@ -348,7 +349,7 @@ int main(void)
     struct product product = product_new();
 
     openblas_set_num_threads(1);
-    fprintf(stderr, "path %s\n", forward_path());
+    fprintf(stderr, "path %s\n", gemm_path(NUMERIC_F32));
     bench_tiny(&product);
     bench_prefill(&product);
     bench_choices();

@@ -181,7 +181,7 @@ static void assert_same(const struct outcome *a, const struct outcome *b)
 
 static struct engine *sharing_engine(const struct bench *bench, uint64_t memory)
 {
-    struct engine *engine = engine_new(memory);
+    struct engine *engine = engine_new(memory, NUMERIC_F32);
 
     engine_share(engine, (const struct trie *const *)bench->tries, TRIES);
     return engine;
@@ -194,7 +194,7 @@ static uint64_t memory_of(const struct bench *bench, bool streamed, size_t layer
     size_t width = family_model("llama-3.1")->D;
 
     candidate_open(&candidate, bench, 0, 0.5);
-    uint64_t bytes = engine_bytes(&candidate.plan, &bench->largest, streamed);
+    uint64_t bytes = engine_bytes(&candidate.plan, NUMERIC_F32, &bench->largest, streamed);
     candidate_close(&candidate);
     return bytes + layers * bench->positions * width * sizeof(float);
 }
@@ -203,7 +203,7 @@ static uint64_t memory_of(const struct bench *bench, bool streamed, size_t layer
 static double run_all(const struct bench *bench, uint64_t memory, bool streamed)
 {
     struct engine *engine = sharing_engine(bench, memory);
-    struct engine *alone = engine_new(0);
+    struct engine *alone = engine_new(0, NUMERIC_F32);
 
     for (unsigned bits = 0; bits < 1U << LAYERS; bits++) {
         struct candidate candidate;
@@ -214,7 +214,7 @@ static double run_all(const struct bench *bench, uint64_t memory, bool streamed)
         assert_int_equal(wanted.rc, 0);
         assert_same(&shared, &wanted);
         assert_true(engine_streams(engine) == streamed);
-        assert_true(memory == 0 || engine_kept(engine) + engine_bytes(&candidate.plan,
+        assert_true(memory == 0 || engine_kept(engine) + engine_bytes(&candidate.plan, NUMERIC_F32,
                                                                       &bench->largest, streamed) <=
                                        memory);
         candidate_close(&candidate);
@@ -322,7 +322,7 @@ static void a_candidate_that_fails_leaves_nothing_wrong_behind(void **state)
     bench_open(&bench);
     for (size_t streamed = 0; streamed < 2; streamed++) {
         struct engine *engine = sharing_engine(&bench, memory_of(&bench, streamed != 0, LAYERS));
-        struct engine *alone = engine_new(0);
+        struct engine *alone = engine_new(0, NUMERIC_F32);
 
         for (unsigned i = 0; i < 5; i++) {
             struct candidate candidate;

@@ -106,7 +106,8 @@ static float *run_plan(const struct plan *plan, bool streamed, const uint32_t *t
 {
     const struct trie_nodes largest = {
         .n = TOKENS, .depth_max = TOKENS, .n_scored = TOKENS, .n_targets = TOKENS};
-    struct engine *engine = engine_new(streamed ? engine_bytes(plan, &largest, true) : 0);
+    struct engine *engine =
+        engine_new(streamed ? engine_bytes(plan, NUMERIC_F32, &largest, true) : 0, NUMERIC_F32);
     struct err err = {0};
 
     if (engine_load(engine, plan, &largest, &err) != 0) {

@@ -7,6 +7,7 @@
  * sum of the answers' log-likelihoods and the first of them, the choices' of the first documents,
  * the first exact-match flags. Log-likelihoods within 1e-4 relative to one more than the magnitude;
  * marks exactly, since no document of the references is that close to a tie. Exit code 1 beyond it.
+ * In the arithmetic that is this machine's default; BRAID_TILES=emulated makes that amx2.
  */
 #include <math.h>
 #include <stdio.h>
@@ -63,7 +64,7 @@ static struct model model_open(const char *folder)
     const struct config *config = checkpoint_config(model.checkpoint);
     must(weights_new(&model.weights, config, &err), &err);
     must(weights_load(model.weights, model.checkpoint, &err), &err);
-    must(forward_new(&model.forward, config, 0, &err), &err);
+    must(forward_new_on(&model.forward, config, numeric_best(), 0, &err), &err);
     must(tokenizer_open(&model.tokenizer, folder, &err), &err);
     model.positions = config->positions;
     return model;

@@ -143,6 +143,7 @@ static void what_is_left_out_has_its_default(void **state)
     assert_int_equal(study.budget.until_minute, -1);
     assert_int_equal(study.budget.stagnation, 0);
     assert_int_equal(study.evaluator.dtype, RECIPE_BFLOAT16);
+    assert_string_equal(study.evaluator.numeric, "auto");
     assert_int_equal(study.evaluator.memory, 0);
     assert_int_equal(study.finalists, 8);
     assert_int_equal(study.merge.layers, STUDY_LAYERS_GROUPS);
@@ -290,6 +291,7 @@ static void the_canonical_form_reads_back_to_the_same_study(void **state)
         "objective: minimum\nbudget: {wall: 1500ms, until: ~, stagnation: ~}",
         "objective: pareto\noptimizer: {algorithm: ~}",
         "optimizer: {population: 24, sigma: 0.1}\nevaluator: {memory: 1001B, dtype: float32}",
+        "evaluator: {numeric: amx1}",
         "tasks: [{task: sums, output_type: generate_until, data: s.jsonl, gold: a}]",
     };
     (void)state;
@@ -391,8 +393,11 @@ static void the_same_study_in_another_folder_is_the_same(void **state)
 
 static void another_question_is_another_study(void **state)
 {
-    const char *const patches[] = {"seed: 8", "merge: {sources: [reverser, adder]}",
-                                   "merge: {start: {weight: 0.9}}", "evaluator: {dtype: float32}",
+    const char *const patches[] = {"seed: 8",
+                                   "merge: {sources: [reverser, adder]}",
+                                   "merge: {start: {weight: 0.9}}",
+                                   "evaluator: {dtype: float32}",
+                                   "evaluator: {numeric: amx1}",
                                    "tasks: [{task: tasks/addition.yaml}]"};
     char one[DIGEST_HEX];
 
