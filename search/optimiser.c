@@ -49,6 +49,8 @@ static const struct algorithm {
      &optimiser_lmma, OPTIMISER_N_MAX, RESTARTS},
     {"nsga-ii", "a population along the front of several objectives", &optimiser_nsga2, 4096,
      INTEGERS | CATEGORIES | SEVERAL},
+    {"discrete", "a (mu, lambda) search that asks nothing twice: sets of choices, edits of a route",
+     &optimiser_discrete, 4096, INTEGERS | CATEGORIES},
     {"random", "uniform random points: the honest baseline", &optimiser_sampling, OPTIMISER_N_MAX,
      INTEGERS | CATEGORIES},
     {"halton", "points that fill the box evenly: the better baseline", &optimiser_sampling,
@@ -58,10 +60,11 @@ static const struct algorithm {
 #define ALGORITHMS (sizeof algorithms / sizeof *algorithms)
 
 /* All that can be in bytes; NULL past the last. */
-static const struct optimiser_kind *const kinds[] = {
-    &optimiser_cmaes,  &optimiser_restarts,     &optimiser_sampling,
-    &optimiser_catcma, &optimiser_surrogate,    &optimiser_lmma,
-    &optimiser_nsga2,  &optimiser_reevaluation, NULL};
+static const struct optimiser_kind *const kinds[] = {&optimiser_cmaes,     &optimiser_restarts,
+                                                     &optimiser_sampling,  &optimiser_catcma,
+                                                     &optimiser_surrogate, &optimiser_lmma,
+                                                     &optimiser_nsga2,     &optimiser_reevaluation,
+                                                     &optimiser_discrete,  NULL};
 
 static const struct algorithm *find(const char *name)
 {

@@ -17,6 +17,7 @@
  *     lq-cma-es                         surrogate.c  a quadratic model saves evaluations
  *     lm-ma-es                          lmma.c       a hundred thousand coordinates
  *     nsga-ii                           nsga2.c      several objectives
+ *     discrete                          discrete.c   sets of choices
  *     random, halton                    sampling.c   honest baselines
  *
  * and around the single-objective ones, restarts (restarts.c) and care for noise.

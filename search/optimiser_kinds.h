@@ -32,7 +32,8 @@ struct optimiser_kind {
 };
 
 extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimiser_sampling,
-    optimiser_catcma, optimiser_surrogate, optimiser_lmma, optimiser_nsga2, optimiser_reevaluation;
+    optimiser_catcma, optimiser_surrogate, optimiser_lmma, optimiser_nsga2, optimiser_reevaluation,
+    optimiser_discrete;
 
 /* Whether the door takes these options, algorithm named. Errors as optimiser_new's. */
 int optimiser_check(const struct optimiser_options *options, struct err *err);

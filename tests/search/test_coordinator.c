@@ -63,7 +63,7 @@ static void so_it_is_with_every_optimiser(void **state)
 {
     static const char *const optimisers[][2] = {
         {"auto", "none"},   {"sep-cma-es", "bipop"}, {"dd-cma-es", "ipop"}, {"lq-cma-es", "none"},
-        {"catcma", "ipop"}, {"random", "none"},      {"halton", "none"}};
+        {"catcma", "ipop"}, {"discrete", "none"},    {"random", "none"},    {"halton", "none"}};
 
     for (size_t i = 0; i < sizeof optimisers / sizeof *optimisers; i++) {
         void *house = build(optimisers[i][0], optimisers[i][1], 24);

@@ -46,6 +46,8 @@ static const struct row {
     {"lm-ma-es", "ipop", NULL, false, 1, 2, 200},
     {"nsga-ii", NULL, NULL, true, 2, 6, 20},
     {"nsga-ii", NULL, NULL, false, 3, 4, 15},
+    {"discrete", NULL, NULL, true, 1, 6, 60},
+    {"discrete", NULL, NULL, true, 1, 1, 40},
     {"random", NULL, NULL, true, 1, 6, 20},
     {"halton", NULL, NULL, true, 1, 6, 20},
 };
@@ -558,6 +560,93 @@ static void what_an_algorithm_cannot_do_is_refused_by_name(void **state)
     }
 }
 
+/* Four whole numbers of twenty values; only one set of them is right, and near ones are no better
+ * than others for the last two. Evaluations until it is found. */
+static size_t until_found(const char *algorithm, uint64_t seed)
+{
+    const double start[4] = {0}, lower[4] = {0}, upper[4] = {20, 20, 20, 20};
+    const double steps[4] = {1, 1, -1, -1}, right[4] = {17, 5, 11, 3};
+    const struct optimiser_options options = {.algorithm = algorithm,
+                                              .n = 4,
+                                              .start = start,
+                                              .sigma = 5.0,
+                                              .lower = lower,
+                                              .upper = upper,
+                                              .steps = steps,
+                                              .lambda = 12,
+                                              .seed = seed};
+    struct optimiser *o = NULL;
+    size_t spent = 0;
+
+    assert_int_equal(optimiser_new(&o, &options, NULL), 0);
+    while (optimiser_best(o, NULL) > 0.0 && spent < 6000 && optimiser_stop(o) == NULL) {
+        double *points = ask(o), fitness[12];
+
+        for (size_t k = 0; k < 12; k++) {
+            const double *x = points + 4 * k;
+
+            fitness[k] = fabs(x[0] - right[0]) + fabs(x[1] - right[1]) +
+                         (x[2] != right[2] ? 4.0 : 0.0) + (x[3] != right[3] ? 4.0 : 0.0);
+        }
+        assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+        spent += 12;
+        free(points);
+    }
+    optimiser_free(o);
+    return spent;
+}
+
+static void a_discrete_search_finds_a_set_of_choices_soon(void **state)
+{
+    size_t discrete = 0, random = 0;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 15; seed++) {
+        discrete += until_found("discrete", seed);
+        random += until_found("random", seed);
+    }
+    assert_true(discrete / 15 < 500);
+    assert_true(6 * discrete < random);
+}
+
+/* Nine points there are, nine it asks for, and then it has seen all. */
+static void a_discrete_search_asks_nothing_twice(void **state)
+{
+    const double start[2] = {1, 1}, lower[2] = {0}, upper[2] = {2, 2}, steps[2] = {1, -1};
+    const struct optimiser_options options = {.algorithm = "discrete",
+                                              .n = 2,
+                                              .start = start,
+                                              .sigma = 1.0,
+                                              .lower = lower,
+                                              .upper = upper,
+                                              .steps = steps,
+                                              .lambda = 3,
+                                              .seed = 4};
+    struct optimiser *o = NULL;
+    bool asked[9] = {false};
+    size_t rounds = 0;
+
+    (void)state;
+    assert_int_equal(optimiser_new(&o, &options, NULL), 0);
+    for (; optimiser_stop(o) == NULL; rounds++) {
+        double *points = ask(o), fitness[3];
+
+        for (size_t k = 0; k < 3; k++) {
+            size_t at = (size_t)(3 * points[2 * k] + points[2 * k + 1]);
+
+            assert_false(rounds < 2 && asked[at]);
+            asked[at] = true;
+            fitness[k] = (double)at;
+        }
+        assert_int_equal(optimiser_tell(o, fitness, NULL), 0);
+        free(points);
+    }
+    assert_in_range(rounds, 4, 8);
+    assert_string_equal(optimiser_stop(o), "exhausted");
+    assert_true(optimiser_best(o, NULL) == 0.0);
+    optimiser_free(o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -573,6 +662,8 @@ int main(void)
         cmocka_unit_test(care_for_noise_comes_closer_than_none),
         cmocka_unit_test(a_thousand_coordinates_need_no_covariance),
         cmocka_unit_test(two_objectives_give_a_front),
+        cmocka_unit_test(a_discrete_search_finds_a_set_of_choices_soon),
+        cmocka_unit_test(a_discrete_search_asks_nothing_twice),
         cmocka_unit_test(auto_chooses_by_size_and_budget_and_says_why),
         cmocka_unit_test(what_an_algorithm_cannot_do_is_refused_by_name),
     };
