@@ -8,7 +8,7 @@
 #include "cli/prepare.h"
 #include "cli/table.h"
 #include "evaluator/model/weights.h"
-#include "search/space.h"
+#include "search/phases.h"
 
 static void print_tasks(const struct prepared *prepared)
 {
@@ -73,15 +73,35 @@ static void print_numeric(const struct prepared *prepared)
            numeric_available(numeric) ? "" : ", which this processor or system has not");
 }
 
+/* Each part of the search: its coordinates, and what it may spend. */
+static int print_phases(const struct prepared *prepared, struct err *err)
+{
+    const struct phase_setting setting = {.study = &prepared->study,
+                                          .n_layers = prepared->options.n_layers,
+                                          .model_layers = prepared->model_layers,
+                                          .digests = prepared->digest_texts};
+    const struct phase_past nothing = {0};
+    uint64_t left = prepared->study.budget.evaluations;
+    int rc = 0;
+
+    for (size_t i = 0; i < phases_n(&prepared->study) && rc == 0; i++) {
+        struct phase *phase = NULL;
+        uint64_t spends = phase_evaluations(&setting, i, left);
+
+        rc = phase_new(&phase, &setting, i, &nothing, err);
+        if (rc == 0) {
+            print_coordinates(phase->space);
+            printf("\n  %s: %zu coordinates, at most %" PRIu64 " evaluations\n\n", phase->name,
+                   space_n(phase->space), spends);
+            left -= spends;
+        }
+        phase_free(phase);
+    }
+    return rc;
+}
+
 static int print_all(const struct prepared *prepared, struct err *err)
 {
-    struct space *space = NULL;
-    int rc = space_new(&space, &prepared->study, prepared->options.n_layers, prepared->digest_texts,
-                       err);
-
-    if (rc != 0) {
-        return rc;
-    }
     printf("%s: ready\n\n", prepared->study.name);
     for (size_t i = 0; i < prepared->study.n_models; i++) {
         printf("  model %-10s %s  %s\n", prepared->study.models[i].name, prepared->digests[i],
@@ -90,15 +110,16 @@ static int print_all(const struct prepared *prepared, struct err *err)
     printf("\n");
     print_tasks(prepared);
     printf("\n");
-    print_coordinates(space);
-    printf("\n  %s over %zu coordinates, at most %" PRIu64 " evaluations\n",
-           prepared->study.merge.method->name, space_n(space), prepared->study.budget.evaluations);
+    int rc = print_phases(prepared, err);
+
+    if (rc != 0) {
+        return rc;
+    }
     print_memory(prepared);
     print_numeric(prepared);
     if (prepared->notes.size > 0) {
         printf("\n%s", text_get(&prepared->notes));
     }
-    space_free(space);
     return 0;
 }
 

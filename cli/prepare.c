@@ -18,6 +18,36 @@
 
 /* ---- models ---- */
 
+static size_t host_of(const struct study *study)
+{
+    return study->merge.method == NULL     ? study->route.host
+           : study->merge.base != SIZE_MAX ? study->merge.base
+                                           : study->merge.sources[0];
+}
+
+static bool is_merged(const struct study *study, size_t model)
+{
+    bool found = study->merge.base == model;
+
+    for (size_t s = 0; s < study->merge.n_sources; s++) {
+        found = found || study->merge.sources[s] == model;
+    }
+    return found;
+}
+
+/* Models of one study have the same tensors; one that only lends blocks may have more or fewer. */
+static int compare_models(const struct prepared *prepared, size_t i, struct err *err)
+{
+    const size_t host = prepared->host;
+    bool lends = prepared->study.route.mode != STUDY_ROUTE_NONE && !is_merged(&prepared->study, i);
+    bool other_depth = prepared->model_layers[i] != prepared->model_layers[host];
+    int rc = lends && other_depth
+                 ? 0
+                 : checkpoint_compare(prepared->models[host], prepared->models[i], err);
+
+    return rc == 0 ? 0 : err_wrap(err, "model %s", prepared->study.models[i].name);
+}
+
 static int open_models(struct prepared *prepared, struct err *err)
 {
     const struct study *study = &prepared->study;
@@ -26,6 +56,8 @@ static int open_models(struct prepared *prepared, struct err *err)
     prepared->models = mem_array(study->n_models, sizeof(struct checkpoint *));
     prepared->digests = mem_array(study->n_models, DIGEST_HEX);
     prepared->digest_texts = mem_array(study->n_models, sizeof(char *));
+    prepared->model_layers = mem_array(study->n_models, sizeof(*prepared->model_layers));
+    prepared->host = host_of(study);
     for (size_t i = 0; i < study->n_models && rc == 0; i++) {
         char *path = study_model_path(study, i);
 
@@ -33,34 +65,34 @@ static int open_models(struct prepared *prepared, struct err *err)
         if (rc == 0) {
             rc = checkpoint_digest(prepared->models[i], prepared->digests[i], err);
         }
-        if (rc == 0 && i > 0) {
-            rc = checkpoint_compare(prepared->models[0], prepared->models[i], err);
-        }
-        if (rc != 0) {
+        if (rc == 0) {
+            prepared->model_layers[i] = checkpoint_config(prepared->models[i])->n_layers;
+        } else {
             rc = err_wrap(err, "model %s", study->models[i].name);
         }
         prepared->digest_texts[i] = prepared->digests[i];
         free(path);
     }
-    if (rc == 0) {
-        rc = config_runnable(checkpoint_config(prepared->models[0]), err);
+    for (size_t i = 0; i < study->n_models && rc == 0; i++) {
+        rc = compare_models(prepared, i, err);
     }
-    return rc;
+    return rc == 0 ? config_runnable(checkpoint_config(prepared->models[prepared->host]), err) : rc;
 }
 
 /* Sources that fit together and run differently are allowed: a merge runs as its donor does. */
 static void compare_configs(struct prepared *prepared)
 {
     const struct study *study = &prepared->study;
-    size_t donor = study->merge.base != SIZE_MAX ? study->merge.base : study->merge.sources[0];
+    size_t donor = prepared->host;
 
     for (size_t i = 0; i < study->n_models; i++) {
         struct text differences = {0};
 
         if (config_differences(checkpoint_config(prepared->models[i]),
                                checkpoint_config(prepared->models[donor]), &differences) > 0) {
-            text_printf(&prepared->notes, "model %s is unlike %s, as which merges run: %s\n",
-                        study->models[i].name, study->models[donor].name, text_get(&differences));
+            text_printf(&prepared->notes, "model %s is unlike %s, as which %s run: %s\n",
+                        study->models[i].name, study->models[donor].name,
+                        study->merge.method != NULL ? "merges" : "routes", text_get(&differences));
         }
         text_release(&differences);
     }
@@ -245,18 +277,82 @@ static void add_baseline(struct prepared *prepared, char *label, bool parent,
 }
 
 static int add_by_method(struct prepared *prepared, const char *name, char *label, bool parent,
-                         const char *const *sources, size_t n, struct err *err)
+                         const size_t *models, size_t n, struct err *err)
 {
+    const char *sources[STUDY_MODELS_MAX];
     const struct method *method;
     struct recipe recipe = {0};
     int rc = method_find(&method, name, err);
 
+    for (size_t i = 0; i < n; i++) {
+        sources[i] = prepared->digests[models[i]];
+    }
     if (rc == 0) {
         recipe_init(&recipe, method, prepared->study.evaluator.dtype, prepared->study.seed,
-                    prepared->options.n_layers, sources, n, NULL);
+                    prepared->model_layers[models[0]], sources, n, NULL);
         add_baseline(prepared, label, parent, &recipe);
         recipe_release(&recipe);
     }
+    return rc;
+}
+
+/* What a study makes something of, in its order: sources of the merge, its base, host and sources
+ * of routes. averaged: how many of them the uniform average is of. */
+static size_t list_parents(const struct prepared *prepared, size_t *parents, size_t *averaged)
+{
+    const struct study *study = &prepared->study;
+    const struct study_route *route = &study->route;
+    size_t n = 0;
+
+    while (n < study->merge.n_sources) {
+        parents[n] = study->merge.sources[n];
+        n++;
+    }
+    *averaged = n;
+    if (study->merge.base != SIZE_MAX) {
+        parents[n++] = study->merge.base;
+    }
+    if (study->merge.method == NULL) {
+        parents[n++] = route->host;
+        *averaged = 1;
+    }
+    for (size_t s = 0; s < route->n_sources; s++) {
+        size_t model = route->sources[s];
+
+        if (!is_merged(study, model)) {
+            parents[n++] = model;
+            *averaged += study->merge.method == NULL;
+        }
+    }
+    return n;
+}
+
+/* Models of unequal depth have no average. */
+static bool have_one_depth(const struct prepared *prepared, const size_t *models, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        if (prepared->model_layers[models[i]] != prepared->model_layers[models[0]]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The merge where its search starts. */
+static int add_start(struct prepared *prepared, struct err *err)
+{
+    const struct study *study = &prepared->study;
+    struct space *space = NULL;
+    struct recipe recipe = {0};
+    int rc = space_new(&space, study, prepared->options.n_layers, prepared->digest_texts, err);
+
+    if (rc == 0) {
+        space_decode(space, space_start(space), &recipe);
+        add_baseline(prepared, mem_printf("%s at its start", study->merge.method->name), false,
+                     &recipe);
+        recipe_release(&recipe);
+    }
+    space_free(space);
     return rc;
 }
 
@@ -264,40 +360,23 @@ static int add_by_method(struct prepared *prepared, const char *name, char *labe
 static int make_baselines(struct prepared *prepared, struct err *err)
 {
     const struct study *study = &prepared->study;
-    const struct study_merge *merge = &study->merge;
-    const char *sources[METHOD_SOURCES_MAX];
-    struct space *space = NULL;
-    struct recipe recipe = {0};
+    size_t parents[STUDY_MODELS_MAX], averaged;
+    size_t n = list_parents(prepared, parents, &averaged);
     int rc = 0;
 
-    for (size_t s = 0; s < merge->n_sources; s++) {
-        sources[s] = prepared->digests[merge->sources[s]];
-    }
-    for (size_t s = 0; s < merge->n_sources && rc == 0; s++) {
+    for (size_t i = 0; i < n && rc == 0; i++) {
         rc = add_by_method(prepared, "passthrough",
-                           mem_printf("parent %s", study->models[merge->sources[s]].name), true,
-                           &sources[s], 1, err);
+                           mem_printf("parent %s", study->models[parents[i]].name), true,
+                           &parents[i], 1, err);
     }
-    if (rc == 0 && merge->base != SIZE_MAX) {
-        const char *base = prepared->digests[merge->base];
-
-        rc = add_by_method(prepared, "passthrough",
-                           mem_printf("parent %s", study->models[merge->base].name), true, &base, 1,
-                           err);
+    if (rc == 0 && (study->merge.method != NULL ||
+                    (averaged > 1 && have_one_depth(prepared, parents, averaged)))) {
+        rc = add_by_method(prepared, "linear", mem_text("uniform average"), false, parents,
+                           averaged, err);
     }
-    if (rc == 0) {
-        rc = add_by_method(prepared, "linear", mem_text("uniform average"), false, sources,
-                           merge->n_sources, err);
+    if (rc == 0 && study->merge.method != NULL) {
+        rc = add_start(prepared, err);
     }
-    if (rc == 0) {
-        rc = space_new(&space, study, prepared->options.n_layers, prepared->digest_texts, err);
-    }
-    if (rc == 0) {
-        space_decode(space, space_start(space), &recipe);
-        add_baseline(prepared, mem_printf("%s at its start", merge->method->name), false, &recipe);
-        recipe_release(&recipe);
-    }
-    space_free(space);
     return rc;
 }
 
@@ -318,7 +397,8 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
     compare_configs(prepared);
     prepared->options = (struct coordinator_options){
         .study = &prepared->study,
-        .n_layers = checkpoint_config(prepared->models[0])->n_layers,
+        .n_layers = prepared->model_layers[prepared->host],
+        .model_layers = prepared->model_layers,
         .model_digests = prepared->digest_texts,
         .tasks = prepared->tasks,
         .version = BRAID_VERSION,
@@ -341,6 +421,7 @@ void prepare_release(struct prepared *prepared)
     free(prepared->models);
     free(prepared->digests);
     free(prepared->digest_texts);
+    free(prepared->model_layers);
     free(prepared->tasks);
     free(prepared->baselines);
     text_release(&prepared->bundle_text);

@@ -23,6 +23,8 @@ struct prepared {
     struct checkpoint **models;  /* [study.n_models] */
     char (*digests)[DIGEST_HEX]; /* [study.n_models] manifest digests */
     const char **digest_texts;   /* the same, as the coordinator takes them */
+    uint32_t *model_layers;      /* [study.n_models] */
+    size_t host; /* the model as which a merge runs, or whose embeddings and head a route has */
     struct bundle bundle;
     struct text bundle_text;        /* its wire form */
     struct text notes;              /* lines on what is allowed, and may not be meant */

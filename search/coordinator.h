@@ -70,7 +70,8 @@ enum coordinator_fault {
 
 struct coordinator_options {
     const struct study *study;            /* kept until coordinator_close; so is all below */
-    uint32_t n_layers;                    /* of every source */
+    uint32_t n_layers;                    /* of every source of the merge */
+    const uint32_t *model_layers;         /* [study->n_models] of each model; NULL: n_layers all */
     const char *const *model_digests;     /* [study->n_models] manifest digests, 64 hex */
     const struct coordinator_task *tasks; /* [study->n_tasks] */
     const struct coordinator_baseline *baselines;

@@ -32,6 +32,6 @@ struct phase_kind {
                   const struct phase_ended *before, struct phase_beginning *out);
 };
 
-extern const struct phase_kind phase_weights;
+extern const struct phase_kind phase_weights, phase_map, phase_compose, phase_gains, phase_route;
 
 #endif

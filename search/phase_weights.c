@@ -19,9 +19,12 @@
  * had in common says little of how they differ. Ours. */
 #define DEVIATION_LEAST 0.4
 
+/* A merge that is searched together with routes has no phase of its own. */
 static size_t how_many(const struct study *study)
 {
-    return 1 + study->merge.n_finer;
+    bool together = study->route.mode != STUDY_ROUTE_NONE && study->route.order == STUDY_TOGETHER;
+
+    return study->merge.method == NULL || together ? 0 : 1 + study->merge.n_finer;
 }
 
 /* The merge as step `within` of its layers has it. */

@@ -17,7 +17,8 @@
 
 /* ---- the table ---- */
 
-static const struct phase_kind *const kinds[] = {&phase_weights};
+static const struct phase_kind *const kinds[] = {&phase_weights, &phase_map, &phase_compose,
+                                                 &phase_gains, &phase_route};
 
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -130,7 +131,9 @@ static struct phase_beginning fresh(const struct phase *phase)
 
     memcpy(begins.start, space_start(phase->space), n * sizeof(double));
     for (size_t i = 0; i < n; i++) {
-        begins.deviations[i] = 1.0;
+        double deviation = space_coordinates(phase->space)[i].deviation;
+
+        begins.deviations[i] = deviation > 0.0 ? deviation : 1.0;
     }
     return begins;
 }

@@ -5,6 +5,10 @@
  *                               phase 1   weights, 4 groups         8, from where phase 0 ended
  *                               phase 2   weights, each layer      48, from where phase 1 ended
  *
+ *     route: {mode: edits}      phase 0   every single edit         a list
+ *                               phase 1   edits composed            of the best single ones
+ *                               phase 2   gains at the seams        of the best route
+ *
  * A study with nothing of the kind has one phase. What a phase is follows from the study and from
  * what the phases before it were told, so a restart makes the same one; where its optimiser starts
  * also follows from how the one before ended, and stands in the optimiser's stored bytes.
@@ -29,8 +33,9 @@
 /* What spaces are laid out from; all of it outlives the phases. */
 struct phase_setting {
     const struct study *study;
-    uint32_t n_layers;          /* of every source */
-    const char *const *digests; /* [study->n_models] */
+    uint32_t n_layers;            /* of every source of the merge */
+    const uint32_t *model_layers; /* [study->n_models] of each model; NULL: n_layers all */
+    const char *const *digests;   /* [study->n_models] */
 };
 
 /* A candidate of an earlier phase. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "search/route_space.h"
 #include "search/weight_space.h"
 
 struct space {
@@ -16,6 +17,9 @@ struct space {
     double *start, *lower, *upper;        /* [n] in the unit box */
     char (*sources)[DIGEST_HEX];          /* [study->merge.n_sources] */
     char base[DIGEST_HEX];                /* "" when there is none */
+    size_t n_weights;                     /* of the coordinates: the merge's, which come first */
+    struct recipe host;                   /* with no method where the merge is searched */
+    struct route_space *route;            /* NULL: there is none */
 };
 
 /* Values -> unit box and back: a whole number has all that rounds to it, half a step on both sides.
@@ -50,37 +54,62 @@ static void copy_digests(struct space *space, const char *const *digests)
     }
 }
 
+/* Both kinds, once n is known to be possible. */
+static void lay_out(struct space *space)
+{
+    const size_t n = space->n;
+
+    space->coordinates = mem_array(n, sizeof *space->coordinates);
+    if (space->n_weights > 0) {
+        weight_space_lay_out(space->coordinates, &space->study->merge, space->study->models,
+                             space->n_layers);
+    }
+    if (space->route != NULL) {
+        route_space_lay_out(space->route, space->coordinates + space->n_weights);
+    }
+    space->start = mem_array(n, sizeof(double));
+    space->lower = mem_array(n, sizeof(double));
+    space->upper = mem_array(n, sizeof(double));
+    for (size_t i = 0; i < n; i++) {
+        const struct space_coordinate *c = &space->coordinates[i];
+
+        space->start[i] = to_box(c, c->start);
+        space->upper[i] = 1.0;
+    }
+}
+
+int space_new_route(struct space **out, const struct study *study, uint32_t n_layers,
+                    const char *const *digests, struct route_space *route,
+                    const struct recipe *host, struct err *err)
+{
+    struct space *made = mem_alloc(sizeof *made);
+    int rc = 0;
+
+    *made = (struct space){.study = study, .n_layers = n_layers, .route = route};
+    if (host != NULL) {
+        rc = recipe_copy(&made->host, host, err);
+    } else {
+        rc = weight_space_count(&made->n_weights, &study->merge, n_layers, err);
+    }
+    made->n = made->n_weights + (rc == 0 && route != NULL ? route_space_n(route) : 0);
+    if (rc == 0 && (made->n < 1 || made->n > SPACE_COORDINATES_MAX)) {
+        rc = err_set(err, ERR_LIMIT, "%s: %zu coordinates to search, 1 to %d are possible",
+                     route != NULL ? "route" : "merge", made->n, SPACE_COORDINATES_MAX);
+    }
+    if (rc != 0) {
+        space_free(made);
+        return rc;
+    }
+    copy_digests(made, digests);
+    lay_out(made);
+    *out = made;
+    return 0;
+}
+
 int space_new(struct space **out, const struct study *study, uint32_t n_layers,
               const char *const *digests, struct err *err)
 {
-    size_t n = 0;
-    int rc = weight_space_count(&n, &study->merge, n_layers, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    if (n < 1 || n > SPACE_COORDINATES_MAX) {
-        return err_set(err, ERR_LIMIT, "merge: %zu coordinates to search, 1 to %d are possible", n,
-                       SPACE_COORDINATES_MAX);
-    }
-    struct space *made = mem_alloc(sizeof *made);
-
-    *made = (struct space){.study = study, .n_layers = n_layers, .n = n};
-    copy_digests(made, digests);
-    made->coordinates = mem_array(n, sizeof *made->coordinates);
-    weight_space_lay_out(made->coordinates, &study->merge, study->models, n_layers);
-
-    made->start = mem_array(n, sizeof(double));
-    made->lower = mem_array(n, sizeof(double));
-    made->upper = mem_array(n, sizeof(double));
-    for (size_t i = 0; i < n; i++) {
-        const struct space_coordinate *c = &made->coordinates[i];
-
-        made->start[i] = to_box(c, c->start);
-        made->upper[i] = 1.0;
-    }
-    *out = made;
-    return 0;
+    return space_new_route(out, study, n_layers, digests, NULL, NULL, err);
 }
 
 void space_free(struct space *space)
@@ -88,9 +117,11 @@ void space_free(struct space *space)
     if (space == NULL) {
         return;
     }
-    for (size_t i = 0; i < space->n; i++) {
+    for (size_t i = 0; space->coordinates != NULL && i < space->n; i++) {
         free(space->coordinates[i].name);
     }
+    recipe_release(&space->host);
+    route_space_free(space->route);
     free(space->coordinates);
     free(space->start);
     free(space->lower);
@@ -130,22 +161,47 @@ double space_value(const struct space *space, size_t i, double at)
     return from_box(&space->coordinates[i], at);
 }
 
-void space_decode(const struct space *space, const double *point, struct recipe *out)
+double space_place(const struct space *space, size_t i, double value)
+{
+    assert(i < space->n);
+    return to_box(&space->coordinates[i], value);
+}
+
+const struct route_space *space_route(const struct space *space)
+{
+    return space->route;
+}
+
+/* The merge of values [n_weights]. */
+static void decode_merge(const struct space *space, const double *values, struct recipe *out)
 {
     const struct study *study = space->study;
     const char **sources = mem_array(study->merge.n_sources, sizeof *sources);
-    double *values = mem_array(space->n, sizeof *values);
 
     for (size_t s = 0; s < study->merge.n_sources; s++) {
         sources[s] = space->sources[s];
-    }
-    for (size_t i = 0; i < space->n; i++) {
-        values[i] = space_value(space, i, point[i]);
     }
     recipe_init(out, study->merge.method, study->evaluator.dtype, study->seed, space->n_layers,
                 sources, study->merge.n_sources, space->base[0] != '\0' ? space->base : NULL);
     weight_space_decode(&study->merge, values, out);
     free(sources);
+}
+
+void space_decode(const struct space *space, const double *point, struct recipe *out)
+{
+    double *values = mem_array(space->n, sizeof *values);
+
+    for (size_t i = 0; i < space->n; i++) {
+        values[i] = space_value(space, i, point[i]);
+    }
+    if (space->host.method == NULL) {
+        decode_merge(space, values, out);
+    } else if (recipe_copy(out, &space->host, NULL) != 0) {
+        assert(!"the host was copied before");
+    }
+    if (space->route != NULL) {
+        route_space_decode(space->route, values + space->n_weights, out);
+    }
     free(values);
 }
 
@@ -175,12 +231,20 @@ static int check_ingredients(const struct space *space, const struct recipe *rec
 int space_encode(const struct space *space, const struct recipe *recipe, double *point,
                  struct err *err)
 {
-    int rc = check_ingredients(space, recipe, err);
+    int rc = space->host.method == NULL ? check_ingredients(space, recipe, err) : 0;
 
     if (rc != 0) {
         return rc;
     }
-    weight_space_encode(&space->study->merge, recipe, point);
+    if (space->host.method == NULL) {
+        weight_space_encode(&space->study->merge, recipe, point);
+    }
+    if (space->route != NULL) {
+        rc = route_space_encode(space->route, recipe, point + space->n_weights, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
     for (size_t i = 0; i < space->n; i++) {
         const struct space_coordinate *c = &space->coordinates[i];
 

@@ -28,12 +28,14 @@ struct space_coordinate {
     double lower, upper; /* of the value */
     double start;        /* the study's, within the bounds */
     bool whole;          /* a whole number or a switch: its values share the box equally */
+    double deviation;    /* at the start, over the search's sigma; 0: 1 */
 };
 
 struct space;
+struct route_space;
 
 /*
- * Lay out a study's coordinates.
+ * Lay out the coordinates of a study's merge.
  *
  *   n_layers  of every source
  *   digests   [study->n_models] of the models' contents; copied
@@ -43,6 +45,19 @@ struct space;
  */
 int space_new(struct space **out, const struct study *study, uint32_t n_layers,
               const char *const *digests, struct err *err);
+
+/*
+ * Coordinates of a route, after those of the study's merge, or, where `host` says what the route's
+ * host is, alone.
+ *
+ *   route    taken over, also on failure
+ *   host     a recipe without a route, copied; NULL: the study's merge, searched with the route
+ *
+ * Errors as space_new's.
+ */
+int space_new_route(struct space **out, const struct study *study, uint32_t n_layers,
+                    const char *const *digests, struct route_space *route,
+                    const struct recipe *host, struct err *err);
 void space_free(struct space *space);
 
 size_t space_n(const struct space *space);
@@ -57,13 +72,19 @@ const double *space_upper(const struct space *space);
 /* The value of coordinate i at point[i], within its bounds whatever rounding does. */
 double space_value(const struct space *space, size_t i, double at);
 
+/* The other way: where a value of coordinate i stands. */
+double space_place(const struct space *space, size_t i, double value);
+/* Its coordinates of a route; NULL: it has none. */
+const struct route_space *space_route(const struct space *space);
+
 /* The recipe of a point [n] in the unit box. The caller releases it. */
 void space_decode(const struct space *space, const double *point, struct recipe *out);
 
 /*
  * The point nearest to a recipe: exact for recipes that space_decode made (up to rounding), else
  * the mean over each layer group, the least squares fit over knots; values outside the box move to
- * its wall. ERR_CONFLICT when method, sources, base or layers are not the study's.
+ * its wall; the nearest route in hops. ERR_CONFLICT when method, sources, base or layers are not
+ * the study's.
  */
 int space_encode(const struct space *space, const struct recipe *recipe, double *point,
                  struct err *err);

@@ -21,6 +21,7 @@ static struct phase_setting setting_of(const struct coordinator *coordinator)
 {
     return (struct phase_setting){.study = coordinator->options.study,
                                   .n_layers = coordinator->options.n_layers,
+                                  .model_layers = coordinator->options.model_layers,
                                   .digests = coordinator->options.model_digests};
 }
 

@@ -168,6 +168,24 @@ static int parse_models(struct study *study, json_t *doc, struct err *err)
     return 0;
 }
 
+int study_model_find(size_t *out, const struct study *study, const char *name, struct err *err)
+{
+    const char *names[STUDY_MODELS_MAX];
+
+    for (size_t i = 0; i < study->n_models; i++) {
+        names[i] = study->models[i].name;
+        if (strcmp(names[i], name) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    const char *near = text_nearest(name, names, study->n_models);
+
+    return err_set(err, ERR_MISSING, "'%s' is not among models%s%s%s", name,
+                   near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                   near != NULL ? "?" : "");
+}
+
 /* ---- sections that may be absent, and are an empty mapping then ---- */
 
 static int parse_splits(struct study *study, json_t *doc, struct err *err)
@@ -233,7 +251,7 @@ static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
     static const char *const known[] = {"algorithm", "population", "sigma", "restarts", "noise"};
     static const char *const algorithms[] = {"cma-es",    "auto",   "sep-cma-es", "dd-cma-es",
                                              "lq-cma-es", "catcma", "lm-ma-es",   "nsga-ii",
-                                             "random",    "halton"};
+                                             "discrete",  "random", "halton"};
     static const char *const restarts[] = {"none", "ipop", "bipop"};
     static const char *const noises[] = {"none", "reevaluate", "adapt"};
     const char *algorithm, *restart, *noise;
@@ -252,6 +270,9 @@ static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
     }
     if (!is_auto(doc, "sigma") && (sigma <= 0 || sigma > 1)) {
         return err_set(err, ERR_LIMIT, "sigma: %g is no share of the box in (0, 1]", sigma);
+    }
+    if (study->route.mode != STUDY_ROUTE_NONE && json_object_get(doc, "algorithm") == NULL) {
+        algorithm = "auto"; /* the parts of a search of routes differ too much for one */
     }
     study->optimizer = (struct study_optimizer){.algorithm = mem_text(algorithm),
                                                 .restarts = mem_text(restart),
@@ -420,10 +441,6 @@ static json_t *print_evaluator(const struct study *study)
 /* Promised, and said so plainly where it is asked for. */
 static int refuse_later_keys(const json_t *doc, struct err *err)
 {
-    if (json_object_get(doc, "route") != NULL) {
-        return err_set(err, ERR_FORMAT,
-                       "route: routes through layers are not available yet; merge is");
-    }
     if (json_object_get(doc, "baselines") != NULL) {
         return err_set(err, ERR_FORMAT,
                        "baselines: recipes of your own are not available yet; every parent, the "
@@ -459,17 +476,24 @@ static int parse_head(struct study *study, const json_t *doc, struct err *err)
     return 0;
 }
 
-/* A mapping within the study. What may be absent is read as an empty one. */
+/* A mapping within the study. */
+enum absence {
+    REFUSED,
+    AS_EMPTY, /* read as an empty one */
+    PASSED_OVER
+};
+
 struct section {
     const char *name;
-    bool needed;
+    enum absence absence;
     int (*parse)(struct study *study, json_t *doc, struct err *err);
 };
 
 static const struct section sections[] = {
-    {"models", true, parse_models},  {"merge", true, study_merge_parse},
-    {"splits", false, parse_splits}, {"optimizer", false, parse_optimizer},
-    {"budget", false, parse_budget}, {"evaluator", false, parse_evaluator},
+    {"models", REFUSED, parse_models},         {"merge", PASSED_OVER, study_merge_parse},
+    {"route", PASSED_OVER, study_route_parse}, {"splits", AS_EMPTY, parse_splits},
+    {"optimizer", AS_EMPTY, parse_optimizer},  {"budget", AS_EMPTY, parse_budget},
+    {"evaluator", AS_EMPTY, parse_evaluator},
 };
 
 static int parse_section(struct study *study, const struct section *section, const json_t *doc,
@@ -477,14 +501,17 @@ static int parse_section(struct study *study, const struct section *section, con
 {
     json_t *found = json_object_get(doc, section->name);
 
-    if (found == NULL && section->needed) {
+    if (found == NULL && section->absence == REFUSED) {
         return err_set(err, ERR_MISSING, "%s: missing", section->name);
+    }
+    if (found == NULL && section->absence == PASSED_OVER) {
+        return 0;
     }
     if (found != NULL && !json_is_object(found)) {
         return err_set(err, ERR_FORMAT, "%s: expected a mapping, got %s", section->name,
                        doc_kind(found));
     }
-    if (section->needed && json_object_size(found) == 0) {
+    if (section->absence != AS_EMPTY && json_object_size(found) == 0) {
         return err_set(err, ERR_MISSING, "%s: empty", section->name);
     }
     json_t *read = found != NULL ? json_incref(found) : json_object();
@@ -499,13 +526,16 @@ static int parse_section(struct study *study, const struct section *section, con
 
 int study_parse(struct study *out, const json_t *doc, const char *folder, struct err *err)
 {
-    struct study made = {0};
+    struct study made = {.merge.base = SIZE_MAX};
     int rc;
 
     if (!json_is_object(doc)) {
         return err_set(err, ERR_FORMAT, "expected a mapping, got %s", doc_kind(doc));
     }
     rc = parse_head(&made, doc, err);
+    if (rc == 0 && json_object_get(doc, "merge") == NULL && json_object_get(doc, "route") == NULL) {
+        rc = err_set(err, ERR_MISSING, "merge: missing; a study searches a merge, a route or both");
+    }
     for (size_t i = 0; i < COUNT(sections) && rc == 0; i++) {
         rc = parse_section(&made, &sections[i], doc, err);
     }
@@ -548,6 +578,7 @@ void study_release(struct study *study)
     }
     study_tasks_release(study);
     study_merge_release(&study->merge);
+    study_route_release(&study->route);
     free(study->optimizer.algorithm);
     free(study->optimizer.restarts);
     free(study->optimizer.noise);
@@ -571,9 +602,12 @@ json_t *study_print(const struct study *study)
     for (size_t i = 0; i < study->n_models; i++) {
         json_object_set_new(models, study->models[i].name, json_string(study->models[i].path));
     }
-    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "study",
-                     study->name, "seed", (json_int_t)study->seed, "models", models, "merge",
-                     study_merge_print(study), "tasks", study_tasks_print(study), "splits",
+    json_t *merge = study->merge.method != NULL ? study_merge_print(study) : NULL;
+    json_t *route = study->route.mode != STUDY_ROUTE_NONE ? study_route_print(study) : NULL;
+
+    return json_pack("{s:s, s:I, s:o, s:o*, s:o*, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "study",
+                     study->name, "seed", (json_int_t)study->seed, "models", models, "merge", merge,
+                     "route", route, "tasks", study_tasks_print(study), "splits",
                      print_splits(study), "objective", study_objective_print(study), "optimizer",
                      print_optimizer(study), "budget", print_budget(study), "evaluator",
                      print_evaluator(study), "finalists", (json_int_t)study->finalists);

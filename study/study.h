@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "study/method.h"
 #include "study/recipe.h"
+#include "study/route.h"
 
 #define STUDY_SIZE_MAX ((size_t)1 << 20)
 #define STUDY_MODELS_MAX 64
@@ -24,6 +25,8 @@
 #define STUDY_COMPONENTS_MAX 16
 #define STUDY_FINER_MAX 7
 #define STUDY_OBJECTIVES_MAX 16
+#define STUDY_EDITS_MAX 4
+#define STUDY_EDIT_LENGTH_MAX 8
 
 struct study_model {
     char *name; /* short name */
@@ -55,9 +58,10 @@ struct study_fixed {
     double value;
 };
 
+/* Nothing and no base in a study that searches routes alone. */
 struct study_merge {
-    const struct method *method;
-    size_t base; /* index into models; SIZE_MAX when there is none */
+    const struct method *method; /* NULL: there is no merge */
+    size_t base;                 /* index into models; SIZE_MAX when there is none */
     size_t n_sources;
     size_t *sources; /* [n_sources] indices into models, in the file's order, none twice */
     enum study_layers layers;
@@ -72,6 +76,35 @@ struct study_merge {
     struct study_range search[METHOD_PARAMETERS_MAX];
     size_t n_fixed;
     struct study_fixed fixed[METHOD_PARAMETERS_MAX];
+};
+
+enum study_route_mode {
+    STUDY_ROUTE_NONE,       /* there is no route section */
+    STUDY_ROUTE_EDITS,      /* a few edits of the host's own route */
+    STUDY_ROUTE_INDICATORS, /* a bit a block, the list of all blocks several times over */
+    STUDY_ROUTE_SWAP        /* bottom and top of the host, the middle of another model */
+};
+enum study_route_scales { /* of indicators */
+                          STUDY_SCALES_SEAMS,
+                          STUDY_SCALES_NONE,
+                          STUDY_SCALES_DENSE,
+                          STUDY_SCALES_NETWORK
+};
+enum study_route_order { STUDY_MERGE_THEN_ROUTE, STUDY_TOGETHER };
+
+struct study_route {
+    enum study_route_mode mode;
+    size_t host; /* index into models; SIZE_MAX: the merge */
+    size_t n_sources;
+    size_t *sources;   /* [n_sources] indices into models, in the file's order, none twice */
+    uint32_t edits;    /* at most, 1 .. STUDY_EDITS_MAX */
+    uint32_t length;   /* longest span that is edited, 1 .. STUDY_EDIT_LENGTH_MAX */
+    uint32_t pinned;   /* blocks of the host that stay at either end, 0: auto */
+    uint32_t max_hops; /* of a route, 0: auto */
+    uint32_t repeats;  /* of the list of all blocks */
+    enum study_route_scales scales;
+    bool gains; /* of the best edits' seams, searched last */
+    enum study_route_order order;
 };
 
 struct study_task {
@@ -120,6 +153,7 @@ struct study {
     size_t n_models;
     struct study_model *models; /* [n_models] by name, whatever the order in the file */
     struct study_merge merge;
+    struct study_route route;
     size_t n_tasks;
     struct study_task *tasks;
     double splits[3]; /* search, select, report; they sum to 1 */

@@ -20,24 +20,6 @@
 
 /* ---- base and sources ---- */
 
-static int find_model(size_t *out, const struct study *study, const char *name, struct err *err)
-{
-    const char *names[STUDY_MODELS_MAX];
-
-    for (size_t i = 0; i < study->n_models; i++) {
-        names[i] = study->models[i].name;
-        if (strcmp(names[i], name) == 0) {
-            *out = i;
-            return 0;
-        }
-    }
-    const char *near = text_nearest(name, names, study->n_models);
-
-    return err_set(err, ERR_MISSING, "'%s' is not among models%s%s%s", name,
-                   near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-                   near != NULL ? "?" : "");
-}
-
 static int parse_base(struct study *study, const json_t *doc, struct err *err)
 {
     const struct method *method = study->merge.method;
@@ -58,7 +40,7 @@ static int parse_base(struct study *study, const json_t *doc, struct err *err)
                        "base: %s has none; a model that takes part goes under sources",
                        method->name);
     }
-    return find_model(&study->merge.base, study, base, err) != 0 ? err_wrap(err, "base") : 0;
+    return study_model_find(&study->merge.base, study, base, err) != 0 ? err_wrap(err, "base") : 0;
 }
 
 /* One entry of sources, which has none of the entries before it. */
@@ -71,7 +53,7 @@ static int parse_source(struct study *study, const json_t *entry, struct err *er
     if (name == NULL) {
         return err_set(err, ERR_FORMAT, "expected the name of a model, got %s", doc_kind(entry));
     }
-    int rc = find_model(&model, study, name, err);
+    int rc = study_model_find(&model, study, name, err);
 
     if (rc != 0) {
         return rc;

@@ -231,6 +231,62 @@ static void a_text_that_is_no_component_is_a_filter(void **state)
     study_release(&study);
 }
 
+static void a_route_alone_has_its_defaults(void **state)
+{
+    struct study study = patched("merge: ~\nroute: {host: base}\noptimizer: ~\n");
+    char *text = printed(&study);
+
+    (void)state;
+    assert_null(study.merge.method);
+    assert_int_equal(study.route.mode, STUDY_ROUTE_EDITS);
+    assert_int_equal(study.route.n_sources, 2);
+    assert_string_equal(study.models[study.route.sources[0]].name, "adder");
+    assert_non_null(strstr(text, "\"route\":{\"edits\":2,\"gains\":true,\"host\":\"base\","
+                                 "\"length\":8,\"max_hops\":\"auto\",\"mode\":\"edits\","
+                                 "\"pinned\":\"auto\",\"sources\":[\"adder\",\"reverser\"]}"));
+    assert_non_null(strstr(text, "\"algorithm\":\"auto\""));
+    assert_null(strstr(text, "\"merge\""));
+    free(text);
+    study_release(&study);
+}
+
+static void what_a_route_says_is_kept_whatever_its_mode(void **state)
+{
+    (void)state;
+    expect_same("merge: ~\nroute: {host: base, mode: indicators}",
+                "merge: ~\nroute: {host: base, mode: indicators, repeats: 3, scales: seams, "
+                "pinned: auto, max_hops: auto, sources: [adder, reverser]}");
+    expect_same("route: {mode: edits}", "route: {order: merge-then-route, edits: 2, gains: true, "
+                                        "sources: [adder, reverser]}");
+    expect_same("merge: ~\nroute: {mode: swap, host: adder}",
+                "merge: ~\nroute: {mode: swap, host: adder, sources: [base, reverser]}");
+}
+
+static void a_printed_route_reads_back(void **state)
+{
+    static const char *const patches[] = {
+        "merge: ~\nroute: {host: base, mode: indicators, scales: network, repeats: 2}",
+        "merge: ~\nroute: {host: base, sources: [], edits: 4, pinned: 1, max_hops: 40}",
+        "merge: ~\nroute: {host: base, mode: swap, sources: [adder]}",
+        "route: {order: together, gains: false, length: 3}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(patches) / sizeof(*patches); i++) {
+        struct study study = patched(patches[i]), again = {0};
+        json_t *doc = study_print(&study);
+        char *text = printed(&study);
+
+        assert_int_equal(study_parse(&again, doc, "/studies", NULL), 0);
+        char *same = printed(&again);
+        assert_string_equal(text, same);
+        free(text);
+        free(same);
+        json_decref(doc);
+        study_release(&study);
+        study_release(&again);
+    }
+}
+
 static void a_task_may_stand_in_the_study_itself(void **state)
 {
     struct study study = patched("tasks: [{task: sums, output_type: generate_until, data: s.jsonl, "
@@ -585,6 +641,9 @@ int main(void)
         cmocka_unit_test(a_start_of_ones_own_is_kept),
         cmocka_unit_test(layers_are_groups_or_each_or_smooth),
         cmocka_unit_test(a_text_that_is_no_component_is_a_filter),
+        cmocka_unit_test(a_route_alone_has_its_defaults),
+        cmocka_unit_test(what_a_route_says_is_kept_whatever_its_mode),
+        cmocka_unit_test(a_printed_route_reads_back),
         cmocka_unit_test(a_task_may_stand_in_the_study_itself),
         cmocka_unit_test(splits_may_miss_one_by_a_rounding_error),
         cmocka_unit_test(the_canonical_form_spells_out_every_default),

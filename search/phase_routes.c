@@ -1,0 +1,436 @@
+/*
+ * phase_routes.c - a search of routes: of one kind at once, or of edits in three steps.
+ *
+ *     map        every single edit, as a list           its values are a result of their own
+ *     compose    the map's best edits, several at once
+ *     gains      the scales at the seams of the best route so far
+ *
+ * The host is the study's own, or the best merge of the phases before. A phase that is laid out
+ * before anything was told takes what comes first where the best is not known.
+ */
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "search/phase_kinds.h"
+#include "search/route_space.h"
+
+#define MAP_SHARE 2  /* of the budget the map takes at most one part of so many */
+#define EDITS_TOP 32 /* of the map, to compose: five hundred pairs, more than are ever tried */
+#define WEIGHT 4.0   /* of a step beside those of a merge: as sixteen of its coordinates */
+
+/* ---- which phases there are ---- */
+
+static bool is_by_steps(const struct study *study)
+{
+    return study->route.mode == STUDY_ROUTE_EDITS &&
+           (study->merge.method == NULL || study->route.order == STUDY_MERGE_THEN_ROUTE);
+}
+
+static size_t n_maps(const struct study *study)
+{
+    return is_by_steps(study) ? 1 : 0;
+}
+
+static size_t n_composings(const struct study *study)
+{
+    return is_by_steps(study) && study->route.edits > 1 ? 1 : 0;
+}
+
+static size_t n_gains(const struct study *study)
+{
+    return is_by_steps(study) && study->route.gains ? 1 : 0;
+}
+
+static size_t n_others(const struct study *study)
+{
+    return study->route.mode != STUDY_ROUTE_NONE && !is_by_steps(study) ? 1 : 0;
+}
+
+static double weight(const struct phase_setting *setting, size_t within)
+{
+    (void)setting;
+    (void)within;
+    return WEIGHT;
+}
+
+/* ---- host and models ---- */
+
+static int models_of(struct route_models *out, const struct phase_setting *setting, struct err *err)
+{
+    const struct study *study = setting->study;
+    uint32_t layers[STUDY_MODELS_MAX];
+
+    for (size_t m = 0; m < study->n_models; m++) {
+        layers[m] = setting->model_layers != NULL ? setting->model_layers[m] : setting->n_layers;
+    }
+    return route_models_init(out, study, layers, setting->digests, err);
+}
+
+/* The best of those that keep (NULL: all) approves of; NULL when there is none. Ties go to the
+ * first. */
+static const struct phase_told *best_of(const struct phase_past *past,
+                                        bool (*keep)(const struct phase_told *, const void *),
+                                        const void *context)
+{
+    const struct phase_told *best = NULL;
+
+    for (size_t i = 0; i < past->n; i++) {
+        const struct phase_told *told = &past->told[i];
+
+        if (!isnan(told->value) && keep(told, context) &&
+            (best == NULL || told->value > best->value)) {
+            best = told;
+        }
+    }
+    return best;
+}
+
+static bool is_before(const struct phase_told *told, const void *phases)
+{
+    return told->phase < *(const size_t *)phases;
+}
+
+/* The best merge of the phases that searched for one; before they did, where the first begins. */
+static int merged_host(struct recipe *out, const struct phase_setting *setting,
+                       const struct phase_past *past, struct err *err)
+{
+    const size_t n = phase_weights.n(setting->study);
+    const struct phase_told *best = best_of(past, is_before, &n);
+    struct space *space = NULL;
+
+    if (best != NULL) {
+        return recipe_parse(out, best->recipe, strlen(best->recipe), err);
+    }
+    int rc = space_new(&space, setting->study, setting->n_layers, setting->digests, err);
+
+    if (rc == 0) {
+        space_decode(space, space_start(space), out);
+    }
+    space_free(space);
+    return rc;
+}
+
+static int host_of(struct recipe *out, const struct phase_setting *setting,
+                   const struct route_models *models, const struct phase_past *past,
+                   struct err *err)
+{
+    const struct study *study = setting->study;
+    const struct method *passthrough = NULL;
+    const char *source = models->digests[0];
+
+    if (study->merge.method != NULL) {
+        return merged_host(out, setting, past, err);
+    }
+    int rc = method_find(&passthrough, "passthrough", err);
+
+    if (rc == 0) {
+        recipe_init(out, passthrough, study->evaluator.dtype, study->seed, models->frame.layers[0],
+                    &source, 1, NULL);
+    }
+    return rc;
+}
+
+/* Take over a route space and give the phase its name and space. */
+static int lay_over_host(struct phase *phase, const struct phase_setting *setting,
+                         const struct route_models *models, const struct phase_past *past,
+                         struct route_space *route, const char *name, struct err *err)
+{
+    struct recipe host = {0};
+    int rc = host_of(&host, setting, models, past, err);
+
+    if (rc != 0) {
+        route_space_free(route);
+        return rc;
+    }
+    phase->name = mem_text(name);
+    rc = space_new_route(&phase->space, &phase->seen, models->frame.layers[0], setting->digests,
+                         route, &host, err);
+    recipe_release(&host);
+    return rc;
+}
+
+/* ---- map ---- */
+
+/* As much of the list as half of the budget pays for. */
+static size_t list_cut(const struct study *study, size_t n)
+{
+    uint64_t most = study->budget.evaluations / MAP_SHARE;
+
+    most = most > 0 ? most : 1;
+    return n < most ? n : (size_t)most;
+}
+
+static uint64_t map_cost(const struct phase_setting *setting, size_t within)
+{
+    struct route_models models;
+    struct edit *edits = NULL;
+    size_t n = 1;
+
+    (void)within;
+    if (models_of(&models, setting, NULL) == 0) {
+        n = edits_list(&edits, &models.frame, setting->study->route.length);
+    }
+    free(edits);
+    return list_cut(setting->study, n);
+}
+
+static int map_lay_out(struct phase *phase, const struct phase_setting *setting,
+                       const struct phase_past *past, struct err *err)
+{
+    struct route_models models;
+    int rc = models_of(&models, setting, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    return lay_over_host(phase, setting, &models, past,
+                         route_space_new_map(&models, setting->study->route.length),
+                         "map of single edits", err);
+}
+
+static void map_begin(const struct phase *phase, const struct phase_past *past,
+                      const struct phase_ended *before, struct phase_beginning *out)
+{
+    const struct route_space *map = space_route(phase->space);
+    const size_t n = space_n(phase->space);
+    struct edit *edits = NULL;
+
+    (void)past;
+    (void)before;
+    out->count = list_cut(&phase->seen, route_space_list(map, &edits));
+    out->points = mem_array(out->count * n, sizeof *out->points);
+    for (size_t i = 0; i < out->count; i++) {
+        double *values = out->points + i * n;
+
+        route_space_values(map, &edits[i], values);
+        for (size_t j = 0; j < n; j++) {
+            values[j] = space_place(phase->space, j, values[j]);
+        }
+    }
+    out->algorithm = "listed";
+    free(edits);
+}
+
+const struct phase_kind phase_map = {
+    .n = n_maps, .cost = map_cost, .lay_out = map_lay_out, .begin = map_begin};
+
+/* ---- compose ---- */
+
+/* What a map's candidate is worth, to be sorted. */
+struct mapped {
+    struct edit edit;
+    double value;
+    size_t order;
+};
+
+static int by_worth(const void *left, const void *right)
+{
+    const struct mapped *a = left, *b = right;
+
+    if (a->value != b->value) {
+        return a->value > b->value ? -1 : 1;
+    }
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+/* The map's candidates that did not fail, best first; free() them. */
+static struct mapped *sort_map(const struct phase *phase, const struct phase_setting *setting,
+                               const struct phase_past *past, size_t *n, struct err *err)
+{
+    struct phase map = {.index = phase->index - 1, .seen = phase->seen};
+    struct mapped *found = mem_array(past->n, sizeof *found);
+    double values[8];
+
+    *n = 0;
+    if (map_lay_out(&map, setting, past, err) != 0) {
+        free(found);
+        return NULL;
+    }
+    assert(space_n(map.space) <= sizeof values / sizeof *values);
+    for (size_t i = 0; i < past->n; i++) {
+        const struct phase_told *told = &past->told[i];
+
+        if (told->phase == map.index && !isnan(told->value)) {
+            for (size_t j = 0; j < told->n_point; j++) {
+                values[j] = space_value(map.space, j, told->point[j]);
+            }
+            found[*n] =
+                (struct mapped){route_space_edit(space_route(map.space), values), told->value, *n};
+            (*n)++;
+        }
+    }
+    qsort(found, *n, sizeof *found, by_worth);
+    space_free(map.space);
+    free(map.name);
+    return found;
+}
+
+/* The edits to compose, best first; the list's first ones before the map is known. free() them. */
+static int best_edits(struct edit **out, size_t *n, const struct phase *phase,
+                      const struct phase_setting *setting, const struct route_models *models,
+                      const struct phase_past *past, struct err *err)
+{
+    struct mapped *sorted = sort_map(phase, setting, past, n, err);
+
+    if (sorted == NULL) {
+        return err != NULL ? (int)err->code : ERR_LIMIT;
+    }
+    if (*n == 0) {
+        *n = edits_list(out, &models->frame, setting->study->route.length);
+        *n = *n < EDITS_TOP ? *n : EDITS_TOP;
+    } else {
+        *n = *n < EDITS_TOP ? *n : EDITS_TOP;
+        *out = mem_array(*n, sizeof **out);
+        for (size_t i = 0; i < *n; i++) {
+            (*out)[i] = sorted[i].edit;
+        }
+    }
+    free(sorted);
+    return 0;
+}
+
+/* Few choices, unlike their neighbours: no distribution to learn, and nothing to restart. */
+static void choose_discrete(struct phase *phase)
+{
+    static char discrete[] = "discrete", none[] = "none";
+
+    if (strcmp(phase->seen.optimizer.algorithm, "auto") == 0) {
+        phase->seen.optimizer.algorithm = discrete;
+        phase->seen.optimizer.restarts = none;
+        phase->seen.optimizer.noise = none;
+    }
+}
+
+static int compose_lay_out(struct phase *phase, const struct phase_setting *setting,
+                           const struct phase_past *past, struct err *err)
+{
+    struct route_models models;
+    struct edit *edits = NULL;
+    size_t n = 0;
+    int rc = models_of(&models, setting, err);
+
+    if (rc == 0) {
+        rc = best_edits(&edits, &n, phase, setting, &models, past, err);
+    }
+    if (rc == 0) {
+        choose_discrete(phase);
+        rc = lay_over_host(phase, setting, &models, past,
+                           route_space_new_compose(&models, edits, n, setting->study->route.edits),
+                           "edits composed", err);
+    }
+    free(edits);
+    return rc;
+}
+
+const struct phase_kind phase_compose = {
+    .n = n_composings, .weight = weight, .lay_out = compose_lay_out};
+
+/* ---- gains ---- */
+
+/* A candidate whose route is not the host's own. */
+static bool has_seams(const struct phase_told *told, const void *context)
+{
+    (void)context;
+    return strstr(told->recipe, "\"route\":") != NULL;
+}
+
+/* The best route so far; the first edit of the list before there is one. */
+static int best_route(struct route *out, const struct phase_setting *setting,
+                      const struct route_models *models, const struct phase_past *past,
+                      struct err *err)
+{
+    const struct phase_told *best = best_of(past, has_seams, NULL);
+    struct recipe recipe = {0};
+    struct edit *edits = NULL;
+
+    if (best == NULL) {
+        size_t n = edits_list(&edits, &models->frame, setting->study->route.length);
+
+        edits_build(out, &models->frame, edits, n > 0 ? 1 : 0);
+        free(edits);
+        return 0;
+    }
+    int rc = recipe_parse(&recipe, best->recipe, strlen(best->recipe), err);
+
+    if (rc == 0 && !route_models_route(models, &recipe, out)) {
+        rc =
+            err_set(err, ERR_CONFLICT, "database: a route through a model that is not the study's");
+    }
+    recipe_release(&recipe);
+    return rc;
+}
+
+static int gains_lay_out(struct phase *phase, const struct phase_setting *setting,
+                         const struct phase_past *past, struct err *err)
+{
+    struct route_models models;
+    struct route route = {0};
+    int rc = models_of(&models, setting, err);
+
+    if (rc == 0) {
+        rc = best_route(&route, setting, &models, past, err);
+    }
+    if (rc == 0) {
+        rc = lay_over_host(phase, setting, &models, past, route_space_new_gains(&models, &route),
+                           "gains at the seams", err);
+    }
+    route_release(&route);
+    return rc;
+}
+
+const struct phase_kind phase_gains = {.n = n_gains, .weight = weight, .lay_out = gains_lay_out};
+
+/* ---- all at once ---- */
+
+static struct route_space *route_space_of(const struct study_route *route,
+                                          const struct route_models *models)
+{
+    switch (route->mode) {
+    case STUDY_ROUTE_SWAP:
+        return route_space_new_swap(models);
+    case STUDY_ROUTE_INDICATORS:
+        return route_space_new_indicators(models, route->repeats, route->scales);
+    default:
+        return route_space_new_edits(models, route->edits, route->length, route->gains);
+    }
+}
+
+/* The margin takes the bits' first chances; a table of chances would begin in the middle. */
+static void choose_margin(struct phase *phase)
+{
+    static char cma_es[] = "cma-es";
+
+    if (phase->seen.route.mode == STUDY_ROUTE_INDICATORS &&
+        strcmp(phase->seen.optimizer.algorithm, "auto") == 0) {
+        phase->seen.optimizer.algorithm = cma_es;
+    }
+}
+
+static int other_lay_out(struct phase *phase, const struct phase_setting *setting,
+                         const struct phase_past *past, struct err *err)
+{
+    static const char *const names[] = {"", "routes by edits", "routes by indicators",
+                                        "layer swaps"};
+    const struct study *study = setting->study;
+    const char *name = names[study->route.mode];
+    struct route_models models;
+    int rc = models_of(&models, setting, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    struct route_space *route = route_space_of(&study->route, &models);
+
+    choose_margin(phase);
+    if (study->merge.method == NULL || study->route.order == STUDY_MERGE_THEN_ROUTE) {
+        return lay_over_host(phase, setting, &models, past, route, name, err);
+    }
+    phase->name = mem_printf("weights and %s", name);
+    return space_new_route(&phase->space, &phase->seen, setting->n_layers, setting->digests, route,
+                           NULL, err);
+}
+
+const struct phase_kind phase_route = {.n = n_others, .weight = weight, .lay_out = other_lay_out};
