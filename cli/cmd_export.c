@@ -10,16 +10,19 @@
 #include "base/mem.h"
 #include "cli/candidate.h"
 #include "cli/command.h"
+#include "cli/export_card.h"
 #include "cli/notes.h"
 #include "evaluator/merge/export.h"
-#include "evaluator/merge/mergekit.h"
 #include "store/views.h"
 
-#define MODELS_MAX 65
+#define MODELS_MAX (1 + METHOD_SOURCES_MAX + ROUTE_MODELS_MAX)
 
 struct arguments {
     const char *database, *folder, *candidate;
+    bool folded;
 };
+
+enum { KEY_FOLDED = 1000 };
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
@@ -28,6 +31,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     switch (key) {
     case 'c':
         arguments->candidate = value;
+        return 0;
+    case KEY_FOLDED:
+        arguments->folded = true;
         return 0;
     case ARGP_KEY_ARG:
         if (arguments->database == NULL) {
@@ -52,12 +58,13 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 struct made {
     json_t *candidate, *notes, *summary;
     struct recipe recipe;
+    struct recipe blocks; /* of a folded export: a route through each block once */
     size_t n_models;
     struct checkpoint *models[MODELS_MAX];
     char digests[MODELS_MAX][DIGEST_HEX];
     struct plan_model named[MODELS_MAX];
     struct plan plan;
-    struct text card, search, mergekit;
+    struct text card, lineage, mergekit, hops;
 };
 
 static int read_recipe(struct made *made, struct err *err)
@@ -112,115 +119,26 @@ static int open_models(struct made *made, struct err *err)
     for (size_t s = 0; s < made->recipe.n_sources && rc == 0; s++) {
         rc = open_model(made, made->recipe.sources[s], err);
     }
+    for (size_t m = 0; m < made->recipe.n_route_models && rc == 0; m++) {
+        rc = open_model(made, made->recipe.route_models[m], err);
+    }
     return rc;
 }
 
-/* ---- the texts beside the weights ---- */
-
-/* A folder's own name, never its path. */
-static const char *name_of(const struct made *made, const char *digest)
+/* The recipe of the blocks alone, and the way through them. */
+static int fold(struct made *made, struct err *err)
 {
-    const json_t *model = json_object_get(json_object_get(made->notes, "models"), digest);
-    const char *path = json_string_value(json_object_get(model, "path"));
+    size_t places[ROUTE_HOPS_MAX];
+    int rc = made->recipe.route.n_hops > 0
+                 ? recipe_copy(&made->blocks, &made->recipe, err)
+                 : err_set(err, ERR_FORMAT, "--folded: the candidate has no route");
 
-    return path != NULL ? file_name(path) : digest;
-}
-
-static void write_mergekit(struct made *made)
-{
-    const char *names[METHOD_SOURCES_MAX];
-
-    for (size_t s = 0; s < made->recipe.n_sources; s++) {
-        names[s] = name_of(made, made->recipe.sources[s]);
+    if (rc == 0) {
+        route_release(&made->blocks.route);
+        route_fold(&made->blocks.route, places, &made->recipe.route);
+        export_card_hops(&made->hops, &made->recipe.route, places);
     }
-    mergekit_print(&made->mergekit, &made->recipe,
-                   made->recipe.base[0] != '\0' ? name_of(made, made->recipe.base) : NULL, names);
-}
-
-static void add_card_scores(struct text *card, const json_t *scores)
-{
-    text_add(card, "\n## Scores\n\nThe search split was optimised on and the select split chose "
-                   "this model: only the "
-                   "report split is a test.\n\n| task | split | metric | documents | value | "
-                   "standard error |\n"
-                   "|---|---|---|---|---|---|\n");
-    for (size_t i = 0; i < json_array_size(scores); i++) {
-        const json_t *score = json_array_get(scores, i);
-        const char *metric;
-        json_t *value;
-
-        json_object_foreach(json_object_get(score, "metrics"), metric, value)
-        {
-            text_printf(card, "| %s | %s | %s | %lld | %.4f | %.4f |\n",
-                        json_string_value(json_object_get(score, "task")),
-                        json_string_value(json_object_get(score, "split")), metric,
-                        (long long)json_integer_value(json_object_get(score, "n")),
-                        json_number_value(json_object_get(value, "value")),
-                        json_number_value(json_object_get(value, "stderr")));
-        }
-    }
-}
-
-static void write_card(struct made *made, const char *folder)
-{
-    struct text *card = &made->card;
-    const json_t *verdict = json_object_get(made->summary, "verdict");
-    char *trimmed = mem_text(folder);
-    size_t n = strlen(trimmed);
-
-    while (n > 1 && trimmed[n - 1] == '/') {
-        trimmed[--n] = '\0';
-    }
-    text_add(card,
-             "---\nbase_model_relation: merge\nlibrary_name: transformers\ntags: [mergekit, merge, "
-             "evolutionary-merge]\n---\n\n");
-    text_printf(card,
-                "# %s\n\nA merge found by an evolutionary search (braid " BRAID_VERSION
-                ", study %s), with the "
-                "method `%s`.\n\n",
-                file_name(trimmed), json_string_value(json_object_get(made->summary, "study")),
-                made->recipe.method->name);
-    free(trimmed);
-    for (size_t i = 0; i < json_array_size(verdict); i++) {
-        text_printf(card, "- %s\n", json_string_value(json_array_get(verdict, i)));
-    }
-    text_add(card, "\n## Sources\n\n");
-    if (made->recipe.base[0] != '\0') {
-        text_printf(card, "- base: %s (`%.16s`)\n", name_of(made, made->recipe.base),
-                    made->recipe.base);
-    }
-    for (size_t s = 0; s < made->recipe.n_sources; s++) {
-        text_printf(card, "- %s (`%.16s`)\n", name_of(made, made->recipe.sources[s]),
-                    made->recipe.sources[s]);
-    }
-    add_card_scores(card, json_object_get(made->candidate, "scores"));
-    text_printf(card,
-                "\n## Recipe\n\n```yaml\n%s```\n\nMade again by `braid export STUDY.db FOLDER "
-                "--candidate %lld`.\n",
-                text_get(&made->mergekit),
-                (long long)json_integer_value(json_object_get(made->candidate, "candidate")));
-}
-
-static void write_provenance(struct made *made)
-{
-    json_t *sources = json_object();
-
-    for (size_t i = 0; i < made->n_models; i++) {
-        json_object_set_new(sources, made->digests[i],
-                            json_string(name_of(made, made->digests[i])));
-    }
-    json_t *doc = json_pack("{s:s, s:O, s:O, s:O, s:O, s:O, s:O, s:O, s:o}", "braid", BRAID_VERSION,
-                            "study", json_object_get(made->summary, "study"), "trajectory",
-                            json_object_get(made->summary, "trajectory"), "candidate",
-                            json_object_get(made->candidate, "candidate"), "recipe",
-                            json_object_get(made->candidate, "recipe"), "recipe_digest",
-                            json_object_get(made->candidate, "recipe_digest"), "weights",
-                            json_object_get(made->candidate, "weights"), "scores",
-                            json_object_get(made->candidate, "scores"), "sources", sources);
-
-    doc_print_pretty(&made->search, doc);
-    text_add_char(&made->search, '\n');
-    json_decref(doc);
+    return rc;
 }
 
 /* ---- the command ---- */
@@ -234,26 +152,45 @@ static int gather(struct made *made, struct store *store, const struct arguments
     if (rc != 0 || (rc = candidate_doc(store, *candidate, 0, &made->candidate, err)) != 0 ||
         (rc = notes_read(store, &made->notes, err)) != 0 ||
         (rc = store_view_summary(store, &made->summary, err)) != 0 ||
-        (rc = read_recipe(made, err)) != 0 || (rc = open_models(made, err)) != 0) {
+        (rc = read_recipe(made, err)) != 0 || (rc = open_models(made, err)) != 0 ||
+        (arguments->folded && (rc = fold(made, err)) != 0)) {
         return rc;
     }
-    return plan_make(&made->plan, &made->recipe, made->named, made->n_models, err);
+    return plan_make(&made->plan, arguments->folded ? &made->blocks : &made->recipe, made->named,
+                     made->n_models, err);
 }
 
+/* Folded, the weights are not those that were measured; the sources were checked to be. */
 static int write_out(struct made *made, const struct arguments *arguments, char weights[DIGEST_HEX],
                      struct err *err)
 {
-    write_mergekit(made);
-    write_card(made, arguments->folder);
-    write_provenance(made);
-    const struct export_text texts[] = {
-        {"README.md", text_get(&made->card), made->card.size},
-        {"search.json", text_get(&made->search), made->search.size},
-        {"mergekit_config.yml", text_get(&made->mergekit), made->mergekit.size},
-    };
+    const struct export_card card = {.candidate = made->candidate,
+                                     .notes = made->notes,
+                                     .summary = made->summary,
+                                     .recipe = &made->recipe,
+                                     .config = &made->plan.config,
+                                     .folded = arguments->folded};
     const char *expected = json_string_value(json_object_get(made->candidate, "weights"));
 
-    return export_write(&made->plan, arguments->folder, texts, 3, 0, expected, weights, err);
+    export_card_print(&made->card, &card, arguments->folder);
+    export_card_lineage(&made->lineage, &card);
+    (void)export_card_mergekit(&made->mergekit, &card, NULL); /* the card says why not */
+    struct export_text texts[4] = {
+        {"README.md", text_get(&made->card), made->card.size},
+        {"search.json", text_get(&made->lineage), made->lineage.size},
+    };
+    size_t n = 2;
+
+    if (made->mergekit.size > 0) {
+        texts[n++] = (struct export_text){"mergekit_config.yml", text_get(&made->mergekit),
+                                          made->mergekit.size};
+    }
+    if (arguments->folded) {
+        texts[n++] =
+            (struct export_text){CHECKPOINT_FOLDED, text_get(&made->hops), made->hops.size};
+    }
+    return export_write(&made->plan, arguments->folder, texts, n, 0,
+                        arguments->folded ? NULL : expected, weights, err);
 }
 
 /* The row that says what was exported; a running search keeps the file to itself, and then there is
@@ -277,9 +214,11 @@ static void release(struct made *made)
         checkpoint_close(made->models[i]);
     }
     recipe_release(&made->recipe);
+    recipe_release(&made->blocks);
     text_release(&made->card);
-    text_release(&made->search);
+    text_release(&made->lineage);
     text_release(&made->mergekit);
+    text_release(&made->hops);
     json_decref(made->candidate);
     json_decref(made->notes);
     json_decref(made->summary);
@@ -290,13 +229,16 @@ int cmd_export(int argc, char **argv)
     static const struct argp_option options[] = {
         {"candidate", 'c', "N", 0, "which candidate (default: best, the winner or the best so far)",
          0},
+        {"folded", KEY_FOLDED, NULL, 0,
+         "of a route: each block once, with route.json for loaders that know it", 0},
         {0}};
     static const struct argp argp = {
         options,
         parse_option,
         "DATABASE FOLDER",
         "Write a candidate as a Hugging Face folder with its recipe and a model card. The "
-        "weights hash to the value recorded with the scores; nothing is overwritten.\v"
+        "weights hash to the value recorded with the scores; nothing is overwritten. A route "
+        "becomes a layer a hop.\v"
         "Example: braid export night.db best/",
         NULL,
         NULL,

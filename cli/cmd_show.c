@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "cli/candidate.h"
 #include "cli/command.h"
 #include "cli/notes.h"
@@ -85,6 +84,50 @@ static void print_json(const json_t *doc)
     text_release(&text);
 }
 
+static int read_recipe(const json_t *doc, struct recipe *out, struct text *text, struct err *err)
+{
+    const json_t *stored = json_object_get(doc, "recipe");
+
+    if (json_is_string(stored)) {
+        text_add(text, json_string_value(stored));
+    } else {
+        doc_print(text, stored);
+    }
+    return recipe_parse(out, text_get(text), text->size, err);
+}
+
+static const char *model_name(const json_t *notes, const char *digest)
+{
+    const json_t *model = json_object_get(json_object_get(notes, "models"), digest);
+    const char *name = json_string_value(json_object_get(model, "name"));
+
+    return name != NULL ? name : digest;
+}
+
+/* "route    A0-7 B8-11*1.4   A: base, B: math", where there is one. */
+static int print_route(const json_t *doc, const json_t *notes, struct err *err)
+{
+    struct recipe recipe = {0};
+    struct text text = {0};
+    int rc = read_recipe(doc, &recipe, &text, err);
+
+    text_clear(&text);
+    if (rc == 0 && recipe.route.n_hops > 0) {
+        bool merges = strcmp(recipe.method->name, "passthrough") != 0;
+
+        route_print(&text, &recipe.route);
+        text_printf(&text, "   A: %s", merges ? "the merge" : model_name(notes, recipe.sources[0]));
+        for (size_t m = 0; m < recipe.n_route_models; m++) {
+            text_printf(&text, ", %c: %s", (char)('B' + m),
+                        model_name(notes, recipe.route_models[m]));
+        }
+        printf("  route    %s\n", text_get(&text));
+    }
+    text_release(&text);
+    recipe_release(&recipe);
+    return rc;
+}
+
 /* Open, find, fetch; what both commands share. */
 static int fetch(const struct arguments *arguments, struct store **store, json_t **doc,
                  struct err *err)
@@ -116,10 +159,14 @@ int cmd_show(int argc, char **argv)
     struct arguments arguments = {0};
     struct store *store = NULL;
     json_t *doc = NULL;
+    json_t *notes = NULL;
     struct err err = {0};
 
     command_parse(&argp, argc, argv, &arguments);
     int rc = fetch(&arguments, &store, &doc, &err);
+    if (rc == 0) {
+        rc = notes_read(store, &notes, &err);
+    }
     if (rc == 0 && arguments.json) {
         print_json(doc);
     } else if (rc == 0) {
@@ -127,8 +174,10 @@ int cmd_show(int argc, char **argv)
                (long long)json_integer_value(json_object_get(doc, "candidate")),
                json_string_value(json_object_get(doc, "stage")));
         printf("  recipe   %s\n", json_string_value(json_object_get(doc, "recipe_digest")));
+        rc = print_route(doc, notes, &err);
         print_scores(json_object_get(doc, "scores"));
     }
+    json_decref(notes);
     json_decref(doc);
     store_close(store);
     return rc == 0 ? COMMAND_DONE : command_fail(argv[0], &err);
@@ -136,32 +185,38 @@ int cmd_show(int argc, char **argv)
 
 /* ---- recipe ---- */
 
-static char *model_name(const json_t *notes, const char *digest)
+/* Of the host, where its folder still is; false when it is not. */
+static bool host_config(const json_t *notes, const struct recipe *recipe, struct config *out)
 {
-    const json_t *model = json_object_get(json_object_get(notes, "models"), digest);
-    const char *name = json_string_value(json_object_get(model, "name"));
+    const json_t *model = json_object_get(json_object_get(notes, "models"), recipe->sources[0]);
+    const char *path = json_string_value(json_object_get(model, "path"));
 
-    return mem_text(name != NULL ? name : digest);
+    return path != NULL && config_load(out, path, NULL) == 0;
 }
 
-static int print_mergekit(const json_t *notes, const struct recipe *recipe)
+static int print_mergekit(const json_t *notes, const struct recipe *recipe, struct err *err)
 {
-    char **names = mem_array(recipe->n_sources, sizeof(char *));
-    char *base = recipe->base[0] != '\0' ? model_name(notes, recipe->base) : NULL;
+    const char *names[METHOD_SOURCES_MAX + ROUTE_MODELS_MAX];
+    struct config host = {0};
     struct text text = {0};
+    int rc = 0;
 
     for (size_t s = 0; s < recipe->n_sources; s++) {
         names[s] = model_name(notes, recipe->sources[s]);
     }
-    mergekit_print(&text, recipe, base, (const char *const *)names);
-    fputs(text_get(&text), stdout);
-    for (size_t s = 0; s < recipe->n_sources; s++) {
-        free(names[s]);
+    if (recipe->route.n_hops > 0) {
+        for (size_t m = 0; m < recipe->n_route_models; m++) {
+            names[m + 1] = model_name(notes, recipe->route_models[m]);
+        }
+        bool known = host_config(notes, recipe, &host);
+        rc = mergekit_print_route(&text, recipe, known ? &host : NULL, names, err);
+    } else {
+        mergekit_print(&text, recipe,
+                       recipe->base[0] != '\0' ? model_name(notes, recipe->base) : NULL, names);
     }
-    free(names);
-    free(base);
+    fputs(text_get(&text), stdout);
     text_release(&text);
-    return 0;
+    return rc;
 }
 
 int cmd_recipe(int argc, char **argv)
@@ -190,19 +245,12 @@ int cmd_recipe(int argc, char **argv)
         rc = notes_read(store, &notes, &err);
     }
     if (rc == 0) {
-        const json_t *stored = json_object_get(doc, "recipe");
-
-        if (json_is_string(stored)) {
-            text_add(&text, json_string_value(stored));
-        } else {
-            doc_print(&text, stored);
-        }
-        rc = recipe_parse(&recipe, text_get(&text), text.size, &err);
+        rc = read_recipe(doc, &recipe, &text, &err);
     }
     if (rc == 0 && arguments.json) {
         printf("%s\n", text_get(&text));
     } else if (rc == 0) {
-        print_mergekit(notes, &recipe);
+        rc = print_mergekit(notes, &recipe, &err);
     }
     text_release(&text);
     recipe_release(&recipe);

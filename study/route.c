@@ -52,6 +52,38 @@ bool route_equal(const struct route *a, const struct route *b)
     return equal;
 }
 
+void route_fold(struct route *out, size_t *places, const struct route *route)
+{
+    *out = (struct route){0};
+    for (size_t k = 0; k < route->n_hops; k++) {
+        const struct route_hop block = {route->hops[k].model, route->hops[k].layer, 1};
+        size_t i = 0;
+
+        while (i < out->n_hops && !hop_equal(&out->hops[i], &block)) {
+            i++;
+        }
+        if (i == out->n_hops) {
+            route_add(out, block.model, block.layer, block.scale);
+        }
+        places[k] = i;
+    }
+}
+
+static bool follows(const struct route_hop *before, const struct route_hop *hop)
+{
+    return hop->model == before->model && hop->layer == before->layer + 1 && hop->scale == 1;
+}
+
+size_t route_span(const struct route *route, size_t k)
+{
+    size_t end = k + 1;
+
+    while (end < route->n_hops && follows(&route->hops[end - 1], &route->hops[end])) {
+        end++;
+    }
+    return end - k;
+}
+
 static int hop_check(const struct route_hop *hop, size_t k, size_t n_models, struct err *err)
 {
     if (hop->model >= n_models) {
@@ -259,11 +291,6 @@ struct printer {
     struct item *best; /* [n + 1] */
     size_t *agree;     /* [n] */
 };
-
-static bool follows(const struct route_hop *before, const struct route_hop *hop)
-{
-    return hop->model == before->model && hop->layer == before->layer + 1 && hop->scale == 1;
-}
 
 static void print_span(struct text *out, const struct route_hop *hops, size_t n)
 {

@@ -47,6 +47,13 @@ void route_release(struct route *route);
 
 bool route_equal(const struct route *a, const struct route *b);
 
+/* The blocks that a route goes through, each once, in the order of their first hop, as a route
+ * without scales. places [n_hops] receives which of them each hop is. */
+void route_fold(struct route *out, size_t *places, const struct route *route);
+
+/* How many hops from the k-th on are consecutive layers of one model, scaled at the first only. */
+size_t route_span(const struct route *route, size_t k);
+
 /* 0 when the hops are at most ROUTE_HOPS_MAX, layers below ROUTE_LAYERS_MAX, models below n_models,
  * scales within bounds and the first 1; else ERR_LIMIT or ERR_FORMAT naming the hop. */
 int route_check(const struct route *route, size_t n_models, struct err *err);

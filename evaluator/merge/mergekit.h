@@ -10,13 +10,23 @@
 
 #include <stdbool.h>
 
+#include "base/err.h"
 #include "base/text.h"
+#include "evaluator/model/config.h"
 #include "study/recipe.h"
 
-/* names [recipe's sources] and base_name (NULL when the recipe has no base) stand for the models:
- * paths, or names on a hub. */
+/* Of a recipe without a route. names [recipe's sources] and base_name (NULL when the recipe has no
+ * base) stand for the models: paths, or names on a hub. */
 void mergekit_print(struct text *out, const struct recipe *recipe, const char *base_name,
                     const char *const *names);
+
+/*
+ * A recipe that is a route alone, its host one source as it is (mergekit_route.c). names: the
+ * host's, then those of the route's models. host: the config it runs with, NULL when it is not
+ * known. ERR_FORMAT: a route that mergekit cannot say, and why.
+ */
+int mergekit_print_route(struct text *out, const struct recipe *recipe, const struct config *host,
+                         const char *const *names, struct err *err);
 
 /* True for parameters of ours in methods of mergekit's, which ignores them: at their defaults they
  * change nothing. */

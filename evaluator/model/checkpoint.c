@@ -281,10 +281,13 @@ static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 static int open_folder(struct checkpoint *made, struct err *err)
 {
     char *index_path = file_join(made->folder, SHARD_INDEX_NAME);
+    char *route_path = file_join(made->folder, CHECKPOINT_FOLDED);
     int rc;
 
     if (!file_is_dir(made->folder)) {
         rc = err_set(err, ERR_MISSING, "%s: no such model folder", made->folder);
+    } else if (file_exists(route_path)) {
+        rc = err_set(err, ERR_FORMAT, "%s: a folded route; export it flat to run it", route_path);
     } else {
         rc = config_load(&made->config, made->folder, err);
     }
@@ -295,6 +298,7 @@ static int open_folder(struct checkpoint *made, struct err *err)
         rc = check_tensors(made, err);
     }
     free(index_path);
+    free(route_path);
     return rc;
 }
 

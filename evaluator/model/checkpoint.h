@@ -26,6 +26,10 @@
 #include "evaluator/model/dtype.h"
 #include "evaluator/model/tensors.h"
 
+/* What a folder with this file holds runs in another order than its layers are in: a route, folded.
+ */
+#define CHECKPOINT_FOLDED "route.json"
+
 struct checkpoint_tensor {
     const char *name;
     enum dtype dtype;
@@ -47,8 +51,8 @@ struct checkpoint;
  * Open a Hugging Face folder, or a folder with a LoRA adapter folded into it: "base+adapter"
  * (base/layered.h, adapter.h); then everything below shows the sum, as if it had been saved. When
  * the family is known, its tensors must be exactly those of the table, in shape too: missing, extra
- * and misshapen ones are named. Tensors nobody reads (tensors_ignored) are left out. Errors:
- * ERR_MISSING, ERR_FORMAT, ERR_LIMIT, ERR_IO.
+ * and misshapen ones are named. Tensors nobody reads (tensors_ignored) are left out. A folded
+ * route is refused. Errors: ERR_MISSING, ERR_FORMAT, ERR_LIMIT, ERR_IO.
  */
 int checkpoint_open(struct checkpoint **out, const char *name, struct err *err);
 void checkpoint_close(struct checkpoint *checkpoint); /* NULL is fine */

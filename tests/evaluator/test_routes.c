@@ -77,6 +77,14 @@ static struct recipe host_recipe(const struct pair *pair, enum recipe_dtype dtyp
     return recipe;
 }
 
+static void add_hops(struct recipe *recipe, const struct pair *pair)
+{
+    for (size_t k = 0; k < HOPS; k++) {
+        recipe_add_hop(recipe, hops[k].model > 0 ? pair->digests[1] : NULL, (uint32_t)hops[k].layer,
+                       hops[k].scale);
+    }
+}
+
 static struct plan plan_of(const struct pair *pair, const struct recipe *recipe)
 {
     struct plan plan;
@@ -235,6 +243,69 @@ static void a_route_through_any_family_runs_as_it_says_and_as_its_export(void **
     support_remove_dir(folder);
 }
 
+/* The folder of a plan of this recipe. */
+static char *exported(const struct pair *pair, const struct recipe *recipe, const char *folder,
+                      const char *name)
+{
+    struct plan plan = plan_of(pair, recipe);
+    char *out = file_join(folder, name);
+    struct err err = {0};
+
+    if (export_write(&plan, out, NULL, 0, 0, NULL, NULL, &err) != 0) {
+        fail_msg("%s: %s", name, err.text);
+    }
+    plan_release(&plan);
+    return out;
+}
+
+/* Blocks once and unscaled, gone through as places and scales say: what the flat form computes. */
+static void assert_folds(const char *folder, const struct family_model *model)
+{
+    struct twin_hop walk[HOPS];
+    size_t places[HOPS];
+    uint32_t tokens[TOKENS];
+    char digest[DIGEST_HEX];
+    struct pair pair;
+
+    set_tokens(tokens, model->V);
+    open_pair(&pair, folder, model);
+    struct recipe recipe = host_recipe(&pair, RECIPE_FLOAT32);
+    add_hops(&recipe, &pair);
+    char *flat = exported(&pair, &recipe, folder, "flat");
+    struct route route = recipe.route;
+    route_fold(&recipe.route, places, &route);
+    assert_int_equal(recipe.route.n_hops, 4);
+    char *folded = exported(&pair, &recipe, folder, "folded");
+    for (size_t k = 0; k < HOPS; k++) {
+        walk[k] = (struct twin_hop){0, places[k], hops[k].scale};
+    }
+    struct twin *blocks = twin_of_folder(folded);
+    struct twin *unfolded = twin_routed((const struct twin *const *)&blocks, walk, HOPS);
+    float *logits = run_folder(flat, tokens, digest);
+    assert_close(model->name, logits, unfolded, tokens, model->V);
+    free(logits);
+    twin_free(unfolded);
+    twin_free(blocks);
+    free(flat);
+    free(folded);
+    route_release(&route);
+    recipe_release(&recipe);
+    close_pair(&pair);
+}
+
+static void a_folded_route_computes_what_the_flat_one_does(void **state)
+{
+    static const char *const names[] = {"llama-3.1", "llama-biases", "gemma2", "gemma3", "phi3"};
+
+    (void)state;
+    for (size_t m = 0; m < sizeof(names) / sizeof(names[0]); m++) {
+        char *folder = support_temp_dir();
+
+        assert_folds(folder, family_model(names[m]));
+        support_remove_dir(folder);
+    }
+}
+
 static char *config_of(const char *folder)
 {
     char *path = file_join(folder, "config.json");
@@ -328,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_through_any_family_runs_as_it_says_and_as_its_export),
         cmocka_unit_test(a_layer_that_slides_over_another_window_is_refused),
+        cmocka_unit_test(a_folded_route_computes_what_the_flat_one_does),
         cmocka_unit_test(the_identity_route_is_the_plain_model_bit_for_bit),
     };
 

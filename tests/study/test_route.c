@@ -140,6 +140,24 @@ static void a_copy_is_equal_and_its_own(void **state)
     route_release(&route);
 }
 
+static void a_folded_route_has_each_block_once(void **state)
+{
+    struct route route = parsed("A0 B3*2 A1*0.5 B3 A0*4");
+    const size_t expected[] = {0, 1, 2, 1, 0};
+    size_t places[5];
+    struct route blocks;
+    struct text text = {0};
+
+    (void)state;
+    route_fold(&blocks, places, &route);
+    route_print(&text, &blocks);
+    assert_string_equal(text_get(&text), "A0 B3 A1");
+    assert_memory_equal(places, expected, sizeof(expected));
+    text_release(&text);
+    route_release(&blocks);
+    route_release(&route);
+}
+
 static void bad_texts_are_told_where_and_what(void **state)
 {
     static const struct {
@@ -192,6 +210,7 @@ int main(void)
         cmocka_unit_test(what_is_printed_parses_to_the_same_route),
         cmocka_unit_test(a_long_route_is_printed_too),
         cmocka_unit_test(a_copy_is_equal_and_its_own),
+        cmocka_unit_test(a_folded_route_has_each_block_once),
         cmocka_unit_test(bad_texts_are_told_where_and_what),
     };
 

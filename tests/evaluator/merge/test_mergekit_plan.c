@@ -575,6 +575,83 @@ static void a_printed_search_recipe_gives_the_same_weights(void **state)
     kitchen_close(&kitchen);
 }
 
+/* a to b and back, with scales that are left over. */
+static void add_route(struct kitchen *kitchen)
+{
+    recipe_add_hop(&kitchen->recipe, NULL, 0, 1);
+    recipe_add_hop(&kitchen->recipe, kitchen->digests[2], 0, 3);
+    recipe_add_hop(&kitchen->recipe, kitchen->digests[2], 1, 1);
+    recipe_add_hop(&kitchen->recipe, NULL, 1, 0.71);
+    recipe_add_hop(&kitchen->recipe, NULL, 0, 1);
+    recipe_add_hop(&kitchen->recipe, NULL, 1, 1);
+}
+
+static void a_printed_route_gives_the_same_weights(void **state)
+{
+    static const char *const names[] = {"a", "b"};
+    const struct blend_sink nowhere = {0};
+    struct blend *blend = blend_new();
+    struct kitchen kitchen;
+    char measured[DIGEST_HEX];
+    char merged[DIGEST_HEX];
+    struct text yaml = {0};
+    struct kit kit;
+    struct err err = {0};
+
+    (void)state;
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_recipe(&kitchen, "passthrough", RECIPE_BFLOAT16);
+    add_route(&kitchen);
+    assert_int_equal(plan_make(&kitchen.plan, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL),
+                     0);
+    assert_int_equal(blend_run(blend, &kitchen.plan, &nowhere, measured, NULL), 0);
+    assert_int_equal(
+        mergekit_print_route(&yaml, &kitchen.recipe, &kitchen.plan.config, names, &err), 0);
+    assert_int_equal(make(&kit, kitchen.folder, text_get(&yaml), &strict, &err), 0);
+    assert_int_equal(blend_run(blend, &kit.plan, &nowhere, merged, &err), 0);
+    assert_string_equal(merged, measured);
+    assert_string_equal(text_get(&kit.recipe.warnings), "");
+    release(&kit);
+    text_release(&yaml);
+    blend_free(blend);
+    kitchen_close(&kitchen);
+}
+
+static void assert_unsayable(const struct kitchen *kitchen, const struct config *host,
+                             const char *said)
+{
+    static const char *const names[] = {"a", "b"};
+    struct text yaml = {0};
+    struct err err = {0};
+
+    assert_int_equal(mergekit_print_route(&yaml, &kitchen->recipe, host, names, &err), ERR_FORMAT);
+    assert_int_equal(yaml.size, 0);
+    if (strstr(err.text, said) == NULL) {
+        fail_msg("%s", err.text);
+    }
+}
+
+static void a_route_that_mergekit_cannot_say_is_refused_with_the_reason(void **state)
+{
+    const struct config gemma2 = {.sandwich = true, .norm_offset = 1.0F};
+    struct kitchen kitchen;
+
+    (void)state;
+    kitchen_open(&kitchen, kitchen_brains);
+    kitchen_recipe(&kitchen, "passthrough", RECIPE_BFLOAT16);
+    add_route(&kitchen);
+    assert_unsayable(&kitchen, &gemma2, "folded into norms of 1 + weight");
+    recipe_add_hop(&kitchen.recipe, kitchen.digests[2], 0, 1);
+    assert_unsayable(&kitchen, NULL, "final norm and head are a's");
+    kitchen_recipe(&kitchen, "passthrough", RECIPE_BFLOAT16);
+    recipe_add_hop(&kitchen.recipe, kitchen.digests[2], 0, 1);
+    assert_unsayable(&kitchen, NULL, "embeddings are a's");
+    kitchen_recipe(&kitchen, "linear", RECIPE_BFLOAT16);
+    add_route(&kitchen);
+    assert_unsayable(&kitchen, NULL, "it merges first");
+    kitchen_close(&kitchen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +676,8 @@ int main(void)
         cmocka_unit_test(inputs_are_rounded_to_the_type_of_the_arithmetic),
         cmocka_unit_test(a_source_that_is_not_finite_is_refused_unless_allowed),
         cmocka_unit_test(a_printed_search_recipe_gives_the_same_weights),
+        cmocka_unit_test(a_printed_route_gives_the_same_weights),
+        cmocka_unit_test(a_route_that_mergekit_cannot_say_is_refused_with_the_reason),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
