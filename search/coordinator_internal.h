@@ -53,6 +53,8 @@ struct generation {
     enum stage stage;
     size_t n;
     struct place *places; /* [n] in the order of telling */
+    bool is_ordered;      /* order is what lease_order gave */
+    size_t *order;        /* [n] places in the order of handing out; NULL: that of telling */
 };
 
 struct coordinator {

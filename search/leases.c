@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "search/coordinator_internal.h"
+#include "search/lease_order.h"
 
 #define EPOCH_BITS 32      /* of a lease's number: the count within an epoch */
 #define HEDGE_SHARE 10     /* one lease in so many may be a second attempt */
@@ -115,17 +116,69 @@ static bool another_could(const struct coordinator *coordinator, size_t place)
     return false;
 }
 
-/*
- * The first that waits, since what came back goes to the front by its number. One that this
- * worker has failed or lost is left to others as long as there are any.
- */
+static void take_order(struct generation *open)
+{
+    const char **recipes = mem_array(open->n, sizeof *recipes);
+
+    for (size_t i = 0; i < open->n; i++) {
+        recipes[i] = open->places[i].row.recipe;
+    }
+    open->order = lease_order(recipes, open->n);
+    open->is_ordered = true;
+    free(recipes);
+}
+
+static bool is_waiting(const struct place *place)
+{
+    return place->row.status == STORE_PENDING && place->row.repeats == 0;
+}
+
+/* The position in the order where this worker goes on; 0 when places have their own order, so that
+ * what came back goes to the front by its number. */
+static size_t find_start(const struct coordinator *coordinator, uint64_t worker)
+{
+    const struct generation *open = &coordinator->open;
+    size_t last_place = SIZE_MAX;
+    size_t last = SIZE_MAX;
+
+    if (open->order == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < coordinator->n_leases; i++) {
+        if (coordinator->leases[i].row.worker == worker) {
+            last_place = coordinator->leases[i].place;
+        }
+    }
+    bool *is_free = mem_array(open->n, sizeof *is_free);
+    bool *is_active = mem_array(open->n, sizeof *is_active);
+
+    for (size_t at = 0; at < open->n; at++) {
+        const struct place *place = &open->places[open->order[at]];
+
+        is_free[at] = is_waiting(place);
+        is_active[at] = place->row.status == STORE_LEASED;
+        last = open->order[at] == last_place ? at : last;
+    }
+    size_t start = lease_order_start(is_free, is_active, open->n, last);
+
+    free(is_free);
+    free(is_active);
+    return start != SIZE_MAX ? start : 0;
+}
+
+/* The first that waits from there on. One that this worker has failed or lost is left to others as
+ * long as there are any. */
 static size_t pick_pending(const struct coordinator *coordinator, uint64_t worker)
 {
     const struct generation *open = &coordinator->open;
+    const size_t start = find_start(coordinator, worker);
     size_t tried = SIZE_MAX;
 
-    for (size_t i = 0; i < open->n; i++) {
-        if (open->places[i].row.status != STORE_PENDING || open->places[i].row.repeats != 0) {
+    for (size_t at = 0; at < open->n; at++) {
+        size_t turned = (start + at) % open->n;
+        size_t i = open->order != NULL ? open->order[turned] : turned;
+
+        if (!is_waiting(&open->places[i])) {
             continue;
         }
         if (!has_tried(coordinator, i, worker)) {
@@ -244,6 +297,9 @@ static struct lease *granted_before(struct coordinator *coordinator, uint64_t wo
 static int hand_out(struct coordinator *coordinator, uint64_t worker, uint64_t seq, int64_t now_ms,
                     enum coordinator_offer *offer, struct job *job, struct err *err)
 {
+    if (!coordinator->open.is_ordered) {
+        take_order(&coordinator->open);
+    }
     size_t place = pick_pending(coordinator, worker);
 
     if (place == SIZE_MAX) {

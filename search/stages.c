@@ -43,6 +43,7 @@ void generation_release(struct generation *generation)
         store_candidate_release(&generation->places[i].row);
     }
     free(generation->places);
+    free(generation->order);
     store_generation_release(&generation->row);
     *generation = (struct generation){0};
 }
