@@ -55,16 +55,24 @@ static const struct algorithm {
      INTEGERS | CATEGORIES},
     {"halton", "points that fill the box evenly: the better baseline", &optimiser_sampling,
      OPTIMISER_N_MAX, INTEGERS | CATEGORIES},
+    {"listed", "points that are known beforehand", &optimiser_listed, OPTIMISER_N_MAX,
+     INTEGERS | CATEGORIES},
 };
 
 #define ALGORITHMS (sizeof algorithms / sizeof *algorithms)
 
 /* All that can be in bytes; NULL past the last. */
-static const struct optimiser_kind *const kinds[] = {&optimiser_cmaes,     &optimiser_restarts,
-                                                     &optimiser_sampling,  &optimiser_catcma,
-                                                     &optimiser_surrogate, &optimiser_lmma,
-                                                     &optimiser_nsga2,     &optimiser_reevaluation,
-                                                     &optimiser_discrete,  NULL};
+static const struct optimiser_kind *const kinds[] = {&optimiser_cmaes,
+                                                     &optimiser_restarts,
+                                                     &optimiser_sampling,
+                                                     &optimiser_catcma,
+                                                     &optimiser_surrogate,
+                                                     &optimiser_lmma,
+                                                     &optimiser_nsga2,
+                                                     &optimiser_reevaluation,
+                                                     &optimiser_discrete,
+                                                     &optimiser_listed,
+                                                     NULL};
 
 static const struct algorithm *find(const char *name)
 {

@@ -19,6 +19,7 @@
  *     nsga-ii                           nsga2.c      several objectives
  *     discrete                          discrete.c   sets of choices
  *     random, halton                    sampling.c   honest baselines
+ *     listed                            listed.c     points that are known beforehand
  *
  * and around the single-objective ones, restarts (restarts.c) and care for noise.
  *
@@ -37,6 +38,7 @@
 #define OPTIMISER_N_MAX 131072
 #define OPTIMISER_OBJECTIVES_MAX 16
 #define OPTIMISER_NAME_MAX 24
+#define OPTIMISER_POINTS_MAX 1000000
 
 struct optimiser;
 struct cmaes_limits;
@@ -60,6 +62,8 @@ struct optimiser_options {
     uint64_t stream;                   /* of the random numbers; 0: the first */
     uint64_t evaluations;              /* that will be paid for in all, for auto; 0: not known */
     const struct cmaes_limits *limits; /* of every run; NULL: the defaults */
+    const double *points; /* [n_points, n] inside the bounds: what "listed" asks; else NULL */
+    size_t n_points;
 };
 
 /*

@@ -33,7 +33,7 @@ struct optimiser_kind {
 
 extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimiser_sampling,
     optimiser_catcma, optimiser_surrogate, optimiser_lmma, optimiser_nsga2, optimiser_reevaluation,
-    optimiser_discrete;
+    optimiser_discrete, optimiser_listed;
 
 /* Whether the door takes these options, algorithm named. Errors as optimiser_new's. */
 int optimiser_check(const struct optimiser_options *options, struct err *err);

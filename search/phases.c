@@ -162,6 +162,8 @@ static int make(struct optimiser **out, const struct phase *phase,
         .lower = box,
         .upper = box + n,
         .steps = box + 2 * n,
+        .points = begins->points,
+        .n_points = begins->count,
     };
 
     if (strcmp(options.algorithm, "auto") == 0) {

@@ -50,14 +50,18 @@ static const struct row {
     {"discrete", NULL, NULL, true, 1, 1, 40},
     {"random", NULL, NULL, true, 1, 6, 20},
     {"halton", NULL, NULL, true, 1, 6, 20},
+    {"listed", NULL, NULL, true, 1, 6, 20},
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
 
 /* ---- small helpers ---- */
 
+#define LIST 90 /* points: in generations of 16 and what remains */
+
 struct box {
     double start[N_MAX], lower[N_MAX], upper[N_MAX], steps[N_MAX];
+    double points[LIST * N_MAX]; /* of a list: whole numbers around the start, by seed */
 };
 
 static struct optimiser_options options_of(const struct row *row, struct box *box, uint64_t seed)
@@ -70,7 +74,12 @@ static struct optimiser_options options_of(const struct row *row, struct box *bo
         box->upper[j] = whole ? 4.0 : 5.0;
         box->steps[j] = whole ? 1.0 : 0.0;
     }
+    for (size_t i = 0; i < LIST * row->n; i++) {
+        box->points[i] = (double)((i * 7 + i / row->n * 3 + seed) % 9) - 4.0;
+    }
     return (struct optimiser_options){.algorithm = row->algorithm,
+                                      .points = box->points,
+                                      .n_points = LIST,
                                       .restarts = row->restarts,
                                       .noise = row->noise,
                                       .n = row->n,
@@ -456,6 +465,33 @@ static void care_for_noise_comes_closer_than_none(void **state)
     assert_true(adapt < none - 9.0 * log(5.0));
 }
 
+static void a_list_is_asked_in_its_order_and_no_further(void **state)
+{
+    (void)state;
+    const struct row row = {"listed", NULL, NULL, true, 1, 2, 0};
+    struct box box;
+    struct optimiser_options options = options_of(&row, &box, 1);
+    struct optimiser *o = make(&row, 1);
+    struct rng64 rng;
+    size_t asked = 0;
+
+    rng64_seed(&rng, 1, 1);
+    while (optimiser_stop(o) == NULL) {
+        double *points = ask(o);
+        const size_t asks = optimiser_asks(o);
+
+        assert_int_equal(asks, asked + 16 <= LIST ? 16 : LIST - asked);
+        assert_memory_equal(points, options.points + 2 * asked, 2 * asks * sizeof *points);
+        asked += asks;
+        free(points);
+        step(o, &rng);
+    }
+    assert_int_equal(asked, LIST);
+    assert_string_equal(optimiser_stop(o), "listed");
+    assert_int_equal(optimiser_asks(o), 0);
+    optimiser_free(o);
+}
+
 static void a_thousand_coordinates_need_no_covariance(void **state)
 {
     (void)state;
@@ -660,6 +696,7 @@ int main(void)
         cmocka_unit_test(restarts_leave_a_local_minimum),
         cmocka_unit_test(halton_points_fill_every_coordinate_evenly),
         cmocka_unit_test(care_for_noise_comes_closer_than_none),
+        cmocka_unit_test(a_list_is_asked_in_its_order_and_no_further),
         cmocka_unit_test(a_thousand_coordinates_need_no_covariance),
         cmocka_unit_test(two_objectives_give_a_front),
         cmocka_unit_test(a_discrete_search_finds_a_set_of_choices_soon),
