@@ -32,6 +32,20 @@ struct phase_kind {
                   const struct phase_ended *before, struct phase_beginning *out);
 };
 
-extern const struct phase_kind phase_weights, phase_map, phase_compose, phase_gains, phase_route;
+/* In the order of a search. */
+extern const struct phase_kind phase_weights, phase_sensitivity, phase_freed, phase_map,
+    phase_compose, phase_gains, phase_route;
+
+/* ---- what kinds over the coefficients of a merge share: phase_weights.c ---- */
+
+/* A merge is searched, and not together with routes: in how many phases. */
+size_t phase_merge_n(const struct study *study);
+/* The merge as step `within` of its layers has it. */
+struct study_merge phase_merge_at(const struct study_merge *merge, size_t within);
+/* A point of one space in the coordinates of another over the same ingredients; and so the mean of
+ * the phase that ended. */
+void phase_carry(const struct space *from, const double *point, const struct space *to,
+                 double *out);
+void phase_carry_mean(const struct phase_ended *from, const struct space *to, double *out);
 
 #endif

@@ -97,7 +97,7 @@ static bool is_before(const struct phase_told *told, const void *phases)
 static int merged_host(struct recipe *out, const struct phase_setting *setting,
                        const struct phase_past *past, struct err *err)
 {
-    const size_t n = phase_weights.n(setting->study);
+    const size_t n = phase_merge_n(setting->study);
     const struct phase_told *best = best_of(past, is_before, &n);
     struct space *space = NULL;
 

@@ -19,16 +19,22 @@
  * had in common says little of how they differ. Ours. */
 #define DEVIATION_LEAST 0.4
 
-/* A merge that is searched together with routes has no phase of its own. */
+size_t phase_merge_n(const struct study *study)
+{
+    return phase_weights.n(study) + phase_sensitivity.n(study) + phase_freed.n(study);
+}
+
+/* A merge that is searched together with routes has no phase of its own; the last step is another
+ * kind's where only some of its coordinates are freed. */
 static size_t how_many(const struct study *study)
 {
     bool together = study->route.mode != STUDY_ROUTE_NONE && study->route.order == STUDY_TOGETHER;
+    size_t freed = study->merge.n_free > 0 ? 1 : 0;
 
-    return study->merge.method == NULL || together ? 0 : 1 + study->merge.n_finer;
+    return study->merge.method == NULL || together ? 0 : 1 + study->merge.n_finer - freed;
 }
 
-/* The merge as step `within` of its layers has it. */
-static struct study_merge merge_at(const struct study_merge *merge, size_t within)
+struct study_merge phase_merge_at(const struct study_merge *merge, size_t within)
 {
     struct study_merge at = *merge;
 
@@ -44,7 +50,7 @@ static struct study_merge merge_at(const struct study_merge *merge, size_t withi
 static double weight_of(const struct phase_setting *setting, size_t within)
 {
     const struct study_budget *budget = &setting->study->budget;
-    const struct study_merge merge = merge_at(&setting->study->merge, within);
+    const struct study_merge merge = phase_merge_at(&setting->study->merge, within);
     size_t n = 1;
 
     if (budget->n_shares > 0) {
@@ -71,14 +77,12 @@ static int lay_out(struct phase *phase, const struct phase_setting *setting,
                    const struct phase_past *past, struct err *err)
 {
     (void)past;
-    phase->seen.merge = merge_at(&setting->study->merge, phase->within);
+    phase->seen.merge = phase_merge_at(&setting->study->merge, phase->within);
     phase->name = name_of(&phase->seen.merge);
     return space_new(&phase->space, &phase->seen, setting->n_layers, setting->digests, err);
 }
 
-/* A point of one space in the coordinates of another over the same ingredients. */
-static void carry(const struct space *from, const double *point, const struct space *to,
-                  double *out)
+void phase_carry(const struct space *from, const double *point, const struct space *to, double *out)
 {
     struct recipe recipe = {0};
 
@@ -88,6 +92,15 @@ static void carry(const struct space *from, const double *point, const struct sp
     assert(rc == 0);
     (void)rc;
     recipe_release(&recipe);
+}
+
+void phase_carry_mean(const struct phase_ended *from, const struct space *to, double *out)
+{
+    double *mean = mem_array(space_n(from->phase->space), sizeof *mean);
+
+    optimiser_mean(from->optimiser, mean);
+    phase_carry(from->phase->space, mean, to, out);
+    free(mean);
 }
 
 /* From where the coarser search ended; its deviations are carried as the distance of two points. */
@@ -108,8 +121,8 @@ static void begin(const struct phase *phase, const struct phase_past *past,
     for (size_t i = 0; i < n; i++) { /* towards the middle: there is room */
         moved[i] = mean[i] < 0.5 ? fmin(mean[i] + spread[i], 1.0) : fmax(mean[i] - spread[i], 0.0);
     }
-    carry(coarse, mean, fine, out->start);
-    carry(coarse, moved, fine, end);
+    phase_carry(coarse, mean, fine, out->start);
+    phase_carry(coarse, moved, fine, end);
     for (size_t i = 0; i < n_fine; i++) {
         double share = fabs(end[i] - out->start[i]) / out->sigma;
 

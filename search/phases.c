@@ -17,8 +17,9 @@
 
 /* ---- the table ---- */
 
-static const struct phase_kind *const kinds[] = {&phase_weights, &phase_map, &phase_compose,
-                                                 &phase_gains, &phase_route};
+static const struct phase_kind *const kinds[] = {&phase_weights, &phase_sensitivity, &phase_freed,
+                                                 &phase_map,     &phase_compose,     &phase_gains,
+                                                 &phase_route};
 
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -68,6 +69,7 @@ void phase_free(struct phase *phase)
     if (phase != NULL) {
         space_free(phase->space);
         free(phase->name);
+        free(phase->effects);
         free(phase);
     }
 }

@@ -5,6 +5,9 @@
  *                               phase 1   weights, 4 groups         8, from where phase 0 ended
  *                               phase 2   weights, each layer      48, from where phase 1 ended
  *
+ *     free: 8, beside it        phase 2   sensitivity               each of the 48 up and down
+ *                               phase 3   weights, 8 of 48 free     the others move by group
+ *
  *     route: {mode: edits}      phase 0   every single edit         a list
  *                               phase 1   edits composed            of the best single ones
  *                               phase 2   gains at the seams        of the best route
@@ -62,6 +65,10 @@ struct phase {
     char *name;        /* "weights, 4 groups" */
     struct study seen; /* the study with this phase's layers; borrows all else from it */
     struct space *space;
+    /* What the phase before found of each of its coordinates, for people; NULL: it was no such
+     * phase. Higher matters more. */
+    double *effects;
+    size_t n_effects;
 };
 
 /* How many phases a study has, at least 1. */

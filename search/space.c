@@ -20,6 +20,8 @@ struct space {
     size_t n_weights;                     /* of the coordinates: the merge's, which come first */
     struct recipe host;                   /* with no method where the merge is searched */
     struct route_space *route;            /* NULL: there is none */
+    size_t n_values;                      /* of the recipe: n, more when coordinates are joined */
+    size_t *stands; /* [n_values] the coordinate that each value has; NULL: its own */
 };
 
 /* Values -> unit box and back: a whole number has all that rounds to it, half a step on both sides.
@@ -59,6 +61,7 @@ static void lay_out(struct space *space)
 {
     const size_t n = space->n;
 
+    space->n_values = n;
     space->coordinates = mem_array(n, sizeof *space->coordinates);
     if (space->n_weights > 0) {
         weight_space_lay_out(space->coordinates, &space->study->merge, space->study->models,
@@ -127,7 +130,52 @@ void space_free(struct space *space)
     free(space->lower);
     free(space->upper);
     free(space->sources);
+    free(space->stands);
     free(space);
+}
+
+void space_join(struct space *space, const size_t *group, const struct space_coordinate *names)
+{
+    const size_t n = space->n;
+    struct space_coordinate *all = space->coordinates;
+    size_t *first = mem_array(n, sizeof *first); /* of each group: its first member, + 1 */
+    size_t kept = 0;
+
+    assert(space->stands == NULL && space->route == NULL);
+    space->stands = mem_array(n, sizeof *space->stands);
+    space->coordinates = mem_array(n, sizeof *all);
+    for (size_t i = n; i-- > 0;) {
+        if (group[i] != SIZE_MAX) {
+            assert(group[i] < n);
+            first[group[i]] = i + 1;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (group[i] == SIZE_MAX) {
+            space->stands[i] = kept;
+            space->coordinates[kept++] = all[i];
+        } else {
+            free(all[i].name);
+        }
+    }
+    for (size_t g = 0; g < n; g++) {
+        if (first[g] != 0) {
+            space->coordinates[kept] = all[first[g] - 1];
+            space->coordinates[kept].name = mem_printf("%s, others", names[g].name);
+            first[g] = kept++; /* from now on: its place */
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (group[i] != SIZE_MAX) {
+            space->stands[i] = first[group[i]];
+        }
+    }
+    space->n = kept;
+    for (size_t c = 0; c < kept; c++) {
+        space->start[c] = to_box(&space->coordinates[c], space->coordinates[c].start);
+    }
+    free(first);
+    free(all);
 }
 
 size_t space_n(const struct space *space)
@@ -189,10 +237,12 @@ static void decode_merge(const struct space *space, const double *values, struct
 
 void space_decode(const struct space *space, const double *point, struct recipe *out)
 {
-    double *values = mem_array(space->n, sizeof *values);
+    double *values = mem_array(space->n_values, sizeof *values);
 
-    for (size_t i = 0; i < space->n; i++) {
-        values[i] = space_value(space, i, point[i]);
+    for (size_t i = 0; i < space->n_values; i++) {
+        size_t c = space->stands != NULL ? space->stands[i] : i;
+
+        values[i] = space_value(space, c, point[c]);
     }
     if (space->host.method == NULL) {
         decode_merge(space, values, out);
@@ -228,6 +278,29 @@ static int check_ingredients(const struct space *space, const struct recipe *rec
     return 0;
 }
 
+/* point [n] in values; joined ones are the mean of theirs. */
+static void encode_weights(const struct space *space, const struct recipe *recipe, double *point)
+{
+    if (space->stands == NULL) {
+        weight_space_encode(&space->study->merge, recipe, point);
+        return;
+    }
+    double *values = mem_array(space->n_values, sizeof *values);
+    size_t *members = mem_array(space->n, sizeof *members);
+
+    weight_space_encode(&space->study->merge, recipe, values);
+    memset(point, 0, space->n * sizeof *point);
+    for (size_t i = 0; i < space->n_values; i++) {
+        point[space->stands[i]] += values[i];
+        members[space->stands[i]]++;
+    }
+    for (size_t c = 0; c < space->n; c++) {
+        point[c] /= (double)members[c];
+    }
+    free(values);
+    free(members);
+}
+
 int space_encode(const struct space *space, const struct recipe *recipe, double *point,
                  struct err *err)
 {
@@ -237,7 +310,7 @@ int space_encode(const struct space *space, const struct recipe *recipe, double 
         return rc;
     }
     if (space->host.method == NULL) {
-        weight_space_encode(&space->study->merge, recipe, point);
+        encode_weights(space, recipe, point);
     }
     if (space->route != NULL) {
         rc = route_space_encode(space->route, recipe, point + space->n_weights, err);

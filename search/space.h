@@ -60,6 +60,13 @@ int space_new_route(struct space **out, const struct study *study, uint32_t n_la
                     const struct recipe *host, struct err *err);
 void space_free(struct space *space);
 
+/*
+ * Join coordinates: those with one group [n] become one that moves them all, named after the
+ * group's coordinate in names; SIZE_MAX: it stays on its own. Those come first, in their order, the
+ * groups behind. Members of a group have the same bounds. A space is joined once.
+ */
+void space_join(struct space *space, const size_t *group, const struct space_coordinate *names);
+
 size_t space_n(const struct space *space);
 /* All of them, [space_n]; valid until space_free. */
 const struct space_coordinate *space_coordinates(const struct space *space);

@@ -223,6 +223,10 @@ static int add_phase(struct coordinator *coordinator, const struct sequel *seque
     if (rc == 0) {
         rc = add_coordinates(coordinator, sequel->phase, err);
     }
+    for (size_t i = 0; i < sequel->phase->n_effects && rc == 0; i++) {
+        rc = store_set_effect(coordinator->store, part->phase - 1, i, sequel->phase->effects[i],
+                              err);
+    }
     if (rc == 0) {
         rc = store_add_event(
             coordinator->store, &event, err, "phase %llu, %s: %zu coordinates by %s%s%s",

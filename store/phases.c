@@ -58,6 +58,13 @@ int store_phase(struct store *store, uint64_t phase, struct store_phase *out, st
     return 0;
 }
 
+int store_set_effect(struct store *store, uint64_t phase, size_t number, double effect,
+                     struct err *err)
+{
+    return store_run(store, err, "UPDATE coordinates SET effect = ? WHERE phase = ? AND number = ?",
+                     "rii", effect, phase, number);
+}
+
 int store_add_coordinate(struct store *store, uint64_t phase, size_t number, const char *name,
                          double lower, double upper, struct err *err)
 {

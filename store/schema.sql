@@ -76,6 +76,7 @@ CREATE TABLE coordinates (
     name            TEXT NOT NULL,              -- as "weight adder layers 0-1 attention"
     lower           REAL NOT NULL,              -- the value at 0
     upper           REAL NOT NULL,              -- the value at 1
+    effect          REAL,                       -- how far a step of it moved the score; NULL: not tried
     PRIMARY KEY (phase, number)
 ) STRICT, WITHOUT ROWID;
 

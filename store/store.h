@@ -139,6 +139,8 @@ int store_add_phase(struct store *store, const struct store_phase *phase, struct
 int store_end_phase(struct store *store, uint64_t phase, const char *ending, struct err *err);
 /* ERR_MISSING when it has not begun. */
 int store_phase(struct store *store, uint64_t phase, struct store_phase *out, struct err *err);
+int store_set_effect(struct store *store, uint64_t phase, size_t number, double effect,
+                     struct err *err);
 int store_add_coordinate(struct store *store, uint64_t phase, size_t number, const char *name,
                          double lower, double upper, struct err *err);
 

@@ -17,8 +17,9 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
     "ALTER TABLE coordinates RENAME TO flat_coordinates;"
     "CREATE TABLE coordinates (phase INTEGER NOT NULL REFERENCES phases (phase),"
     " number INTEGER NOT NULL, name TEXT NOT NULL, lower REAL NOT NULL, upper REAL NOT NULL,"
+    " effect REAL,"
     " PRIMARY KEY (phase, number)) STRICT, WITHOUT ROWID;"
-    "INSERT INTO coordinates SELECT 0, number, name, lower, upper FROM flat_coordinates;"
+    "INSERT INTO coordinates SELECT 0, number, name, lower, upper, NULL FROM flat_coordinates;"
     "DROP TABLE flat_coordinates;"
     "PRAGMA user_version = 2",
     [2] = /* tasks may be objectives for themselves: so far there was one number */

@@ -27,6 +27,7 @@
 #define STUDY_OBJECTIVES_MAX 16
 #define STUDY_EDITS_MAX 4
 #define STUDY_EDIT_LENGTH_MAX 8
+#define STUDY_FREE_MAX 4096
 
 struct study_model {
     char *name; /* short name */
@@ -69,6 +70,7 @@ struct study_merge {
     /* From coarse to fine: the search goes on with these, each finer than the one before. */
     size_t n_finer;
     struct study_finer finer[STUDY_FINER_MAX];
+    size_t n_free; /* coordinates of the last step that are freed by a sensitivity pass, 0: all */
     size_t n_components; /* 0: one component, "all" */
     char **components;   /* as recipes write them: "attention", "filter:TEXT"; the last is rest */
     /* Each parameter of the method is in one of the two, in the order of the method's table. */

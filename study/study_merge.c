@@ -319,6 +319,18 @@ static int parse_components(struct study_merge *merge, const json_t *doc, struct
     return check_components(merge, err);
 }
 
+/* How many coordinates a sensitivity pass frees. */
+static int parse_free(struct study_merge *merge, const json_t *doc, struct err *err)
+{
+    int64_t n = 0;
+    int rc = json_object_get(doc, "free") == NULL
+                 ? 0
+                 : doc_integer(doc, "free", 1, STUDY_FREE_MAX, &n, err);
+
+    merge->n_free = (size_t)n;
+    return rc;
+}
+
 /* ---- parameters ---- */
 
 /* The mapping under key, or NULL when absent; its keys are parameters of the method. */
@@ -557,15 +569,15 @@ static int parse_method(struct study_merge *merge, const json_t *doc, struct err
 
 int study_merge_parse(struct study *study, json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"method",     "base",   "sources", "layers",
-                                        "components", "search", "start",   "fixed"};
+    static const char *const known[] = {"method", "base",  "sources", "layers", "components",
+                                        "search", "start", "fixed",   "free"};
     struct study_merge *merge = &study->merge;
     int rc;
 
     if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
         (rc = parse_method(merge, doc, err)) != 0 || (rc = parse_base(study, doc, err)) != 0 ||
         (rc = parse_sources(study, doc, err)) != 0 || (rc = parse_layers(merge, doc, err)) != 0 ||
-        (rc = parse_components(merge, doc, err)) != 0 ||
+        (rc = parse_components(merge, doc, err)) != 0 || (rc = parse_free(merge, doc, err)) != 0 ||
         (rc = parse_search(merge, doc, err)) != 0 || (rc = parse_start(merge, doc, err)) != 0) {
         return rc;
     }
@@ -639,6 +651,9 @@ json_t *study_merge_print(const struct study *study)
 
     if (merge->base != SIZE_MAX) {
         json_object_set_new(doc, "base", json_string(study->models[merge->base].name));
+    }
+    if (merge->n_free > 0) {
+        json_object_set_new(doc, "free", json_integer((json_int_t)merge->n_free));
     }
     if (merge->n_components > 0) {
         json_t *components = json_array();

@@ -161,6 +161,11 @@ static int check_keys(const struct study *study, const json_t *doc, struct err *
     if (json_object_get(doc, "order") != NULL && study->merge.method == NULL) {
         return err_set(err, ERR_CONFLICT, "order: there is no merge to come before the route");
     }
+    if (study->route.order == STUDY_TOGETHER &&
+        (study->merge.n_finer > 0 || study->merge.n_free > 0)) {
+        return err_set(err, ERR_CONFLICT, "order: together is one search; merge.%s has several",
+                       study->merge.n_finer > 0 ? "layers" : "free");
+    }
     if (study->route.mode == STUDY_ROUTE_SWAP && study->merge.method != NULL) {
         return err_set(err, ERR_CONFLICT,
                        "mode: swap takes layers of two models, so there can be no merge");

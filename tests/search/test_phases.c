@@ -46,6 +46,14 @@ static struct phase_setting setting_of(const struct study *study)
     return (struct phase_setting){.study = study, .n_layers = LAYERS, .digests = digests};
 }
 
+static struct study free_study(const char *layers)
+{
+    struct study study = study_of(layers, "");
+
+    study.merge.n_free = 3;
+    return study;
+}
+
 static struct phase *lay_out(const struct study *study, size_t index)
 {
     const struct phase_setting setting = setting_of(study);
@@ -209,6 +217,126 @@ static void phases_of_one_study_draw_other_numbers(void **state)
     study_release(&flat);
 }
 
+/* ---- a sensitivity pass ---- */
+
+/* What a list was told, where the coordinates a, b and c matter and the others do little. */
+struct told {
+    struct phase_past past;
+    struct phase_told told[25];
+    double points[25 * 12];
+};
+
+static void tell_all(struct told *out, struct optimiser *pass, size_t phase)
+{
+    size_t at = 0;
+
+    out->past = (struct phase_past){.told = out->told};
+    while (optimiser_stop(pass) == NULL) {
+        const size_t asks = optimiser_asks(pass);
+        double fitness[16];
+
+        optimiser_ask(pass, out->points + at * 12);
+        for (size_t k = 0; k < asks; k++, at++) {
+            const double *x = out->points + at * 12;
+            double value = x[7] * x[7] - x[2] + 2.0 * x[11] - 1e-3 * (x[0] + x[5]);
+
+            out->told[at] = (struct phase_told){
+                .phase = phase, .point = x, .n_point = 12, .value = at == 6 ? (double)NAN : value};
+            fitness[k] = -out->told[at].value;
+        }
+        assert_int_equal(optimiser_tell(pass, fitness, NULL), 0);
+    }
+    out->past.n = at;
+}
+
+static void a_pass_moves_every_coordinate_both_ways(void **state)
+{
+    (void)state;
+    struct study study = free_study("\"each\"");
+    const struct phase_setting setting = setting_of(&study);
+    struct phase *phase = lay_out(&study, 0);
+    struct optimiser *pass = begin(phase, NULL);
+    struct told told;
+
+    assert_int_equal(phases_n(&study), 2);
+    assert_string_equal(phase->name, "sensitivity");
+    assert_true(phase_is_list(phase));
+    assert_int_equal(phase_evaluations(&setting, 0, 1000), 25);
+    assert_int_equal(phase_evaluations(&setting, 1, 975), 975);
+    tell_all(&told, pass, 0);
+    assert_int_equal(told.past.n, 25);
+    for (size_t i = 0; i < 12; i++) {
+        const double *start = told.points, *up = told.points + 12 * (1 + 2 * i), *down = up + 12;
+
+        for (size_t j = 0; j < 12; j++) {
+            assert_true(up[j] - start[j] == (i == j ? 0.25 : 0.0));
+            assert_true(start[j] - down[j] == (i == j ? 0.25 : 0.0));
+        }
+    }
+    optimiser_free(pass);
+    phase_free(phase);
+    study_release(&study);
+}
+
+static void only_those_that_matter_are_freed_and_the_others_move_together(void **state)
+{
+    (void)state;
+    struct study study = free_study("\"each\"");
+    const struct phase_setting setting = setting_of(&study);
+    struct phase *first = lay_out(&study, 0), *freed = NULL;
+    struct optimiser *pass = begin(first, NULL);
+    const struct phase_ended ended = {first, pass};
+    struct told told;
+    double start[5];
+
+    tell_all(&told, pass, 0);
+    assert_int_equal(phase_new(&freed, &setting, 1, &told.past, NULL), 0);
+    const struct space_coordinate *c = space_coordinates(freed->space);
+    assert_string_equal(freed->name, "weights, 3 of 12 free");
+    assert_int_equal(space_n(freed->space), 5);
+    assert_string_equal(c[0].name, "weight b layer 1");
+    assert_string_equal(c[1].name, "weight c layer 3");
+    assert_string_equal(c[2].name, "weight c layer 5");
+    assert_string_equal(c[3].name, "weight b, others");
+    assert_string_equal(c[4].name, "weight c, others");
+    assert_true(fabs(freed->effects[11] - 1.0) < 1e-12); /* 2 times both steps */
+    assert_true(fabs(freed->effects[2] - 0.25) < 1e-12); /* its step down failed */
+    struct optimiser *search = begin(freed, &ended);
+    optimiser_mean(search, start); /* where the best of the pass is: the last one up */
+    assert_true(fabs(start[2] - 0.5) < 1e-12 && fabs(start[0] - 0.25) < 1e-12);
+    optimiser_free(search);
+    optimiser_free(pass);
+    phase_free(first);
+    phase_free(freed);
+    study_release(&study);
+}
+
+static void behind_a_schedule_the_others_move_by_its_groups(void **state)
+{
+    (void)state;
+    struct study study = free_study("[1, 2, \"each\"]");
+    struct phase *freed = lay_out(&study, 3);
+
+    assert_int_equal(phases_n(&study), 4);
+    assert_int_equal(space_n(freed->space), 3 + 4);
+    assert_string_equal(space_coordinates(freed->space)[3].name, "weight b layers 0-2, others");
+    assert_string_equal(space_coordinates(freed->space)[6].name, "weight c layers 3-5, others");
+    phase_free(freed);
+    study_release(&study);
+}
+
+static void freeing_all_is_refused(void **state)
+{
+    (void)state;
+    struct study study = free_study("1");
+    const struct phase_setting setting = setting_of(&study);
+    struct err err = {0};
+
+    assert_int_equal(phases_check(&setting, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "merge.free: 3 of 2 coordinates are all of them; leave it out");
+    study_release(&study);
+}
+
 static void a_step_that_the_models_are_too_shallow_for_is_found_before_the_search(void **state)
 {
     (void)state;
@@ -230,6 +358,10 @@ int main(void)
         cmocka_unit_test(shares_are_as_the_study_says),
         cmocka_unit_test(a_finer_step_starts_where_the_coarser_one_ended),
         cmocka_unit_test(phases_of_one_study_draw_other_numbers),
+        cmocka_unit_test(a_pass_moves_every_coordinate_both_ways),
+        cmocka_unit_test(only_those_that_matter_are_freed_and_the_others_move_together),
+        cmocka_unit_test(behind_a_schedule_the_others_move_by_its_groups),
+        cmocka_unit_test(freeing_all_is_refused),
         cmocka_unit_test(a_step_that_the_models_are_too_shallow_for_is_found_before_the_search),
     };
 

@@ -326,6 +326,42 @@ static void a_coarse_recipe_has_a_place_in_a_finer_space(void **state)
     space_free(fine);
 }
 
+static void joined_coordinates_move_together(void **state)
+{
+    (void)state;
+    struct study study = ties_study(), whole_study = ties_study();
+
+    study.merge.layers = STUDY_LAYERS_EACH;
+    struct space *space = lay_out(&study), *whole = lay_out(&whole_study);
+    size_t group[24];
+    double point[6], back[6];
+    struct recipe recipe = {0};
+
+    for (size_t i = 0; i < 24; i++) { /* of each column; two of the fourth layer stay alone */
+        group[i] = i == 12 || i == 15 ? SIZE_MAX : i % 4;
+    }
+    space_join(space, group, space_coordinates(whole));
+    assert_int_equal(space_n(space), 6);
+    assert_string_equal(name_at(space, 0), "weight adder layer 3");
+    assert_string_equal(name_at(space, 1), "density lister layer 3");
+    assert_string_equal(name_at(space, 2), "weight adder, others");
+    assert_string_equal(name_at(space, 5), "density lister, others");
+    for (size_t i = 0; i < 6; i++) {
+        point[i] = 0.1 + 0.1 * (double)i;
+    }
+    space_decode(space, point, &recipe);
+    assert_true(fabs(recipe.groups[3].source_values[0] - 1.5 * 0.1) < 1e-15);
+    assert_true(fabs(recipe.groups[0].source_values[0] - 1.5 * 0.3) < 1e-15);
+    assert_true(recipe.groups[5].source_values[0] == recipe.groups[0].source_values[0]);
+    assert_int_equal(space_encode(space, &recipe, back, NULL), 0);
+    for (size_t i = 0; i < 6; i++) {
+        assert_true(fabs(back[i] - point[i]) < 1e-12);
+    }
+    recipe_release(&recipe);
+    space_free(space);
+    space_free(whole);
+}
+
 static void values_outside_the_box_move_to_its_wall(void **state)
 {
     (void)state;
@@ -391,6 +427,7 @@ int main(void)
         cmocka_unit_test(knots_come_back_for_every_number_of_them),
         cmocka_unit_test(parameters_of_the_whole_group_are_coordinates_too),
         cmocka_unit_test(a_coarse_recipe_has_a_place_in_a_finer_space),
+        cmocka_unit_test(joined_coordinates_move_together),
         cmocka_unit_test(values_outside_the_box_move_to_its_wall),
         cmocka_unit_test(recipes_of_other_ingredients_are_refused),
         cmocka_unit_test(more_groups_than_layers_are_refused),

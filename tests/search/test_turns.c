@@ -42,6 +42,39 @@ static void a_schedule_turns_to_finer_coordinates(void **state)
     tear_down(&house);
 }
 
+static void a_sensitivity_pass_leaves_its_effects_and_a_search_of_fewer_coordinates(void **state)
+{
+    (void)state;
+    void *house = build_phases(40);
+    struct house *rooms = house;
+
+    rooms->world.study.merge.n_free = 1;
+    coordinator_close(rooms->coordinator);
+    store_close(rooms->store);
+    rooms->coordinator = NULL;
+    must(house, store_open(&rooms->store, ":memory:", &rooms->err));
+    open_again(house);
+    work_until(house, hello(house, "one"), "finished");
+    assert_int_equal(count(house, "SELECT count(*) FROM phases"), 3);
+    assert_int_equal(count(house, "SELECT count(*) FROM candidates AS c JOIN generations AS g"
+                                  " ON g.number = c.generation"
+                                  " WHERE g.stage = 'search' AND g.phase = 1"),
+                     9);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases WHERE phase = 1"
+                                  " AND ending = 'every point of the list was asked'"),
+                     1);
+    assert_int_equal(count(house, "SELECT count(*) FROM coordinates"
+                                  " WHERE phase = 1 AND effect > 0"),
+                     4);
+    assert_int_equal(count(house, "SELECT count(*) FROM coordinates WHERE phase = 2"), 3);
+    assert_int_equal(count(house, "SELECT count(*) FROM coordinates AS fine JOIN coordinates"
+                                  " AS free ON free.phase = 2 AND free.number = 0"
+                                  " AND free.name = fine.name WHERE fine.effect ="
+                                  " (SELECT max(effect) FROM coordinates)"),
+                     1);
+    tear_down(&house);
+}
+
 static void finalists_of_earlier_phases_have_a_place_in_the_last_one(void **state)
 {
     (void)state;
@@ -146,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_schedule_turns_to_finer_coordinates),
+        cmocka_unit_test(a_sensitivity_pass_leaves_its_effects_and_a_search_of_fewer_coordinates),
         cmocka_unit_test(finalists_of_earlier_phases_have_a_place_in_the_last_one),
         cmocka_unit_test(opening_again_in_any_phase_changes_nothing),
         cmocka_unit_test(a_phase_without_progress_ends_and_the_next_begins),

@@ -33,9 +33,10 @@ static int set_up(void **state)
     for (size_t i = 0; i < STUDIES; i++) {
         struct store *store;
 
-        world_init(&worlds[i], i, POPULATION, EVALUATIONS);
-        if (i % 2 == 1) {
+        world_init(&worlds[i], i, POPULATION, i % 4 == 3 ? EVALUATIONS + 8 : EVALUATIONS);
+        if (i % 2 == 1) { /* two phases: coarse and fine; four: with a sensitivity pass */
             world_refine(&worlds[i]);
+            worlds[i].study.merge.n_free = i % 4 == 3 ? 1 : 0;
         }
         assert_int_equal(store_open(&store, ":memory:", NULL), 0);
         world_undisturbed(&worlds[i], store, &ends[i]);
@@ -112,6 +113,7 @@ static void nor_does_it_in_any_phase_of_a_search(void **state)
 {
     (void)state;
     die_at_every_edge(&worlds[1], &ends[1]);
+    die_at_every_edge(&worlds[3], &ends[3]);
 }
 
 static void nor_does_it_with_several_objectives(void **state)
