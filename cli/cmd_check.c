@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/forecast.h"
 #include "cli/prepare.h"
 #include "cli/table.h"
-#include "evaluator/model/weights.h"
 #include "search/phases.h"
 
 static void print_tasks(const struct prepared *prepared)
@@ -49,20 +49,6 @@ static void print_coordinates(const struct space *space)
     }
     table_print(&table, stdout);
     table_release(&table);
-}
-
-/* What a worker's candidate takes for weights; its scratch depends on the documents. */
-static void print_memory(const struct prepared *prepared)
-{
-    const struct config *config = checkpoint_config(prepared->models[0]);
-    const double mib = 1048576.0;
-
-    printf("  weights take %.1f MiB a worker, %.1f MiB a layer at a time",
-           (double)weights_bytes(config) / mib, (double)weights_bytes_streamed(config) / mib);
-    if (prepared->study.evaluator.memory > 0) {
-        printf("; evaluator.memory is %.1f MiB", (double)prepared->study.evaluator.memory / mib);
-    }
-    printf("\n");
 }
 
 static void print_numeric(const struct prepared *prepared)
@@ -115,7 +101,10 @@ static int print_all(const struct prepared *prepared, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    print_memory(prepared);
+    rc = forecast_print(prepared, stdout, err);
+    if (rc != 0) {
+        return rc;
+    }
     print_numeric(prepared);
     if (prepared->notes.size > 0) {
         printf("\n%s", text_get(&prepared->notes));

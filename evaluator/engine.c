@@ -255,21 +255,27 @@ static uint64_t share_of_machine(void)
 }
 
 /* What a candidate leaves of the memory is for lines of generated text first, then for activations
- * that are kept. Returns what the latter may take. */
-static uint64_t share_spare(struct engine *engine, const struct trie_nodes *largest)
+ * that are kept. */
+int engine_needs(const struct engine *engine, const struct plan *plan,
+                 const struct trie_nodes *largest, struct engine_needs *out, struct err *err)
 {
-    const struct config *config = &engine->plan->config;
+    const enum numeric numeric = engine_numeric(plan, engine->wish);
+    struct engine_needs needs = {0};
+    int rc = choose(engine, plan, numeric, largest, &needs.streams, err);
 
-    if (engine->memory == 0) {
-        generate_allow(engine->forward, 0);
-        return share_of_machine();
+    if (rc != 0) {
+        return rc;
     }
-    size_t allowed = (size_t)(engine->memory - engine_bytes(engine->plan, engine->numeric, largest,
-                                                            engine->streams)) +
-                     one_line(config, largest);
+    const uint64_t line = one_line(&plan->config, largest);
+    const uint64_t rest = engine_bytes(plan, numeric, largest, needs.streams) - line;
+    const uint64_t left = engine->memory > 0 ? engine->memory - rest : GENERATE_BYTES;
 
-    generate_allow(engine->forward, allowed);
-    return allowed - generate_bytes(config, largest->n_sequences, largest->depth_max, allowed);
+    needs.lines =
+        generate_bytes(&plan->config, largest->n_sequences, largest->depth_max, (size_t)left);
+    needs.bytes = rest + needs.lines;
+    needs.kept = engine->memory > 0 ? left - needs.lines : share_of_machine();
+    *out = needs;
+    return 0;
 }
 
 static void begin_sharing(struct engine *engine, uint64_t bytes)
@@ -288,19 +294,19 @@ static void begin_sharing(struct engine *engine, uint64_t bytes)
 int engine_load(struct engine *engine, const struct plan *plan, const struct trie_nodes *largest,
                 struct err *err)
 {
-    const enum numeric numeric = engine_numeric(plan, engine->wish);
-    bool streams;
-    int rc = choose(engine, plan, numeric, largest, &streams, err);
+    struct engine_needs needs;
+    int rc = engine_needs(engine, plan, largest, &needs, err);
 
     if (rc == 0) {
-        rc = fit(engine, plan, numeric, streams, err);
+        rc = fit(engine, plan, engine_numeric(plan, engine->wish), needs.streams, err);
     }
     if (rc != 0) {
         return rc;
     }
     engine->plan = plan;
     take_digests(engine);
-    begin_sharing(engine, share_spare(engine, largest));
+    generate_allow(engine->forward, (size_t)needs.lines);
+    begin_sharing(engine, needs.kept);
     weights_renew(engine->weights);
     return 0;
 }

@@ -53,6 +53,19 @@ uint64_t engine_bytes(const struct plan *plan, enum numeric numeric,
  * bfloat16. */
 enum numeric engine_numeric(const struct plan *plan, enum numeric wish);
 
+/* How a plan's merge would run, and in what. */
+struct engine_needs {
+    bool streams;
+    uint64_t bytes; /* engine_bytes, and as many lines of generated text as there is room for */
+    uint64_t lines; /* of those the lines */
+    uint64_t kept;  /* and of activations that candidates share, at most */
+};
+
+/* Found without taking anything. ERR_FORMAT when the model cannot be run, ERR_MEMORY as
+ * engine_load. */
+int engine_needs(const struct engine *engine, const struct plan *plan,
+                 const struct trie_nodes *largest, struct engine_needs *out, struct err *err);
+
 /*
  * Make a plan's merge the one that runs. plan is kept until the next engine_load or engine_free.
  * largest: the most that any trie to come has of each number that forward_bytes reads. Weights and

@@ -23,6 +23,7 @@
 struct evaluator {
     const struct bundle *bundle;
     struct checkpoint **models; /* [bundle's models] */
+    bool lent;                  /* they are somebody's */
     struct plan_model *named;   /* the same by digest */
     struct tokenizer *tokenizer;
     struct engine *engine;
@@ -108,29 +109,56 @@ static int open_engine(struct evaluator *evaluator, struct err *err)
     return 0;
 }
 
-int evaluator_open(struct evaluator **out, const struct bundle *bundle,
-                   const char *const *search_dirs, size_t n_dirs, struct err *err)
+static struct evaluator *new_evaluator(const struct bundle *bundle)
 {
     struct evaluator *made = mem_array(1, sizeof(*made));
-    int rc = bundle->n_models > 0 ? 0 : err_set(err, ERR_MISSING, "no model to evaluate");
 
     *made = (struct evaluator){.bundle = bundle,
                                .models = mem_array(bundle->n_models, sizeof(struct checkpoint *)),
                                .named = mem_array(bundle->n_models, sizeof(struct plan_model)),
                                .plans = mem_array(bundle->n_tasks, sizeof(*made->plans))};
-    for (size_t i = 0; i < bundle->n_models && rc == 0; i++) {
-        rc = open_model(&made->models[i], &bundle->models[i], search_dirs, n_dirs, err);
-        made->named[i] = (struct plan_model){bundle->models[i].digest, made->models[i]};
+    return made;
+}
+
+/* With its models: name them and take an engine; closes it when that fails. */
+static int finish_opening(struct evaluator **out, struct evaluator *made, struct err *err)
+{
+    for (size_t i = 0; i < made->bundle->n_models; i++) {
+        made->named[i] = (struct plan_model){made->bundle->models[i].digest, made->models[i]};
     }
-    if (rc == 0) {
-        rc = open_engine(made, err);
-    }
+    int rc = open_engine(made, err);
     if (rc != 0) {
         evaluator_close(made);
         return rc;
     }
     *out = made;
     return 0;
+}
+
+int evaluator_open(struct evaluator **out, const struct bundle *bundle,
+                   const char *const *search_dirs, size_t n_dirs, struct err *err)
+{
+    struct evaluator *made = new_evaluator(bundle);
+    int rc = bundle->n_models > 0 ? 0 : err_set(err, ERR_MISSING, "no model to evaluate");
+
+    for (size_t i = 0; i < bundle->n_models && rc == 0; i++) {
+        rc = open_model(&made->models[i], &bundle->models[i], search_dirs, n_dirs, err);
+    }
+    if (rc != 0) {
+        evaluator_close(made);
+        return rc;
+    }
+    return finish_opening(out, made, err);
+}
+
+int evaluator_open_models(struct evaluator **out, const struct bundle *bundle,
+                          struct checkpoint *const *models, struct err *err)
+{
+    struct evaluator *made = new_evaluator(bundle);
+
+    made->lent = true;
+    memcpy(made->models, models, bundle->n_models * sizeof(struct checkpoint *));
+    return finish_opening(out, made, err);
 }
 
 void evaluator_close(struct evaluator *evaluator)
@@ -143,7 +171,7 @@ void evaluator_close(struct evaluator *evaluator)
             task_plan_free(evaluator->plans[t][s]);
         }
     }
-    for (size_t i = 0; i < evaluator->bundle->n_models; i++) {
+    for (size_t i = 0; i < evaluator->bundle->n_models && !evaluator->lent; i++) {
         checkpoint_close(evaluator->models[i]);
     }
     tokenizer_close(evaluator->tokenizer);
@@ -178,26 +206,32 @@ static int read_candidate(const struct evaluator *evaluator, const char *text, s
                                evaluator->bundle->n_models, err);
 }
 
-/* A task's documents of a split, made ready at the first candidate. */
+/* A task's first documents of a split, n at most. */
+static int plan_documents(const struct evaluator *evaluator, size_t t, enum split split,
+                          size_t n_max, struct task_plan **out, struct err *err)
+{
+    const struct bundle_task *task = &evaluator->bundle->tasks[t];
+    size_t *documents = NULL;
+    size_t n = 0;
+    int rc = dataset_split(&task->task, evaluator->bundle->seed, evaluator->bundle->shares,
+                           task->limit, split, &documents, &n, err);
+
+    if (rc == 0) {
+        rc = task_plan_new(out, &task->task, evaluator->tokenizer, documents, n < n_max ? n : n_max,
+                           evaluator->watch != NULL ? TASK_STRETCH : 0,
+                           checkpoint_config(evaluator->models[0])->positions, err);
+    }
+    free(documents);
+    return rc;
+}
+
+/* All of them, made ready at the first candidate. */
 static int plan_of(struct evaluator *evaluator, size_t t, enum split split, struct task_plan **out,
                    struct err *err)
 {
-    const struct bundle_task *task = &evaluator->bundle->tasks[t];
     struct task_plan **plan = &evaluator->plans[t][split];
-    size_t *documents = NULL;
-    size_t n = 0;
-    int rc = 0;
+    int rc = *plan == NULL ? plan_documents(evaluator, t, split, SIZE_MAX, plan, err) : 0;
 
-    if (*plan == NULL) {
-        rc = dataset_split(&task->task, evaluator->bundle->seed, evaluator->bundle->shares,
-                           task->limit, split, &documents, &n, err);
-        if (rc == 0) {
-            rc = task_plan_new(plan, &task->task, evaluator->tokenizer, documents, n,
-                               evaluator->watch != NULL ? TASK_STRETCH : 0,
-                               checkpoint_config(evaluator->models[0])->positions, err);
-        }
-        free(documents);
-    }
     *out = *plan;
     return rc;
 }
@@ -347,6 +381,70 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
     made.positions = positions;
     *out = made;
     return 0;
+}
+
+/* ---- forecasts ---- */
+
+int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
+                    uint32_t n_layers, struct evaluator_needs *out, struct err *err)
+{
+    struct candidate candidate = {0};
+    struct documents documents = {0};
+    struct engine_needs needs = {0};
+    int rc = read_candidate(evaluator, recipe, size, &candidate, err);
+
+    if (rc == 0) {
+        rc = find_documents(evaluator, split, &documents, err);
+    }
+    if (rc == 0) {
+        struct plan longest = candidate.plan; /* in what its config says of layers */
+
+        if (longest.config.n_layers < n_layers) {
+            longest.config.n_layers = n_layers;
+        }
+        rc = engine_needs(evaluator->engine, &longest, &documents.largest, &needs, err);
+    }
+    if (rc == 0) {
+        *out =
+            (struct evaluator_needs){.streams = needs.streams,
+                                     .bytes = needs.bytes,
+                                     .kept = evaluator->bundle->prefix_cache_off ? 0 : needs.kept};
+        for (size_t t = 0; t < documents.n_tries; t++) {
+            out->positions += trie_positions(documents.tries[t]);
+        }
+    }
+    free(documents.tries);
+    candidate_release(&candidate);
+    return rc;
+}
+
+int evaluator_try(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
+                  size_t n, uint64_t *positions, struct err *err)
+{
+    struct candidate candidate = {0};
+    struct task_plan *documents = NULL;
+    struct trie_nodes largest = {0};
+    struct score_task score = {0};
+    int rc = read_candidate(evaluator, recipe, size, &candidate, err);
+
+    if (rc == 0) {
+        rc = plan_documents(evaluator, 0, split, n, &documents, err);
+    }
+    if (rc == 0) {
+        task_plan_largest(documents, &largest);
+        rc = engine_load(evaluator->engine, &candidate.plan, &largest, err);
+    }
+    if (rc == 0) {
+        rc = task_run(documents, engine_forward(evaluator->engine),
+                      engine_weights(evaluator->engine), NULL, &score, err);
+    }
+    if (rc == 0) {
+        *positions = task_plan_positions(documents);
+    }
+    score_task_release(&score);
+    task_plan_free(documents);
+    candidate_release(&candidate);
+    return rc;
 }
 
 uint64_t evaluator_blocks(const struct evaluator *evaluator)

@@ -8,11 +8,13 @@
 #ifndef EVALUATOR_EVALUATOR_H
 #define EVALUATOR_EVALUATOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "evaluator/bundle.h"
+#include "evaluator/model/checkpoint.h"
 #include "study/job.h"
 #include "study/score.h"
 
@@ -23,6 +25,9 @@ struct evaluator;
  * ERR_CONFLICT name the model. */
 int evaluator_open(struct evaluator **out, const struct bundle *bundle,
                    const char *const *search_dirs, size_t n_dirs, struct err *err);
+/* The same with the bundle's models, open and checked already: lent until evaluator_close. */
+int evaluator_open_models(struct evaluator **out, const struct bundle *bundle,
+                          struct checkpoint *const *models, struct err *err);
 void evaluator_close(struct evaluator *evaluator);
 
 struct task_watch;
@@ -40,6 +45,24 @@ void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch);
  */
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                   struct score *out, struct err *err);
+
+/* What the candidates of a study take. */
+struct evaluator_needs {
+    bool streams;     /* run a layer at a time */
+    uint64_t bytes;   /* the most that a candidate takes at once */
+    uint64_t kept;    /* and activations that candidates share, at most */
+    size_t positions; /* that a candidate is run on, generated text left out */
+};
+
+/* Found from the recipe of one candidate, without running it; of its like with that many layers
+ * where it has fewer. ERR_MEMORY says what evaluator.memory would have to be. */
+int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
+                    uint32_t n_layers, struct evaluator_needs *out, struct err *err);
+
+/* Run a candidate on the first documents of the first task alone, at most n of them, for whoever
+ * looks at the clock; *positions is what was run. Errors of the candidate too are returned. */
+int evaluator_try(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
+                  size_t n, uint64_t *positions, struct err *err);
 
 /* Layers run so far, each times the positions it ran on: what candidates share is run once
  * (prefix.h). */

@@ -378,6 +378,46 @@ static void scores_are_the_same_whether_candidates_share_or_not(void **state)
     recipe_release(&recipe);
 }
 
+static void says_what_a_candidate_takes_before_it_runs(void **state)
+{
+    const uint64_t memories[] = {0, 6 << 20, 1000};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct bundle bundle = bundle_within(memories[i]);
+        struct recipe recipe = recipe_of(&bundle);
+        struct evaluator *evaluator = open_evaluator(&bundle);
+        struct evaluator_needs needs = {0}, longer = {0};
+        struct text text = {0};
+        struct err err = {0};
+        uint64_t positions = 0;
+
+        recipe_print(&text, &recipe);
+        int rc = evaluator_needs(evaluator, text_get(&text), text.size, SPLIT_ALL, 0, &needs, &err);
+        assert_int_equal(rc, i == 2 ? ERR_MEMORY : 0);
+        if (i < 2) {
+            struct score score = must_score(evaluator, &recipe);
+
+            assert_true(needs.streams == (i == 1));
+            assert_true(i == 0 || needs.bytes + needs.kept <= memories[i]);
+            assert_int_equal(score.positions, needs.positions);
+            assert_int_equal(evaluator_try(evaluator, text_get(&text), text.size, SPLIT_ALL, 3,
+                                           &positions, &err),
+                             0);
+            assert_true(positions > 0 && positions < needs.positions);
+            assert_int_equal(
+                evaluator_needs(evaluator, text_get(&text), text.size, SPLIT_ALL, 9, &longer, &err),
+                0);
+            assert_true(i == 1 || longer.bytes > needs.bytes); /* nine layers */
+            score_release(&score);
+        }
+        text_release(&text);
+        recipe_release(&recipe);
+        evaluator_close(evaluator);
+        bundle_release(&bundle);
+    }
+}
+
 static void memory_that_holds_no_layer_is_named(void **state)
 {
     (void)state;
@@ -409,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_merge_runs_by_the_config_that_it_is_exported_with),
         cmocka_unit_test(a_score_does_not_depend_on_the_memory_it_gets),
         cmocka_unit_test(scores_are_the_same_whether_candidates_share_or_not),
+        cmocka_unit_test(says_what_a_candidate_takes_before_it_runs),
         cmocka_unit_test(memory_that_holds_no_layer_is_named),
     };
 

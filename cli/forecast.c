@@ -1,0 +1,151 @@
+/*
+ * forecast.c - what the candidates of a study will take.
+ *
+ * Memory is the sum that the evaluator itself goes by. Time is measured on one candidate:
+ *
+ *   first pass     one document, everything to be read, blended and hashed     t1
+ *   second pass    the same again                                              t2
+ *   third pass     more documents                                              t3
+ *
+ *   rate = (t3 - t2) / (n3 - n2) a position;  candidate = t1 + rate (N - n1)
+ *
+ * and, where layers are blended anew for every task, t2 without its document for each task more.
+ */
+#include "cli/forecast.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "evaluator/evaluator.h"
+#include "search/route_space.h"
+
+#define MIB 1048576.0
+#define STRETCH_S 4.0  /* that the third pass may take, roughly */
+#define STRETCH_MAX 32 /* documents */
+
+struct passes {
+    struct evaluator *evaluator;
+    const char *recipe;
+};
+
+static double now_s(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static int run_pass(const struct passes *passes, size_t documents, double *seconds,
+                    uint64_t *positions, struct err *err)
+{
+    double start = now_s();
+    int rc = evaluator_try(passes->evaluator, passes->recipe, strlen(passes->recipe), SPLIT_SEARCH,
+                           documents, positions, err);
+
+    *seconds = now_s() - start;
+    return rc;
+}
+
+static int measure(const struct passes *passes, const struct evaluator_needs *needs, size_t n_tasks,
+                   double *seconds, size_t *documents, struct err *err)
+{
+    double first = 0, second = 0, third = 0;
+    uint64_t few = 0, more = 0;
+    int rc = run_pass(passes, 1, &first, &few, err);
+
+    if (rc == 0) {
+        rc = run_pass(passes, 1, &second, &few, err);
+    }
+    size_t n = second * STRETCH_MAX < STRETCH_S ? STRETCH_MAX : (size_t)(STRETCH_S / second);
+    n = n > 2 ? n : 2;
+    if (rc == 0) {
+        rc = run_pass(passes, n, &third, &more, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    double rate = more > few && third > second ? (third - second) / (double)(more - few)
+                                               : third / (double)more;
+    double rest = (double)needs->positions - (double)few;
+    double anew = needs->streams ? second - rate * (double)few : 0;
+
+    *seconds = first + rate * (rest > 0 ? rest : 0) + (anew > 0 ? anew : 0) * (double)(n_tasks - 1);
+    *documents = n;
+    return 0;
+}
+
+/* The most hops of a study's routes; 0: it has none. */
+static int find_hops_max(const struct prepared *prepared, uint32_t *out, struct err *err)
+{
+    struct route_models models;
+    int rc = 0;
+
+    *out = 0;
+    if (prepared->study.route.mode != STUDY_ROUTE_NONE) {
+        rc = route_models_init(&models, &prepared->study, prepared->model_layers,
+                               prepared->digest_texts, err);
+        *out = rc == 0 ? models.frame.hops_max : 0;
+    }
+    return rc;
+}
+
+static void print_memory(const struct evaluator_needs *needs, uint32_t hops_max, uint64_t memory,
+                         FILE *to)
+{
+    fprintf(to, "  a candidate%s runs %s in at most %.1f MiB a worker",
+            hops_max > 0 ? ", of the longest route," : "",
+            needs->streams ? "a layer at a time" : "whole", (double)needs->bytes / MIB);
+    if (needs->kept > 0) {
+        fprintf(to, ", and what candidates share is kept in at most %.1f MiB more",
+                (double)needs->kept / MIB);
+    }
+    if (memory > 0) {
+        fprintf(to, "; evaluator.memory is %.1f MiB", (double)memory / MIB);
+    }
+    fprintf(to, "\n");
+}
+
+static int print_all(const struct prepared *prepared, struct evaluator *evaluator, FILE *to,
+                     struct err *err)
+{
+    const struct passes passes = {.evaluator = evaluator,
+                                  .recipe = prepared->baselines[prepared->n_baselines - 1].recipe};
+    struct evaluator_needs needs;
+    uint32_t hops_max = 0;
+    double seconds = 0;
+    size_t documents = 0;
+    int rc = find_hops_max(prepared, &hops_max, err);
+
+    if (rc == 0) {
+        rc = evaluator_needs(evaluator, passes.recipe, strlen(passes.recipe), SPLIT_SEARCH,
+                             hops_max, &needs, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    print_memory(&needs, hops_max, prepared->study.evaluator.memory, to);
+    if (measure(&passes, &needs, prepared->study.n_tasks, &seconds, &documents, err) != 0) {
+        fprintf(to, "  how long a candidate takes could not be measured: %s\n", err->text);
+        return 0;
+    }
+    fprintf(
+        to,
+        "  a candidate takes about %.*f s on one core here, %zu positions: an estimate from %zu "
+        "documents\n",
+        seconds < 10 ? 2 : 0, seconds, needs.positions, documents);
+    return 0;
+}
+
+int forecast_print(const struct prepared *prepared, FILE *to, struct err *err)
+{
+    struct evaluator *evaluator = NULL;
+    int rc = evaluator_open_models(&evaluator, &prepared->bundle, prepared->models, err);
+
+    if (rc == 0) {
+        rc = print_all(prepared, evaluator, to, err);
+    }
+    evaluator_close(evaluator);
+    return rc;
+}
