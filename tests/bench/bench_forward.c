@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "evaluator/model/forward.h"
 #include "evaluator/model/gemm.h"
+#include "evaluator/model/generate.h"
 
 #define ROUNDS 5
 
@@ -344,6 +345,74 @@ static void bench_choices(void)
     weights_free(weights);
 }
 
+/* ---- decoding ---- */
+
+#define NEW_TOKENS ((size_t)32)
+
+static bool go_on(void *context, size_t line, const struct forward_place *place)
+{
+    (void)context;
+    (void)line;
+    (void)place;
+    return true;
+}
+
+/* Seconds for NEW_TOKENS after each of n prompts of 64 tokens, the prompts' own time taken off. */
+static double decode_seconds(struct forward *forward, const struct weights *weights, size_t n)
+{
+    const uint32_t vocab = weights_config(weights)->vocab;
+    const struct generate_sink sink = {.take = go_on};
+    struct generate_prompt prompts[GENERATE_LINES];
+    uint32_t tokens[GENERATE_LINES][64];
+    double seconds[2];
+    struct rng32 rng;
+    struct err err;
+
+    rng32_seed(&rng, 5, 5);
+    for (size_t i = 0; i < n * 64; i++) {
+        tokens[i / 64][i % 64] = rng32_below(&rng, vocab);
+    }
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < n; i++) {
+            prompts[i] = (struct generate_prompt){tokens[i], 64, k == 0 ? 1 : 1 + NEW_TOKENS};
+        }
+        double start = cpu_seconds();
+
+        if (generate(forward, weights, prompts, n, &sink, &err) != 0) {
+            fail(&err);
+        }
+        seconds[k] = cpu_seconds() - start;
+    }
+    return seconds[1] - seconds[0];
+}
+
+/* Many lines at a time against one, and against reading a text. */
+static void bench_decode(const char *name, struct config config)
+{
+    struct weights *weights = random_weights(&config);
+    struct forward *forward = forward_for(&config);
+    struct trie *text = separate(config.vocab, 4, 528, 1);
+    double many[ROUNDS], single[ROUNDS], reading[ROUNDS];
+
+    decode_seconds(forward, weights, GENERATE_LINES);
+    score_seconds(forward, weights, text);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        many[i] = (double)(GENERATE_LINES * NEW_TOKENS) /
+                  decode_seconds(forward, weights, GENERATE_LINES);
+        single[i] = (double)NEW_TOKENS / decode_seconds(forward, weights, 1);
+        reading[i] = (double)trie_positions(text) / score_seconds(forward, weights, text);
+    }
+    const double rate = median(many);
+
+    printf("forward_decode_%s,%.0f,tokens/s,%.3f,reading %.0f tokens/s with every place scored\n",
+           name, rate, rate / median(reading), median(reading));
+    printf("forward_decode_%s_lines,%.0f,tokens/s,%.1f,one line at a time %.1f tokens/s\n", name,
+           rate, rate / median(single), median(single));
+    trie_free(text);
+    forward_free(forward);
+    weights_free(weights);
+}
+
 int main(void)
 {
     struct product product = product_new();
@@ -353,6 +422,8 @@ int main(void)
     bench_tiny(&product);
     bench_prefill(&product);
     bench_choices();
+    bench_decode("tiny", tiny_config());
+    bench_decode("768", wide_config());
     product_free(&product);
     return 0;
 }
