@@ -69,8 +69,14 @@ json_t *candidate_document(const struct score_task *task, size_t i, const char *
         json_object_set_new(metrics, task->metrics[m],
                             number_or_null(task->document_values[i * task->n_metrics + m]));
     }
-    return json_pack("{s:o, s:o, s:o, s:o}", "id", id != NULL ? json_string(id) : json_null(),
-                     "loglikelihoods", loglikelihoods, "greedy", greedy, "metrics", metrics);
+    json_t *made =
+        json_pack("{s:o, s:o, s:o, s:o}", "id", id != NULL ? json_string(id) : json_null(),
+                  "loglikelihoods", loglikelihoods, "greedy", greedy, "metrics", metrics);
+
+    if (task->texts != NULL) {
+        json_object_set_new(made, "text", json_string(task->texts[i]));
+    }
+    return made;
 }
 
 static void add_scores(json_t *scores, const struct score *score, enum split split,

@@ -5,8 +5,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "evaluator/task/samples.h"
 
 struct differences {
@@ -80,13 +82,81 @@ static size_t numbers_of(const struct score_task *task, size_t i)
     return task->first[i + 1] - task->first[i];
 }
 
+/* ---- generated texts ---- */
+
+struct text_differences {
+    size_t texts, other_texts;
+    size_t verdicts, flipped;
+};
+
+/* The column of a filter; without filters there is one. */
+static size_t column_of(const struct score_task *task, const char *filter)
+{
+    char *name = mem_printf("exact_match,%s", filter);
+    size_t column = score_metric(task, name);
+
+    free(name);
+    return column == SIZE_MAX && strcmp(filter, "none") == 0 ? score_metric(task, "exact_match")
+                                                             : column;
+}
+
+static void compare_texts(const struct score_task *task, size_t i, const struct sample *sample,
+                          struct text_differences *found)
+{
+    if (task->texts != NULL && sample->text != NULL) {
+        found->texts++;
+        found->other_texts += strcmp(task->texts[i], sample->text) != 0;
+    }
+    for (size_t v = 0; v < sample->n_verdicts; v++) {
+        const struct sample_verdict *theirs = &sample->verdicts[v];
+        const size_t column = column_of(task, theirs->filter);
+
+        if (column == SIZE_MAX) {
+            continue;
+        }
+        const double ours = task->document_values[i * task->n_metrics + column];
+
+        found->verdicts++;
+        if (ours != theirs->exact_match) {
+            found->flipped++;
+            fprintf(stderr, "document %s, filter %s: %g here, %g in the log\n", task->ids[i],
+                    theirs->filter, ours, theirs->exact_match);
+        }
+    }
+}
+
+static int compare_generations(const struct score_task *task, const struct samples *samples,
+                               const char *path, struct err *err)
+{
+    struct text_differences found = {0};
+
+    for (size_t i = 0; i < task->n; i++) {
+        const struct sample *sample = find(samples, task->ids[i]);
+
+        if (sample != NULL) {
+            compare_texts(task, i, sample, &found);
+        }
+    }
+    if (found.texts + found.verdicts == 0) {
+        return err_set(err, ERR_MISSING, "%s: no texts or verdicts of these documents", path);
+    }
+    fprintf(stderr, "%s: %zu texts compared, %zu differ; %zu verdicts compared, %zu differ\n", path,
+            found.texts, found.other_texts, found.verdicts, found.flipped);
+    return 0;
+}
+
 int compare_log(const struct score_task *task, enum task_output output, const char *path,
                 struct err *err)
 {
     struct samples samples = {0};
     struct differences found = {0};
 
-    const int rc = samples_load(&samples, path, output, " ", err);
+    int rc = samples_load(&samples, path, output, " ", err);
+    if (rc == 0 && output == TASK_GENERATE_UNTIL) {
+        rc = compare_generations(task, &samples, path, err);
+        samples_release(&samples);
+        return rc;
+    }
     if (rc != 0) {
         return rc;
     }

@@ -10,7 +10,8 @@
 
 /*
  * Print to standard error the largest and mean difference of log-likelihoods to those of a
- * per-sample log (evaluator/task/samples.h), and every document whose prediction is another.
+ * per-sample log (evaluator/task/samples.h), and every document whose prediction is another. Of
+ * generated texts: how many are others, and every verdict of exact_match that is.
  * Documents are matched by the harness's doc_id. ERR_MISSING when no number can be compared.
  */
 int compare_log(const struct score_task *task, enum task_output output, const char *path,

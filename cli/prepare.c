@@ -139,20 +139,25 @@ static int load_task(const struct study *study, size_t t, struct task *out, stru
 }
 
 /* The searched metric goes into the task's list if its file does not name it. */
-static int choose_metric(struct task *task, const char *wanted, enum metric *out, struct err *err)
+static int choose_column(struct task *task, const char *wanted, size_t *out, struct err *err)
 {
-    *out = task->metrics[0];
-    if (wanted == NULL) {
+    enum metric metric;
+
+    *out = wanted != NULL ? task_metric(task, wanted) : 0;
+    if (*out != SIZE_MAX) {
         return 0;
     }
-    int rc = metric_parse(out, wanted, task->output, err);
+    if (task->n_filters > 0) {
+        return err_set(err, ERR_FORMAT, "task %s: metric \"%.64s\" is not METRIC,FILTER of it",
+                       task->name, wanted);
+    }
+    int rc = metric_parse(&metric, wanted, task->output, err);
     if (rc != 0) {
         return err_wrap(err, "task %s", task->name);
     }
-    if (task_metric(task, wanted) == SIZE_MAX) {
-        task->metrics = mem_resize(task->metrics, task->n_metrics + 1, sizeof(enum metric));
-        task->metrics[task->n_metrics++] = *out;
-    }
+    *out = task->n_metrics;
+    task->metrics = mem_resize(task->metrics, task->n_metrics + 1, sizeof(enum metric));
+    task->metrics[task->n_metrics++] = metric;
     return 0;
 }
 
@@ -183,7 +188,7 @@ static int open_tasks(struct prepared *prepared, struct err *err)
     for (size_t t = 0; t < study->n_tasks && rc == 0; t++) {
         struct bundle_task *task = &bundle->tasks[t];
         struct coordinator_task *told = &prepared->tasks[t];
-        enum metric metric;
+        size_t column;
 
         rc = load_task(study, t, &task->task, err);
         if (rc != 0) {
@@ -191,7 +196,7 @@ static int open_tasks(struct prepared *prepared, struct err *err)
         }
         bundle->n_tasks = t + 1;
         task->limit = study->tasks[t].limit;
-        rc = choose_metric(&task->task, study->tasks[t].metric, &metric, err);
+        rc = choose_column(&task->task, study->tasks[t].metric, &column, err);
         if (rc == 0) {
             rc = count_documents(prepared, task, told->documents, err);
         }
@@ -204,8 +209,9 @@ static int open_tasks(struct prepared *prepared, struct err *err)
             told->name = task->task.name;
             told->digest = task->task.digest;
             told->weight = study->tasks[t].weight;
-            told->metric = metric_name(metric);
-            told->higher_is_better = metric_higher_is_better(metric);
+            told->metric = task_column_name(&task->task, column);
+            told->higher_is_better =
+                metric_higher_is_better(task_column_metric(&task->task, column));
         }
     }
     return rc;

@@ -66,6 +66,7 @@ void score_task_release(struct score_task *task)
     free(task->values);
     free(task->errors);
     free_texts(task->ids, task->n);
+    free_texts(task->texts, task->n);
     free(task->document_values);
     free(task->first);
     free(task->loglikelihoods);

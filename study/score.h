@@ -45,6 +45,7 @@ struct score_task {
     double *loglikelihoods;  /* [first[N]] */
     uint8_t *greedy;         /* [first[N]] 0 or 1 */
     size_t truncated;        /* documents whose context was cut */
+    char **texts;            /* [N] what was generated, or NULL; stays where it was made */
 };
 
 struct score {

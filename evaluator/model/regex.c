@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "evaluator/model/regex_internal.h"
 
 /* Steps of one match. Splitting patterns need a few a character; the largest texts have millions.
  */
@@ -289,23 +290,30 @@ static int prepare(struct regex *regex, struct err *err)
     return 0;
 }
 
-int regex_compile(struct regex **out, const char *pattern, struct err *err)
+int regex_compile_translated(struct regex **out, const struct text *pattern, struct err *err)
 {
-    struct text translated = {0};
     struct regex *made = mem_alloc(sizeof *made);
 
-    int rc = translate(&translated, pattern, err);
-    if (rc == 0) {
-        rc = compile(made, &translated, err);
-    }
+    int rc = compile(made, pattern, err);
     if (rc == 0) {
         rc = prepare(made, err);
     }
-    if (rc == 0) {
-        *out = made;
-        made = NULL;
+    if (rc != 0) {
+        regex_free(made);
+        return rc;
     }
-    regex_free(made);
+    *out = made;
+    return 0;
+}
+
+int regex_compile(struct regex **out, const char *pattern, struct err *err)
+{
+    struct text translated = {0};
+
+    int rc = translate(&translated, pattern, err);
+    if (rc == 0) {
+        rc = regex_compile_translated(out, &translated, err);
+    }
     text_release(&translated);
     return rc;
 }
@@ -322,32 +330,67 @@ void regex_free(struct regex *regex)
     free(regex);
 }
 
-int regex_next(struct regex *regex, const char *text, size_t n, size_t from, bool *found,
-               size_t *begin, size_t *end, struct err *err)
+static int match(struct regex *regex, const char *text, size_t n, size_t from, uint32_t options,
+                 bool *found, struct err *err)
 {
     const PCRE2_SPTR subject = (PCRE2_SPTR)text;
-    const uint32_t options = PCRE2_NOTEMPTY;
     const int rc =
         regex->jit
             ? pcre2_jit_match(regex->code, subject, n, from, options, regex->found, regex->context)
             : pcre2_match(regex->code, subject, n, from, options | PCRE2_NO_UTF_CHECK, regex->found,
                           regex->context);
 
-    if (rc == PCRE2_ERROR_NOMATCH) {
-        *found = false;
+    *found = rc >= 0;
+    if (rc >= 0 || rc == PCRE2_ERROR_NOMATCH) {
         return 0;
     }
-    if (rc < 0) {
-        PCRE2_UCHAR why[128];
+    PCRE2_UCHAR why[128];
 
-        pcre2_get_error_message(rc, why, sizeof why);
-        return err_set(err, ERR_LIMIT, "regular expression: %s at byte %zu", (const char *)why,
-                       from);
+    pcre2_get_error_message(rc, why, sizeof why);
+    return err_set(err, ERR_LIMIT, "regular expression: %s at byte %zu", (const char *)why, from);
+}
+
+int regex_next(struct regex *regex, const char *text, size_t n, size_t from, bool *found,
+               size_t *begin, size_t *end, struct err *err)
+{
+    const int rc = match(regex, text, n, from, PCRE2_NOTEMPTY, found, err);
+
+    if (rc == 0 && *found) {
+        regex_group(regex, 0, begin, end);
     }
-    const PCRE2_SIZE *span = pcre2_get_ovector_pointer(regex->found);
+    return rc;
+}
 
-    *found = true;
+int regex_walk(struct regex *regex, const char *text, size_t n, struct regex_place *place,
+               bool *found, struct err *err)
+{
+    size_t begin = 0;
+    const int rc =
+        match(regex, text, n, place->from, place->empty ? PCRE2_NOTEMPTY_ATSTART : 0, found, err);
+
+    if (rc == 0 && *found) {
+        regex_group(regex, 0, &begin, &place->from);
+        place->empty = begin == place->from;
+    }
+    return rc;
+}
+
+size_t regex_groups(const struct regex *regex)
+{
+    uint32_t n = 0;
+
+    pcre2_pattern_info(regex->code, PCRE2_INFO_CAPTURECOUNT, &n);
+    return n;
+}
+
+bool regex_group(const struct regex *regex, size_t group, size_t *begin, size_t *end)
+{
+    const PCRE2_SIZE *span = pcre2_get_ovector_pointer(regex->found) + 2 * group;
+
+    if (span[0] == PCRE2_UNSET) {
+        return false;
+    }
     *begin = span[0];
     *end = span[1];
-    return 0;
+    return true;
 }

@@ -54,15 +54,15 @@ void answer_vocabulary_release(struct answer_vocabulary *vocabulary)
 
 /* ---- judging ---- */
 
-/* Where the first stop text begins in text [n], or n. */
-static size_t first_stop(const struct strings *stops, const char *text, size_t n)
+size_t answer_cut(const struct strings *stops, const char *text, size_t n)
 {
-    for (size_t at = 0; at < n; at++) {
-        for (size_t i = 0; i < stops->n; i++) {
-            const size_t size = strlen(stops->all[i]);
+    for (size_t i = 0; i < stops->n; i++) {
+        const size_t size = strlen(stops->all[i]);
 
-            if (size <= n - at && memcmp(text + at, stops->all[i], size) == 0) {
-                return at;
+        for (size_t at = 0; at + size <= n; at++) {
+            if (memcmp(text + at, stops->all[i], size) == 0) {
+                n = at;
+                break;
             }
         }
     }
@@ -86,7 +86,7 @@ static enum answer_verdict judge(const struct answer *answer, const struct strin
     const char *written = text_get(&answer->written);
     const size_t n = answer->written.size;
     const size_t wanted = strlen(answer->wanted);
-    const size_t cut = first_stop(stops, written, n);
+    const size_t cut = answer_cut(stops, written, n);
     const size_t common = cut < wanted ? cut : wanted;
 
     if (memcmp(written, answer->wanted, common) != 0) {
@@ -99,21 +99,29 @@ static enum answer_verdict judge(const struct answer *answer, const struct strin
                                                                                : ANSWER_WRONG;
 }
 
-enum answer_verdict answer_write(struct answer *answer, const struct answer_rules *rules,
-                                 uint32_t token)
+bool answer_add(struct answer *answer, const struct answer_rules *rules, uint32_t token)
 {
     const struct answer_vocabulary *vocabulary = &rules->vocabulary;
-    bool ended = ++answer->n_tokens == rules->max_new_tokens;
+    const bool last = ++answer->n_tokens == rules->max_new_tokens;
 
     if (token < vocabulary->n && vocabulary->last[token] != 0) {
-        ended = true;
-    } else if (token < vocabulary->n) {
+        return true;
+    }
+    if (token < vocabulary->n) {
         const size_t begin = token == 0 ? 0 : vocabulary->ends[token - 1];
 
         text_add_n(&answer->written, text_get(&vocabulary->texts) + begin,
                    vocabulary->ends[token] - begin);
     }
-    return judge(answer, rules->stops, ended);
+    return last;
+}
+
+enum answer_verdict answer_write(struct answer *answer, const struct answer_rules *rules,
+                                 uint32_t token)
+{
+    const bool ended = answer_add(answer, rules, token);
+
+    return judge(answer, &rules->stops, ended);
 }
 
 void answer_release(struct answer *answer)

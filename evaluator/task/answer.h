@@ -42,7 +42,7 @@ enum answer_verdict { ANSWER_WRONG, ANSWER_RIGHT, ANSWER_OPEN };
 /* How generation ends. */
 struct answer_rules {
     struct answer_vocabulary vocabulary;
-    const struct strings *stops; /* none empty, none inside an answer */
+    struct strings stops; /* none empty */
     size_t max_new_tokens;
 };
 
@@ -53,7 +53,15 @@ struct answer {
     size_t n_tokens;
 };
 
-/* Write the next token, perhaps a row of the model that stands for none, and judge. */
+/* Bytes of text [n] before the stops: cut at the first occurrence of the first, what is left at
+ * that of the second, and so on, as the harness does; n when there is none. */
+size_t answer_cut(const struct strings *stops, const char *text, size_t n);
+
+/* Write the next token, perhaps a row of the model that stands for none. Returns true when
+ * generation ends with it, by the token itself or its number; not looking at stops. */
+bool answer_add(struct answer *answer, const struct answer_rules *rules, uint32_t token);
+
+/* The same, and judge. */
 enum answer_verdict answer_write(struct answer *answer, const struct answer_rules *rules,
                                  uint32_t token);
 void answer_release(struct answer *answer);

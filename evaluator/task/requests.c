@@ -223,6 +223,9 @@ static int add_document(struct build *build, const struct document *document, st
     if (build->task->output == TASK_LOGLIKELIHOOD_ROLLING) {
         return add_windows(build, document->contexts.all[0], err);
     }
+    if (task_needs_text(build->task)) {
+        return add_pair(build, document->contexts.all[0], "", err);
+    }
     for (size_t i = 0; rc == 0 && i < pairs; i++) {
         document_pair(document, i, &context, &continuation);
         rc = add_pair(build, context, continuation, err);

@@ -6,7 +6,8 @@
  * has. So a token across the joint counts as context, as in lm-evaluation-harness. An empty context
  * is one prefix token (bos, else eos). Sequences that are too long lose tokens at the front. What
  * is to be generated starts from the whole context, its whitespace included; the answer's tokens
- * are then only a guess at what will be written.
+ * are then only a guess at what will be written, and where the text itself is needed there are
+ * none.
  */
 #ifndef TASK_REQUESTS_H
 #define TASK_REQUESTS_H
@@ -29,8 +30,8 @@ struct request {
 
 /*
  * Requests of N documents; document i has all[first[i]] .. all[first[i + 1] - 1]: one a pair of
- * document.h, or one a window of a rolling text; then, when the task measures acc_mutual_info, the
- * same continuations after an empty context.
+ * document.h, or one a window of a rolling text, or one to generate a text from; then, when the
+ * task measures acc_mutual_info, the same continuations after an empty context.
  */
 struct requests {
     struct tokens tokens;

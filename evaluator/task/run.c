@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "evaluator/task/choice.h"
+#include "evaluator/task/generated.h"
 #include "evaluator/task/perplexity.h"
 #include "evaluator/task/requests.h"
 #include "evaluator/task/writing.h"
@@ -23,12 +24,15 @@ struct task_plan {
     size_t *documents;        /* [N] indices into task->documents */
     struct requests requests; /* tokens are in the trie only, unless answers are written */
     size_t n_tokens;
+    struct tokenizer *tokenizer;
     struct answer_rules rules; /* generate_until */
     size_t stretch;            /* documents a trie, the last may have fewer */
     size_t n_tries;
     struct trie **tries;            /* [n_tries] one sequence a request */
     struct forward_result *results; /* [requests.n] */
-    uint8_t *matches;               /* [requests.n] generate_until: the answer would be written */
+    uint8_t *matches; /* generate_until: [requests.n] the answer would be written, or where texts
+                         are needed [N, columns] it is found */
+    char **texts;     /* [N] where they are needed */
 };
 
 /* ---- planning ---- */
@@ -74,11 +78,35 @@ static int lay_out(struct task_plan *made, struct err *err)
 
 static int take_scratch(struct task_plan *made, struct err *err)
 {
+    const bool texts = task_needs_text(made->task);
     const size_t n = made->requests.n;
+    const size_t n_matches = texts ? made->n * task_columns(made->task) : n;
 
     made->results = mem_try(n, sizeof *made->results, "results of a task", err);
-    made->matches = mem_try(n, sizeof *made->matches, "results of a task", err);
+    made->matches = mem_try(n_matches, sizeof *made->matches, "results of a task", err);
+    if (texts) {
+        made->texts = mem_array(made->n, sizeof *made->texts);
+    }
     return made->results != NULL && made->matches != NULL ? 0 : ERR_MEMORY;
+}
+
+/* The harness stops at the text of the end of sequence too, however it is written. */
+static int take_rules(struct task_plan *made, struct tokenizer *tokenizer, struct err *err)
+{
+    const struct task *task = made->task;
+    struct text eos = {0};
+    size_t n = 0;
+    const uint32_t *ids = tokenizer_eos(tokenizer, &n);
+
+    made->rules.max_new_tokens = task->max_new_tokens;
+    for (size_t i = 0; i < task->stops.n; i++) {
+        strings_add(&made->rules.stops, mem_text(task->stops.all[i]));
+    }
+    if (n > 0 && tokenizer_token_text(tokenizer, ids[0], &eos, NULL) == 0 && eos.size > 0) {
+        strings_add(&made->rules.stops, mem_text(text_get(&eos)));
+    }
+    text_release(&eos);
+    return answer_vocabulary_read(&made->rules.vocabulary, tokenizer, err);
 }
 
 int task_plan_new(struct task_plan **out, const struct task *task, struct tokenizer *tokenizer,
@@ -89,15 +117,14 @@ int task_plan_new(struct task_plan **out, const struct task *task, struct tokeni
 
     assert(n > 0);
     made->task = task;
+    made->tokenizer = tokenizer;
     made->n = n;
     made->stretch = stretch > 0 ? stretch : n;
     made->documents = mem_array(n, sizeof *made->documents);
     memcpy(made->documents, documents, n * sizeof *documents);
     int rc = requests_build(&made->requests, task, documents, n, tokenizer, positions_max, err);
     if (rc == 0 && task->output == TASK_GENERATE_UNTIL) {
-        made->rules.stops = &task->stops;
-        made->rules.max_new_tokens = task->max_new_tokens;
-        rc = answer_vocabulary_read(&made->rules.vocabulary, tokenizer, err);
+        rc = take_rules(made, tokenizer, err);
     }
     if (rc == 0) {
         rc = lay_out(made, err);
@@ -113,11 +140,22 @@ int task_plan_new(struct task_plan **out, const struct task *task, struct tokeni
     return 0;
 }
 
+static void drop_texts(struct task_plan *plan)
+{
+    for (size_t i = 0; plan->texts != NULL && i < plan->n; i++) {
+        free(plan->texts[i]);
+        plan->texts[i] = NULL;
+    }
+}
+
 void task_plan_free(struct task_plan *plan)
 {
     if (plan == NULL) {
         return;
     }
+    drop_texts(plan);
+    free(plan->texts);
+    strings_release(&plan->rules.stops);
     free(plan->documents);
     requests_release(&plan->requests);
     answer_vocabulary_release(&plan->rules.vocabulary);
@@ -193,9 +231,10 @@ static double any_of(const uint8_t *flags, size_t n)
     return 0.0;
 }
 
-static double document_value(const struct task_plan *plan, enum metric metric, size_t i,
+static double document_value(const struct task_plan *plan, size_t column, size_t i,
                              const struct score_task *score)
 {
+    const enum metric metric = task_column_metric(plan->task, column);
     const size_t at = plan->requests.first[i];
     const size_t n = plan->requests.first[i + 1] - at;
     const struct document *document = &plan->task->documents[plan->documents[i]];
@@ -204,7 +243,8 @@ static double document_value(const struct task_plan *plan, enum metric metric, s
     case TASK_MULTIPLE_CHOICE:
         return choice_value(metric, document, score->loglikelihoods + at, score->greedy + at);
     case TASK_GENERATE_UNTIL:
-        return any_of(plan->matches + at, n);
+        return plan->texts != NULL ? plan->matches[i * score->n_metrics + column]
+                                   : any_of(plan->matches + at, n);
     case TASK_LOGLIKELIHOOD:
         return metric == METRIC_ACC ? score->greedy[at] : score->loglikelihoods[at];
     default:
@@ -252,7 +292,7 @@ static void mean_of(struct score_task *score, size_t m)
 
 static void aggregate(const struct task_plan *plan, struct score_task *score, size_t m)
 {
-    const enum metric metric = plan->task->metrics[m];
+    const enum metric metric = task_column_metric(plan->task, m);
 
     if (!metric_is_perplexity(metric)) {
         mean_of(score, m);
@@ -272,13 +312,13 @@ static void shape(const struct task_plan *plan, size_t N, struct score_task *out
 {
     const struct task *task = plan->task;
     const size_t n_requests = plan->requests.first[N];
-    const size_t M = task->n_metrics;
+    const size_t M = task_columns(task);
 
     *out = (struct score_task){.name = mem_text(task->name), .n = N, .n_metrics = M};
     memcpy(out->digest, task->digest, sizeof out->digest);
     out->metrics = mem_array(M, sizeof *out->metrics);
     for (size_t m = 0; m < M; m++) {
-        out->metrics[m] = mem_text(metric_name(task->metrics[m]));
+        out->metrics[m] = mem_text(task_column_name(task, m));
     }
     out->values = mem_array(M, sizeof *out->values);
     out->errors = mem_array(M, sizeof *out->errors);
@@ -294,6 +334,12 @@ static void shape(const struct task_plan *plan, size_t N, struct score_task *out
     out->loglikelihoods = mem_array(n_requests, sizeof *out->loglikelihoods);
     out->greedy = mem_array(n_requests, sizeof *out->greedy);
     out->truncated = plan->requests.truncated;
+    if (plan->texts != NULL) {
+        out->texts = mem_array(N, sizeof *out->texts);
+        for (size_t i = 0; i < N; i++) {
+            out->texts[i] = mem_text(plan->texts[i]);
+        }
+    }
 }
 
 static void fill(struct task_plan *plan, struct score_task *out)
@@ -306,11 +352,30 @@ static void fill(struct task_plan *plan, struct score_task *out)
     }
     for (size_t m = 0; m < out->n_metrics; m++) {
         for (size_t i = 0; i < out->n; i++) {
-            out->document_values[i * out->n_metrics + m] =
-                document_value(plan, plan->task->metrics[m], i, out);
+            out->document_values[i * out->n_metrics + m] = document_value(plan, m, i, out);
         }
         aggregate(plan, out, m);
     }
+}
+
+/* Texts of a stretch, and what is found in them. */
+static int run_texts(struct task_plan *plan, const struct writing *writing, struct forward *forward,
+                     const struct weights *weights, struct err *err)
+{
+    const size_t columns = task_columns(plan->task);
+    int rc = generated_texts(writing, plan->tokenizer, forward, weights, plan->texts, plan->results,
+                             err);
+
+    for (size_t i = writing->begin; rc == 0 && i < writing->end; i++) {
+        const struct document *document = &plan->task->documents[plan->documents[i]];
+
+        rc = generated_matches(plan->task, document, plan->texts[i], plan->matches + i * columns,
+                               err);
+        if (rc != 0) {
+            rc = err_wrap(err, "document %s", document->id);
+        }
+    }
+    return rc;
 }
 
 /* Requests of trie t: numbers, and whether answers would be written. */
@@ -324,7 +389,11 @@ static int run_stretch(struct task_plan *plan, size_t t, struct forward *forward
                                     .trie = plan->tries[t],
                                     .begin = begin,
                                     .end = stretch_begin(plan, t + 1),
-                                    .rules = plan->rules};
+                                    .rules = &plan->rules};
+
+    if (plan->texts != NULL) {
+        return run_texts(plan, &writing, forward, weights, err);
+    }
     int rc = forward_score(forward, weights, plan->tries[t],
                            plan->results + plan->requests.first[begin], err);
 
@@ -339,6 +408,7 @@ int task_run(struct task_plan *plan, struct forward *forward, const struct weigh
 {
     size_t done = 0;
 
+    drop_texts(plan);
     for (size_t t = 0; t < plan->n_tries; t++) {
         const int rc = run_stretch(plan, t, forward, weights, err);
 

@@ -35,8 +35,8 @@ struct task_watch {
 /*
  * Tokenise documents [n] (indices into task->documents) and lay their requests out as a trie, or
  * one for every `stretch` of them when that is not 0: numbers are the same, prefixes are shared
- * within a stretch. task is kept until task_plan_free; tokenizer is used during the call. Errors as
- * requests_build, and ERR_MEMORY.
+ * within a stretch. task and tokenizer are kept until task_plan_free. Errors as requests_build, and
+ * ERR_MEMORY.
  */
 int task_plan_new(struct task_plan **out, const struct task *task, struct tokenizer *tokenizer,
                   const size_t *documents, size_t n, size_t stretch, size_t positions_max,

@@ -16,8 +16,8 @@
 struct reader {
     enum task_output output;
     const char *delimiter;
-    const char *filter; /* of the first line; others are passed over */
     struct samples *made;
+    size_t last; /* the sample that a line of another filter was about */
 };
 
 /* ---- values in the two spellings of the logs ---- */
@@ -204,11 +204,6 @@ static int add_answer(struct reader *reader, struct document *made, const json_t
 {
     const char *target = json_string_value(json_object_get(line, "target"));
 
-    if (strcmp(reader->filter, "none") != 0) {
-        return err_set(err, ERR_FORMAT,
-                       "filter %.64s changes the generated text, which is not supported",
-                       reader->filter);
-    }
     if (target == NULL || *target == '\0') {
         return err_set(err, ERR_FORMAT, "target: expected a text");
     }
@@ -268,24 +263,76 @@ static void read_numbers(const struct reader *reader, struct sample *made, const
     }
 }
 
+static void add_verdict(struct sample *made, const char *filter, const json_t *line)
+{
+    const double exact_match = number_of(json_object_get(line, "exact_match"));
+
+    if (isfinite(exact_match)) {
+        made->verdicts = mem_resize(made->verdicts, made->n_verdicts + 1, sizeof *made->verdicts);
+        made->verdicts[made->n_verdicts++] = (struct sample_verdict){mem_text(filter), exact_match};
+    }
+}
+
+/* The text that was generated, first of its repeats. */
+static void read_text(struct sample *made, const json_t *line)
+{
+    const json_t *found = json_array_get(json_object_get(line, "resps"), 0);
+
+    while (json_is_array(found)) {
+        found = json_array_get(found, 0);
+    }
+    if (json_is_string(found)) {
+        made->text = mem_text(json_string_value(found));
+    }
+}
+
 static void sample_release(struct sample *sample)
 {
+    for (size_t i = 0; i < sample->n_verdicts; i++) {
+        free(sample->verdicts[i].filter);
+    }
+    free(sample->verdicts);
+    free(sample->text);
     document_release(&sample->document);
     free(sample->loglikelihoods);
     free(sample->greedy);
     *sample = (struct sample){0};
 }
 
+/* A line of a further filter: the document is known, its verdict is new. Documents come in one
+ * order under each filter. */
+static void read_other(struct reader *reader, const char *filter, const json_t *line)
+{
+    struct samples *made = reader->made;
+    const json_int_t id = json_integer_value(json_object_get(line, "doc_id"));
+    char name[32];
+
+    snprintf(name, sizeof name, "%lld", (long long)id);
+    for (size_t i = 0; i < made->n; i++) {
+        const size_t at = (reader->last + i) % made->n;
+
+        if (strcmp(made->all[at].document.id, name) == 0) {
+            add_verdict(&made->all[at], filter, line);
+            reader->last = at;
+            return;
+        }
+    }
+}
+
 static int read_line(struct reader *reader, const json_t *line, struct err *err)
 {
     struct sample made = {0};
+    const bool generated = reader->output == TASK_GENERATE_UNTIL;
     const char *filter = json_string_value(json_object_get(line, "filter"));
 
     filter = filter != NULL ? filter : "none";
-    if (reader->filter == NULL) {
-        reader->filter = filter;
+    if (reader->made->filter == NULL) {
+        reader->made->filter = mem_text(filter);
     }
-    if (strcmp(filter, reader->filter) != 0) {
+    if (strcmp(filter, reader->made->filter) != 0) {
+        if (generated) {
+            read_other(reader, filter, line);
+        }
         return 0;
     }
     const int rc = read_document(reader, &made.document, line, err);
@@ -295,6 +342,10 @@ static int read_line(struct reader *reader, const json_t *line, struct err *err)
         return rc;
     }
     read_numbers(reader, &made, line);
+    if (generated) {
+        read_text(&made, line);
+        add_verdict(&made, filter, line);
+    }
     reader->made->all[reader->made->n++] = made;
     return 0;
 }
@@ -340,6 +391,7 @@ void samples_release(struct samples *samples)
         sample_release(&samples->all[i]);
     }
     free(samples->all);
+    free(samples->filter);
     strings_release(&samples->stops);
     *samples = (struct samples){0};
 }

@@ -24,14 +24,26 @@
 #include "evaluator/task/records.h"
 #include "evaluator/task/strings.h"
 
+/* What a filter made of a generated text was worth. */
+struct sample_verdict {
+    char *filter;
+    double exact_match;
+};
+
 struct sample {
     struct document document; /* id: the harness's doc_id */
     size_t n;                 /* recorded numbers: document_pairs, or 0 of a generation */
     double *loglikelihoods;   /* [n] NaN where the log has none */
     uint8_t *greedy;          /* [n] */
+
+    /* Of a generation. */
+    char *text; /* what the harness's model wrote, or NULL */
+    size_t n_verdicts;
+    struct sample_verdict *verdicts; /* [n_verdicts] one a filter of the log */
 };
 
 struct samples {
+    char *filter; /* the first */
     size_t n;
     struct sample *all;    /* [n] in the order of the log; lines of its first filter */
     struct strings stops;  /* generate_until */
@@ -40,8 +52,7 @@ struct samples {
 
 /*
  * delimiter: what stands between question and choice, taken off for the choice's length. Errors
- * begin with "path:line: "; ERR_FORMAT for what a log of that kind cannot hold, a generation with a
- * filter that changes its text among them.
+ * begin with "path:line: "; ERR_FORMAT for what a log of that kind cannot hold.
  */
 int samples_load(struct samples *out, const char *path, enum task_output output,
                  const char *delimiter, struct err *err);

@@ -22,6 +22,11 @@ void task_release(struct task *task)
     free(task->name);
     free(task->metrics);
     strings_release(&task->stops);
+    for (size_t i = 0; i < task->n_filters; i++) {
+        filter_release(&task->filters[i]);
+    }
+    free(task->filters);
+    exact_match_release(&task->match);
     for (size_t i = 0; i < task->n_documents; i++) {
         document_release(&task->documents[i]);
     }
@@ -29,17 +34,66 @@ void task_release(struct task *task)
     *task = (struct task){0};
 }
 
-size_t task_metric(const struct task *task, const char *name)
+bool task_needs_text(const struct task *task)
 {
-    for (size_t i = 0; i < task->n_metrics; i++) {
-        if (strcmp(metric_name(task->metrics[i]), name) == 0) {
+    return task->n_filters > 0 || !exact_match_is_strict(&task->match);
+}
+
+/* ---- columns ---- */
+
+size_t task_columns(const struct task *task)
+{
+    return task->n_filters > 0 ? task->n_filters : task->n_metrics;
+}
+
+const char *task_column_name(const struct task *task, size_t column)
+{
+    return task->n_filters > 0 ? task->filters[column].column : metric_name(task->metrics[column]);
+}
+
+enum metric task_column_metric(const struct task *task, size_t column)
+{
+    return task->metrics[task->n_filters > 0 ? 0 : column];
+}
+
+static size_t find_column(const struct task *task, const char *name)
+{
+    for (size_t i = 0; i < task_columns(task); i++) {
+        if (strcmp(task_column_name(task, i), name) == 0) {
             return i;
         }
     }
     return SIZE_MAX;
 }
 
-/* Over what is asked, not over how it is measured: a metric more leaves old scores comparable. */
+size_t task_metric(const struct task *task, const char *name)
+{
+    size_t found = find_column(task, name);
+
+    if (found == SIZE_MAX && task->n_filters > 0 && strchr(name, ',') == NULL) {
+        char *none = mem_printf("%s,none", name);
+
+        found = find_column(task, none);
+        free(none);
+        if (found == SIZE_MAX && task->n_filters == 1 &&
+            strcmp(name, metric_name(task->metrics[0])) == 0) {
+            found = 0;
+        }
+    }
+    return found;
+}
+
+static void digest_json(struct digest *digest, const json_t *json)
+{
+    struct text text = {0};
+
+    doc_print(&text, json);
+    digest_add_text(digest, text_get(&text));
+    text_release(&text);
+}
+
+/* Over what is asked, not over how it is measured: a metric more leaves old scores comparable. But
+ * what a name means is part of it: filters, and what a comparison ignores. */
 static void find_digest(const struct task *task, char out[DIGEST_HEX])
 {
     struct digest *digest = digest_new();
@@ -54,6 +108,12 @@ static void find_digest(const struct task *task, char out[DIGEST_HEX])
     digest_add_u64(digest, task->n_documents);
     for (size_t i = 0; i < task->n_documents; i++) {
         document_digest(&task->documents[i], digest);
+    }
+    for (size_t i = 0; i < task->n_filters; i++) {
+        digest_json(digest, task->filters[i].json);
+    }
+    if (task->match.json != NULL) {
+        digest_json(digest, task->match.json);
     }
     digest_end_hex(digest, out);
 }
@@ -128,8 +188,9 @@ static int record_id(const json_t *record, char **out, struct err *err)
 /* All that a task's configuration may hold. */
 static int check_keys(const json_t *config, struct err *err)
 {
-    static const char *const own[] = {"task",    "output_type", "data",    "fewshot",
-                                      "metrics", "generation",  "filters", "version"};
+    static const char *const own[] = {"task",    "output_type", "data",
+                                      "fewshot", "metrics",     "generation",
+                                      "filters", "exact_match", "version"};
     const size_t n_own = sizeof own / sizeof *own;
     const char **known = mem_array(n_own + prompt_n_keys, sizeof *known);
 
@@ -253,38 +314,74 @@ static int parse_generation(struct task *made, const json_t *config, struct err 
     return rc == 0 ? 0 : err_wrap(err, "generation");
 }
 
-/* A pipeline that changes the generated text needs the text: the one that does not is take_first.
- */
-static int check_filters(const json_t *config, struct err *err)
+/* ---- how texts are measured ---- */
+
+static int add_filter(struct task *made, const json_t *json, struct err *err)
 {
-    const json_t *filters = json_object_get(config, "filters");
+    struct filter *filter = &made->filters[made->n_filters];
+    const int rc = filter_read(filter, json, err);
 
-    if (filters == NULL) {
-        return 0;
+    if (rc != 0) {
+        return rc;
     }
-    for (size_t i = 0; i < json_array_size(filters); i++) {
-        const json_t *steps = json_object_get(json_array_get(filters, i), "steps");
-
-        for (size_t k = 0; k < json_array_size(steps); k++) {
-            const char *step = json_string_value(json_array_get(steps, k));
-
-            if (step == NULL || strcmp(step, "take_first") != 0) {
-                return err_set(err, ERR_FORMAT,
-                               "filters: a step other than take_first needs generated text, "
-                               "which is not supported yet");
-            }
+    made->n_filters++;
+    for (size_t i = 0; i + 1 < made->n_filters; i++) {
+        if (strcmp(made->filters[i].name, filter->name) == 0) {
+            return err_set(err, ERR_FORMAT, "two are named %.64s", filter->name);
         }
     }
-    return json_is_array(filters)
-               ? 0
-               : err_set(err, ERR_FORMAT, "filters: expected a list, got %s", doc_kind(filters));
+    return 0;
+}
+
+static int parse_filters(struct task *made, const json_t *config, struct err *err)
+{
+    json_t *list = NULL;
+    int rc = doc_array(config, "filters", &list, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    if (json_array_size(list) > FILTERS_MAX) {
+        return err_set(err, ERR_LIMIT, "filters: %zu, at most %zu", json_array_size(list),
+                       FILTERS_MAX);
+    }
+    made->filters = mem_array(json_array_size(list), sizeof *made->filters);
+    for (size_t i = 0; rc == 0 && i < json_array_size(list); i++) {
+        rc = add_filter(made, json_array_get(list, i), err);
+        if (rc != 0) {
+            rc = err_wrap(err, "filters[%zu]", i);
+        }
+    }
+    return rc;
+}
+
+static int parse_matching(struct task *made, const json_t *config, struct err *err)
+{
+    const json_t *match = json_object_get(config, "exact_match");
+    const bool filters = json_object_get(config, "filters") != NULL;
+    int rc = 0;
+
+    if (made->output != TASK_GENERATE_UNTIL && (match != NULL || filters)) {
+        return err_set(err, ERR_FORMAT, "%s: only for generate_until tasks",
+                       filters ? "filters" : "exact_match");
+    }
+    if (match != NULL) {
+        rc = exact_match_read(&made->match, match, err);
+    }
+    if (rc == 0 && filters) {
+        rc = parse_filters(made, config, err);
+    }
+    return rc;
 }
 
 /* ---- records to documents ---- */
 
-/* An answer with a stop text in it can never be written whole. */
+/* An answer with a stop text in it can never be written whole; but it may be found in what is. */
 static int check_answers(const struct task *task, const struct document *document, struct err *err)
 {
+    if (task_needs_text(task)) {
+        return 0;
+    }
     for (size_t i = 0; i < document->continuations.n; i++) {
         for (size_t k = 0; k < task->stops.n; k++) {
             if (strstr(document->continuations.all[i], task->stops.all[k]) != NULL) {
@@ -382,8 +479,8 @@ static int parse_documents(struct task *made, const json_t *config, const char *
 
 static int check_sample_keys(const json_t *config, struct err *err)
 {
-    static const char *const known[] = {"task",    "output_type", "samples", "target_delimiter",
-                                        "metrics", "version"};
+    static const char *const known[] = {"task",    "output_type", "samples",     "target_delimiter",
+                                        "metrics", "filters",     "exact_match", "version"};
 
     return doc_only(config, known, sizeof known / sizeof *known, err);
 }
@@ -413,6 +510,24 @@ static int take_documents(struct task *made, struct samples *samples, const char
                                             : 0;
 }
 
+/* The harness's own, which changes nothing: texts are then decoded and compared as it does. */
+static int take_default_filter(struct task *made, const struct samples *samples, const char *path,
+                               struct err *err)
+{
+    if (strcmp(samples->filter, "none") != 0) {
+        return err_set(err, ERR_FORMAT,
+                       "%s: its filter %.64s changes the generated text: say how under filters",
+                       path, samples->filter);
+    }
+    json_t *json = json_pack("{s:s, s:[s]}", "name", "none", "steps", "take_first");
+
+    made->filters = mem_array(1, sizeof *made->filters);
+    const int rc = add_filter(made, json, err);
+
+    json_decref(json);
+    return rc;
+}
+
 static int parse_samples(struct task *made, const json_t *config, const char *folder,
                          struct err *err)
 {
@@ -423,6 +538,9 @@ static int parse_samples(struct task *made, const json_t *config, const char *fo
 
     int rc = check_sample_keys(config, err);
     if (rc == 0) {
+        rc = parse_matching(made, config, err);
+    }
+    if (rc == 0) {
         rc = doc_text(config, "samples", &name, err);
     }
     if (rc == 0) {
@@ -431,6 +549,9 @@ static int parse_samples(struct task *made, const json_t *config, const char *fo
     if (rc == 0) {
         path = file_resolve(folder, name);
         rc = samples_load(&samples, path, made->output, delimiter, err);
+    }
+    if (rc == 0 && made->output == TASK_GENERATE_UNTIL && made->n_filters == 0) {
+        rc = take_default_filter(made, &samples, path, err);
     }
     if (rc == 0) {
         rc = take_documents(made, &samples, path, err);
@@ -454,7 +575,7 @@ static int parse_questions(struct task *made, const json_t *config, const char *
         rc = parse_generation(made, config, err);
     }
     if (rc == 0) {
-        rc = check_filters(config, err);
+        rc = parse_matching(made, config, err);
     }
     if (rc == 0) {
         rc = parse_documents(made, config, folder, err);
@@ -503,6 +624,7 @@ json_t *task_print(const struct task *task)
 {
     json_t *metrics = json_array();
     json_t *documents = json_array();
+    json_t *filters = json_array();
 
     for (size_t i = 0; i < task->n_metrics; i++) {
         json_array_append_new(metrics, json_string(metric_name(task->metrics[i])));
@@ -510,11 +632,23 @@ json_t *task_print(const struct task *task)
     for (size_t i = 0; i < task->n_documents; i++) {
         json_array_append_new(documents, document_print(&task->documents[i]));
     }
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "task", task->name, "output_type",
-                     task_output_name(task->output), "digest", task->digest, "version",
-                     (json_int_t)task->version, "max_new_tokens", (json_int_t)task->max_new_tokens,
-                     "stops", strings_print(&task->stops), "metrics", metrics, "documents",
-                     documents);
+    json_t *made =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "task", task->name, "output_type",
+                  task_output_name(task->output), "digest", task->digest, "version",
+                  (json_int_t)task->version, "max_new_tokens", (json_int_t)task->max_new_tokens,
+                  "stops", strings_print(&task->stops), "metrics", metrics, "documents", documents);
+
+    for (size_t i = 0; i < task->n_filters; i++) {
+        json_array_append(filters, task->filters[i].json);
+    }
+    if (task->n_filters > 0) {
+        json_object_set(made, "filters", filters);
+    }
+    if (task->match.json != NULL) {
+        json_object_set(made, "exact_match", task->match.json);
+    }
+    json_decref(filters);
+    return made;
 }
 
 static int read_documents(struct task *made, const json_t *json, struct err *err)
@@ -571,7 +705,8 @@ static int check_document(const struct task *task, const struct document *docume
 static int read_members(struct task *made, const json_t *json, struct err *err)
 {
     static const char *const known[] = {"task",           "output_type", "digest",  "version",
-                                        "max_new_tokens", "stops",       "metrics", "documents"};
+                                        "max_new_tokens", "stops",       "metrics", "documents",
+                                        "filters",        "exact_match"};
     int64_t tokens = 0;
 
     int rc = doc_only(json, known, sizeof known / sizeof *known, err);
@@ -580,6 +715,9 @@ static int read_members(struct task *made, const json_t *json, struct err *err)
     }
     if (rc == 0) {
         rc = parse_metrics(made, json, err);
+    }
+    if (rc == 0) {
+        rc = parse_matching(made, json, err);
     }
     if (rc == 0) {
         rc = doc_integer(json, "max_new_tokens", 0, TASK_NEW_TOKENS_MAX, &tokens, err);

@@ -15,12 +15,20 @@
  *   gold: answer                  # member: an index, a text, or a list of them
  *   metrics: [acc, acc_norm]      # without them, the first that the kind has
  *   generation: {until: ["\n"], max_new_tokens: 64}
+ *   filters: [{name: strict, steps: [{regex: "#### ([0-9]+)"}, take_first]}]   # filter.h
+ *   exact_match: {ignore_case: true}   # exact_match.h
  *   version: 1
  *
  * Or, instead of data and all that makes a prompt of it, the per-sample log of a run of the harness
- * (samples.h), whose prompts are taken as they are:
+ * (samples.h), whose prompts are taken as they are; filters and exact_match of a generation are not
+ * in it and stand beside it as above:
  *
  *   samples: samples_arc_easy_2024-05-01.jsonl
+ *
+ * Without filters, what follows the prompt must be the target delimiter and an answer, which takes
+ * little decoding to tell (answer.h). With filters the text is generated, decoded by itself as the
+ * harness does, and what a filter finds in it must be an answer; each gives a column of the score,
+ * "exact_match,strict".
  *
  * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 in plain text mode,
  * byte for byte. A rendered task needs no file any more: it is what the coordinator sends to its
@@ -29,6 +37,7 @@
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +45,8 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "evaluator/task/document.h"
+#include "evaluator/task/exact_match.h"
+#include "evaluator/task/filter.h"
 #include "evaluator/task/metric.h"
 #include "evaluator/task/strings.h"
 
@@ -51,6 +62,9 @@ struct task {
     enum metric *metrics;  /* [n_metrics] at least one, none twice; the first is the default one */
     struct strings stops;  /* generate_until: texts that end an answer, none empty */
     size_t max_new_tokens; /* generate_until */
+    size_t n_filters;
+    struct filter *filters;   /* [n_filters] generate_until; names are distinct */
+    struct exact_match match; /* generate_until */
     size_t n_documents;
     struct document *documents; /* [n_documents] in the order of the file; ids are distinct */
     char digest[DIGEST_HEX];
@@ -69,7 +83,16 @@ void task_release(struct task *task);
 json_t *task_print(const struct task *task);
 int task_read(struct task *out, const json_t *json, struct err *err);
 
-/* The index of a metric by name, or SIZE_MAX. */
+/* True when the generated text itself is needed, not only whether it is an answer. */
+bool task_needs_text(const struct task *task);
+
+/* Columns of the task's scores: a metric each, or a filter each. */
+size_t task_columns(const struct task *task);
+const char *task_column_name(const struct task *task, size_t column); /* lent */
+enum metric task_column_metric(const struct task *task, size_t column);
+
+/* The column of a name, or SIZE_MAX; a metric's name alone is that of filter "none", or of the only
+ * one. */
 size_t task_metric(const struct task *task, const char *name);
 
 #endif

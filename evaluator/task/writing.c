@@ -62,7 +62,7 @@ static enum answer_verdict follow(const struct writing *writing, const struct fo
     tokens_add_n(&open->tokens, tokens, n_context);
     for (size_t i = 0; i < request->n_scored + (request->wants_next ? 1u : 0u); i++) {
         const uint32_t best = forward_place(forward, writing->trie, sequence, i).best;
-        const enum answer_verdict verdict = answer_write(&open->answer, &writing->rules, best);
+        const enum answer_verdict verdict = answer_write(&open->answer, writing->rules, best);
 
         tokens_add(&open->tokens, best);
         if (verdict != ANSWER_OPEN) {
@@ -114,7 +114,7 @@ static bool write_next(void *context, size_t line, const struct forward_place *p
     struct decoding *decoding = context;
     struct open_answer *one = &decoding->open->all[line];
     const enum answer_verdict verdict =
-        answer_write(&one->answer, &decoding->writing->rules, place->best);
+        answer_write(&one->answer, decoding->writing->rules, place->best);
 
     if (verdict != ANSWER_OPEN) {
         decoding->matches[one->request] = verdict == ANSWER_RIGHT;
@@ -133,10 +133,10 @@ static int decode(const struct writing *writing, struct forward *forward,
     for (size_t i = 0; i < open->n; i++) {
         const struct open_answer *one = &open->all[i];
 
-        prompts[i] =
-            (struct generate_prompt){.tokens = one->tokens.ids,
-                                     .n = one->tokens.n,
-                                     .n_new = writing->rules.max_new_tokens - one->answer.n_tokens};
+        prompts[i] = (struct generate_prompt){.tokens = one->tokens.ids,
+                                              .n = one->tokens.n,
+                                              .n_new = writing->rules->max_new_tokens -
+                                                       one->answer.n_tokens};
     }
     const int rc = generate(forward, weights, prompts, open->n, &sink, err);
 

@@ -22,7 +22,7 @@ struct writing {
     const struct requests *requests;
     const struct trie *trie; /* one sequence a request of the stretch */
     size_t begin, end;       /* the stretch, of documents */
-    struct answer_rules rules;
+    const struct answer_rules *rules;
 };
 
 /*

@@ -30,6 +30,27 @@ expect "a log gives the same numbers" '480 log-likelihoods compared, mean differ
 "$BRAID" eval "$examples/models/base" "$dir/log.yaml" --compare "$dir/samples_reading_choice.jsonl" >"$dir/log.out" 2>&1 || fail "$(cat "$dir/log.out")"
 expect "another model differs" 'compared, mean difference [1-9]|compared, mean difference 0\.[0-9]*[1-9]' "$(cat "$dir/log.out")"
 
+# A log of generated texts: they are generated again, and each filter's verdicts are compared.
+cat >"$dir/text.yaml" <<YAML
+task: addition_log
+output_type: generate_until
+samples: text.jsonl
+filters:
+  - {name: strict, steps: [{regex: "^([0-9]+)$"}, take_first]}
+  - {name: last, steps: [{regex: "[0-9]", group_select: -1}]}
+YAML
+for filter in strict last; do
+    for id in 0 1; do
+        answer=$([ $filter = last ] && echo 0.0 || echo 1.0)
+        prompt=$([ $id = 0 ] && echo "6+61=" || echo "37+45=")
+        text=$([ $id = 0 ] && echo 67 || echo 82)
+        printf '{"doc_id": %s, "target": "%s", "filter": "%s", "arguments": {"gen_args_0": {"arg_0": "%s", "arg_1": {"until": ["\\n"], "max_gen_toks": 8}}}, "resps": [["%s"]], "exact_match": %s}\n' \
+            $id $text $filter "$prompt" $text $answer
+    done
+done >"$dir/text.jsonl"
+"$BRAID" eval "$examples/models/adder" "$dir/text.yaml" --compare "$dir/text.jsonl" >"$dir/log.out" 2>&1 || fail "$(cat "$dir/log.out")"
+expect "texts and verdicts of a log are the same" '2 texts compared, 0 differ; 4 verdicts compared, 0 differ' "$(cat "$dir/log.out")"
+
 kill -TERM "$serving"
 wait "$serving" || fail "it did not end well"
 ok

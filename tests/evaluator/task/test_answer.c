@@ -21,7 +21,7 @@ static const char *const texts[] = {"",     "8",   "2", "82", "\n", "\n\n",
 
 static struct answer_rules rules_with(const struct strings *stops, size_t max_new_tokens)
 {
-    struct answer_rules rules = {.stops = stops, .max_new_tokens = max_new_tokens};
+    struct answer_rules rules = {.stops = *stops, .max_new_tokens = max_new_tokens};
     struct answer_vocabulary *vocabulary = &rules.vocabulary;
 
     vocabulary->n = N_TEXTS;
@@ -127,7 +127,7 @@ static void a_row_without_a_token_writes_nothing(void **state)
 {
     struct strings stops = {0};
     struct answer answer = {.wanted = "82"};
-    const struct answer_rules none = {.stops = &stops, .max_new_tokens = 9};
+    const struct answer_rules none = {.stops = stops, .max_new_tokens = 9};
 
     (void)state;
     assert_int_equal(answer_write(&answer, &none, 7), ANSWER_OPEN);

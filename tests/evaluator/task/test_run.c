@@ -250,6 +250,118 @@ static void decodes_on_where_the_forced_pass_leaves_it_open(void **state)
     task_release(&usual);
 }
 
+/* ---- generated texts ---- */
+
+/* Something to ignore that never occurs makes the text needed. */
+#define TEXT "\"exact_match\": {\"regexes_to_ignore\": [\"@\"]}, "
+
+static void generating_decides_as_following_does(void **state)
+{
+    static const char *const generations[] = {
+        SHORT,
+        "\"generation\": {\"until\": [\"\\n\\n\"], \"max_new_tokens\": 3}",
+        "\"generation\": {\"until\": [], \"max_new_tokens\": 40}",
+    };
+    size_t documents[60];
+
+    (void)state;
+    for (size_t i = 0; i < 60; i++) {
+        documents[i] = i * 13;
+    }
+    for (size_t g = 0; g < 3; g++) {
+        char *plain = mem_printf("\"gold\": \"answer\", %s", generations[g]);
+        char *whole = mem_printf("\"gold\": \"answer\", " TEXT "%s", generations[g]);
+        struct task a = addition("generate_until", plain);
+        struct task b = addition("generate_until", whole);
+        struct score_task forced = score(&a, documents, 60);
+        struct score_task texts = score(&b, documents, 60);
+
+        assert_null(forced.texts);
+        assert_memory_equal(forced.document_values, texts.document_values, 60 * sizeof(double));
+        for (size_t i = 0; i < 60; i++) {
+            const char *answer = b.documents[documents[i]].continuations.all[0];
+
+            assert_true((strcmp(texts.texts[i], answer) == 0) == (texts.document_values[i] == 1.0));
+        }
+        score_task_release(&forced);
+        score_task_release(&texts);
+        task_release(&a);
+        task_release(&b);
+        free(plain);
+        free(whole);
+    }
+}
+
+#define FILTERS                                                                        \
+    "\"filters\": [{\"name\": \"whole\", \"steps\": [\"take_first\"]},"                \
+    "{\"name\": \"last\", \"steps\": [{\"regex\": \"[0-9]\", \"group_select\": -1}]}," \
+    "{\"name\": \"never\", \"steps\": [{\"regex\": \"x\"}]}], "
+
+static void every_filter_has_a_column(void **state)
+{
+    struct task task = addition("generate_until", "\"gold\": \"answer\", " FILTERS SHORT);
+    struct task plain = addition("generate_until", "\"gold\": \"answer\", " SHORT);
+    struct score_task made = score(&task, some, N);
+    struct score_task forced = score(&plain, some, N);
+
+    (void)state;
+    assert_int_equal(made.n_metrics, 3);
+    assert_string_equal(made.metrics[1], "exact_match,last");
+    assert_int_equal(made.first[N], N);
+    assert_true(strcmp(task.digest, plain.digest) != 0);
+    for (size_t i = 0; i < N; i++) {
+        const size_t n = strlen(made.texts[i]);
+
+        assert_true(made.document_values[3 * i] == forced.document_values[i]);
+        assert_true(n > 1 || made.document_values[3 * i] == made.document_values[3 * i + 1]);
+        assert_true(made.document_values[3 * i + 2] == 0.0);
+        assert_true(made.loglikelihoods[i] < 0.0 && made.greedy[i] == 1);
+    }
+    assert_true(made.values[0] == forced.values[0]);
+    score_task_release(&made);
+    score_task_release(&forced);
+    task_release(&task);
+    task_release(&plain);
+}
+
+static void texts_do_not_depend_on_their_company(void **state)
+{
+    struct task task = addition("generate_until", "\"gold\": \"answer\", " FILTERS SHORT);
+    struct score_task whole = score(&task, some, N);
+    struct score_task pieces = score_watched(&task, 5, NULL);
+    struct score_task alone = score(&task, some + 3, 2);
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        assert_string_equal(pieces.texts[i], whole.texts[i]);
+    }
+    assert_memory_equal(pieces.loglikelihoods, whole.loglikelihoods, N * sizeof(double));
+    assert_memory_equal(pieces.document_values, whole.document_values, 3 * N * sizeof(double));
+    assert_string_equal(alone.texts[0], whole.texts[3]);
+    assert_true(alone.loglikelihoods[0] == whole.loglikelihoods[3]);
+    score_task_release(&whole);
+    score_task_release(&pieces);
+    score_task_release(&alone);
+    task_release(&task);
+}
+
+static void a_stop_at_the_start_leaves_nothing(void **state)
+{
+    struct task task = addition(
+        "generate_until",
+        "\"gold\": \"answer\", " TEXT "\"generation\": {\"until\": [\"0\", \"1\", \"2\", \"3\", "
+        "\"4\", \"5\", \"6\", \"7\", \"8\", \"9\"], \"max_new_tokens\": 8}");
+    struct score_task made = score(&task, some, N);
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        assert_string_equal(made.texts[i], "");
+    }
+    assert_true(made.values[0] == 0.0);
+    score_task_release(&made);
+    task_release(&task);
+}
+
 static void makes_perplexities_of_sums(void **state)
 {
     struct task log = addition("loglikelihood", "\"gold\": \"answer\", "
@@ -300,6 +412,10 @@ int main(void)
         cmocka_unit_test(stretches_change_no_number),
         cmocka_unit_test(a_stopped_run_has_the_numbers_of_its_documents),
         cmocka_unit_test(decodes_on_where_the_forced_pass_leaves_it_open),
+        cmocka_unit_test(generating_decides_as_following_does),
+        cmocka_unit_test(every_filter_has_a_column),
+        cmocka_unit_test(texts_do_not_depend_on_their_company),
+        cmocka_unit_test(a_stop_at_the_start_leaves_nothing),
         cmocka_unit_test(makes_perplexities_of_sums),
         cmocka_unit_test(fails_as_a_candidate_when_weights_are_not_finite),
     };

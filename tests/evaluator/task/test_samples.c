@@ -150,6 +150,51 @@ static void takes_stops_and_length_of_a_generation(void **state)
     samples_release(&samples);
 }
 
+#define GENERATED(id, filter, value)                                                         \
+    "{'doc_id': " id ", 'target': '4', 'filter': '" filter "', 'arguments': [['2+2=', {}]]," \
+    " 'resps': [[' #### 4']], 'exact_match': " value "}\n"
+
+static void takes_what_each_filter_made_of_a_text(void **state)
+{
+    struct samples samples = good_log(
+        TASK_GENERATE_UNTIL, GENERATED("0", "strict", "1.0") GENERATED("0", "loose", "0.0")
+                                 GENERATED("5", "strict", "0.0") GENERATED("5", "loose", "1.0"));
+    const struct sample *second = &samples.all[1];
+
+    (void)state;
+    assert_string_equal(samples.filter, "strict");
+    assert_int_equal(samples.n, 2);
+    assert_string_equal(second->text, " #### 4");
+    assert_int_equal(second->n_verdicts, 2);
+    assert_string_equal(second->verdicts[1].filter, "loose");
+    assert_true(second->verdicts[0].exact_match == 0.0 && second->verdicts[1].exact_match == 1.0);
+    samples_release(&samples);
+}
+
+static void a_log_with_filters_needs_to_be_told_them(void **state)
+{
+    char *folder = support_temp_dir();
+    char *path = file_join(folder, "t.yaml");
+    struct task task = {0};
+    struct err err = {0};
+
+    (void)state;
+    support_write(folder, "s.jsonl",
+                  "{\"doc_id\": 3, \"target\": \"4\", \"filter\": \"strict\", \"arguments\": "
+                  "[[\"2+2=\", {\"until\": [\"4\"]}]]}\n");
+    support_write(folder, "t.yaml", "task: t\noutput_type: generate_until\nsamples: s.jsonl\n");
+    assert_int_equal(task_load(&task, path, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.text, "strict changes the generated text"));
+    support_write(folder, "t.yaml",
+                  "task: t\noutput_type: generate_until\nsamples: s.jsonl\n"
+                  "filters: [{name: strict, steps: [{regex: \"[0-9]\"}]}]\n");
+    assert_int_equal(task_load(&task, path, &err), 0);
+    assert_string_equal(task_column_name(&task, 0), "exact_match,strict");
+    task_release(&task);
+    free(path);
+    support_remove_dir(folder);
+}
+
 static void takes_a_rolling_text(void **state)
 {
     struct samples samples =
@@ -178,9 +223,6 @@ static void names_the_line_of_what_it_cannot_read(void **state)
             "arguments: 2 requests, expected 1");
     refuses(TASK_MULTIPLE_CHOICE, "{'target': 1}", "doc_id: missing");
     refuses(TASK_MULTIPLE_CHOICE, "", "no samples");
-    refuses(TASK_GENERATE_UNTIL,
-            "{'doc_id': 0, 'target': '4', 'filter': 'strict-match', 'arguments': [['a', {}]]}",
-            "filter strict-match changes the generated text");
     refuses(TASK_GENERATE_UNTIL,
             "{'doc_id': 0, 'target': '4', 'arguments': [['a', {'until': ['x']}]]}\n"
             "{'doc_id': 1, 'target': '4', 'arguments': [['a', {'until': ['y']}]]}",
@@ -227,6 +269,8 @@ int main(void)
         cmocka_unit_test(passes_over_what_mutual_information_asks_and_other_filters),
         cmocka_unit_test(two_choices_may_be_alike),
         cmocka_unit_test(takes_stops_and_length_of_a_generation),
+        cmocka_unit_test(takes_what_each_filter_made_of_a_text),
+        cmocka_unit_test(a_log_with_filters_needs_to_be_told_them),
         cmocka_unit_test(takes_a_rolling_text),
         cmocka_unit_test(names_the_line_of_what_it_cannot_read),
         cmocka_unit_test(a_task_can_be_a_log),

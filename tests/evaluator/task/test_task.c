@@ -152,7 +152,13 @@ static void knows_its_keys(void **state)
     refuses(CHOICE "generation: {until: [\"a\"]}\n", GOOD, "generation");
     refuses(GENERATE "generation: {untill: [\"a\"]}\n", GOOD, "until");
     refuses(GENERATE "generation: {max_new_tokens: 0}\n", GOOD, "max_new_tokens");
-    refuses(GENERATE "filters: [{name: x, steps: [{regex: a}]}]\n", GOOD, "not supported yet");
+    refuses(GENERATE "filters: [{name: x, steps: [{regex: \"(\"}]}]\n", GOOD,
+            "filters[0]: filter x: step 0");
+    refuses(GENERATE "filters: [{name: x, steps: []}, {name: x, steps: []}]\n", GOOD,
+            "two are named x");
+    refuses(GENERATE "exact_match: {ignore: true}\n", GOOD, "exact_match: ");
+    refuses(CHOICE "exact_match: {ignore_case: true}\n", GOOD, "only for generate_until");
+    refuses(CHOICE "filters: []\n", GOOD, "only for generate_until");
     refuses(CHOICE "fewshot: {num: 1}\n", GOOD, "2 examples wanted, 1 records");
     refuses(CHOICE "fewshot: {num: 1, sampler: random}\n", GOOD, "first_n");
     refuses(CHOICE "fewshot: {num: 1, data: none.jsonl}\n", GOOD, "none.jsonl");
