@@ -23,6 +23,7 @@ struct engine {
     struct blend *blend;
     const struct plan *plan;
     bool streams;
+    enum dtype matrices; /* of embedding and head where it streams */
     struct weights *weights;
     struct forward *forward;
     struct contents *contents;
@@ -89,12 +90,37 @@ void engine_share(struct engine *engine, const struct trie *const *tries, size_t
 
 /* ---- filling weights ---- */
 
+/* The type in which streamed embedding and head are held: theirs, where it is one. */
+static enum dtype matrices_of(const struct plan *plan)
+{
+    enum dtype found = DTYPE_F32;
+    bool seen = false;
+
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        const struct plan_tensor *tensor = &plan->tensors[i];
+
+        if (tensor->role == TENSOR_EMBEDDING || tensor->role == TENSOR_HEAD) {
+            found = !seen || found == tensor->dtype ? tensor->dtype : DTYPE_F32;
+            seen = true;
+        }
+    }
+    return found;
+}
+
+static int store(void *context, const struct plan_tensor *tensor, void **out, struct err *err)
+{
+    (void)err;
+    *out = weights_store(context, tensor->role);
+    return 0;
+}
+
 static int place(void *context, const struct plan_tensor *tensor, float **out, struct err *err)
 {
     *out = weights_slot(context, tensor->role, tensor->layer);
-    return *out != NULL ? 0
-                        : err_set(err, ERR_CONFLICT, "%s: the model has no place for this tensor",
-                                  tensor->name);
+    return *out != NULL || weights_store(context, tensor->role) != NULL
+               ? 0
+               : err_set(err, ERR_CONFLICT, "%s: the model has no place for this tensor",
+                         tensor->name);
 }
 
 /* Blend the i-th tensor to where sink says, and know its hash. */
@@ -115,7 +141,7 @@ static int blend_known(struct engine *engine, size_t i, const struct blend_sink 
 static int fill_tensor(struct engine *engine, size_t i, struct err *err)
 {
     const struct plan_tensor *tensor = &engine->plan->tensors[i];
-    const struct blend_sink sink = {.place = place, .context = engine->weights};
+    const struct blend_sink sink = {.place = place, .store = store, .context = engine->weights};
     unsigned char *placed = engine->streams ? NULL : engine->placed[i];
     float *unused;
 
@@ -169,7 +195,7 @@ uint64_t engine_bytes(const struct plan *plan, enum numeric numeric,
                       const struct trie_nodes *largest, bool streamed)
 {
     const struct config *config = &plan->config;
-    size_t model = streamed ? weights_bytes_streamed(config) +
+    size_t model = streamed ? weights_bytes_streamed(config, matrices_of(plan)) +
                                   forward_bytes(config, numeric, FORWARD_POSITIONS_ALL, largest)
                             : weights_bytes(config) + forward_bytes(config, numeric, 0, largest);
 
@@ -202,9 +228,11 @@ static int fit(struct engine *engine, const struct plan *plan, enum numeric nume
                struct err *err)
 {
     const struct config *config = &plan->config;
+    const enum dtype matrices = matrices_of(plan);
 
     if (engine->weights != NULL && engine->forward != NULL && engine->streams == streams &&
-        engine->numeric == numeric && (streams || engine->n_placed == plan->n_tensors) &&
+        engine->numeric == numeric && engine->matrices == matrices &&
+        (streams || engine->n_placed == plan->n_tensors) &&
         config_equal(weights_config(engine->weights), config)) {
         return 0;
     }
@@ -220,9 +248,10 @@ static int fit(struct engine *engine, const struct plan *plan, enum numeric nume
     }
     engine->streams = streams;
     engine->numeric = numeric;
+    engine->matrices = matrices;
     engine->n_placed = plan->n_tensors;
     engine->placed = mem_array(plan->n_tensors, DIGEST_SIZE);
-    int rc = streams ? weights_new_streamed(&engine->weights, config, &source, err)
+    int rc = streams ? weights_new_streamed(&engine->weights, config, matrices, &source, err)
                      : weights_new_staged(&engine->weights, config, &source, err);
     return rc != 0 ? rc
                    : forward_new_on(&engine->forward, config, numeric,

@@ -44,8 +44,12 @@ static void embed(struct forward *forward, const struct weights *weights,
     float scale = (float)forward->config.embedding_scale;
 
     for (size_t i = 0; i < batch.n; i++) {
-        memcpy(forward->x + i * d, weights_embedding(weights) + nodes->tokens[batch.first + i] * d,
-               d * sizeof(float));
+        float *x = forward->x + i * d;
+        const float *row = weights_embedding_rows(weights, nodes->tokens[batch.first + i], 1, x);
+
+        if (row != x) {
+            memcpy(x, row, d * sizeof(float));
+        }
     }
     for (size_t i = 0; i < batch.n * d && scale > 0.0F; i++) {
         forward->x[i] *= scale;
@@ -296,8 +300,8 @@ static void make_panel(struct forward *forward, const struct weights *weights, s
 {
     size_t d = forward->config.width;
 
-    gemm_pack(forward->numeric, forward->packed_panel, weights_head(weights) + column * d, width,
-              d);
+    gemm_pack(forward->numeric, forward->packed_panel,
+              weights_head_rows(weights, column, width, forward->panel), width, d);
     gemm(forward->numeric, forward->wide, forward->normed, forward->packed_panel, n, width, d);
     if (forward->config.logit_cap > 0) {
         forward->kernels->soft_cap(forward->wide, n * width, (float)forward->config.logit_cap);

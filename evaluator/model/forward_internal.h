@@ -77,6 +77,7 @@ struct forward {
     struct kernels_softmax *softmax; /* [FORWARD_CHUNK] */
     float *packed; /* one block of weights ready for products: of a layer, and of a panel */
     float *packed_qkv, *packed_o, *packed_gate_up, *packed_down, *packed_panel;
+    float *panel; /* [FORWARD_PANEL, D] the head's, where it is not held as floats */
 
     /* For the largest trie seen. */
     size_t rows, depth_max, n_stacks, n_scored, n_targets;

@@ -61,7 +61,7 @@ static size_t packed_floats(const struct config *config, enum numeric numeric)
     return gemm_packed_floats(numeric, forward_qkv_width(config), d) +
            gemm_packed_floats(numeric, d, forward_q_width(config)) +
            gemm_packed_floats(numeric, 2 * f, d) + gemm_packed_floats(numeric, d, f) +
-           gemm_packed_floats(numeric, FORWARD_PANEL, d);
+           gemm_packed_floats(numeric, FORWARD_PANEL, d) + FORWARD_PANEL * d;
 }
 
 static int take_packed(struct forward *forward, struct err *err)
@@ -83,6 +83,7 @@ static int take_packed(struct forward *forward, struct err *err)
     forward->packed_gate_up = forward->packed_o + gemm_packed_floats(numeric, d, q);
     forward->packed_down = forward->packed_gate_up + gemm_packed_floats(numeric, 2 * f, d);
     forward->packed_panel = forward->packed_down + gemm_packed_floats(numeric, d, f);
+    forward->panel = forward->packed_panel + gemm_packed_floats(numeric, FORWARD_PANEL, d);
     return 0;
 }
 

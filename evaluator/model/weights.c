@@ -62,6 +62,7 @@ struct stages {
 struct weights {
     struct config config;
     struct stages *stages; /* NULL: filled by hand */
+    enum dtype matrices;   /* in which embedding and head are held */
     float *block;
     float **slots;                /* [n_layers + 1, TENSOR_ROLES]; the last row is of no layer */
     bool *filled;                 /* the same */
@@ -93,6 +94,19 @@ static size_t count_elements(const struct config *config, enum tensor_role role,
     return n;
 }
 
+static bool is_stored(const struct weights *weights, enum tensor_role role)
+{
+    return weights->matrices != DTYPE_F32 && (role == TENSOR_EMBEDDING || role == TENSOR_HEAD);
+}
+
+/* Floats that n elements of a tensor take in the block. */
+static size_t count_floats(const struct weights *weights, enum tensor_role role, size_t n)
+{
+    return is_stored(weights, role)
+               ? (n * dtype_size(weights->matrices) + sizeof(float) - 1) / sizeof(float)
+               : n;
+}
+
 /* Give a tensor its place at *at and move on; with no block yet, only count. */
 static void place_tensor(struct weights *weights, enum tensor_role role, uint32_t layer,
                          bool continues, size_t *at)
@@ -105,7 +119,7 @@ static void place_tensor(struct weights *weights, enum tensor_role role, uint32_
     if (n > 0 && weights->block != NULL) {
         weights->slots[slot_index(weights, role, layer)] = weights->block + *at;
     }
-    *at += n;
+    *at += count_floats(weights, role, n);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -141,15 +155,15 @@ static size_t lay_out(struct weights *weights)
 
 size_t weights_bytes(const struct config *config)
 {
-    struct weights counted = {.config = *config};
+    struct weights counted = {.config = *config, .matrices = DTYPE_F32};
 
     return lay_out(&counted) * sizeof(float);
 }
 
-size_t weights_bytes_streamed(const struct config *config)
+size_t weights_bytes_streamed(const struct config *config, enum dtype matrices)
 {
     struct stages stages = {.streamed = true};
-    struct weights counted = {.config = *config, .stages = &stages};
+    struct weights counted = {.config = *config, .stages = &stages, .matrices = matrices};
 
     return lay_out(&counted) * sizeof(float);
 }
@@ -188,7 +202,7 @@ static void bind_layer(struct weights *weights, uint32_t layer)
 
 /* stages NULL: none; else copied. */
 static int make_weights(struct weights **out, const struct config *config,
-                        const struct stages *stages, struct err *err)
+                        const struct stages *stages, enum dtype matrices, struct err *err)
 {
     int rc = config_runnable(config, err);
 
@@ -199,6 +213,7 @@ static int make_weights(struct weights **out, const struct config *config,
     size_t n_slots = ((size_t)config->n_layers + 1) * TENSOR_ROLES;
 
     weights->config = *config;
+    weights->matrices = matrices;
     if (stages != NULL) {
         weights->stages = mem_array(1, sizeof(struct stages));
         *weights->stages = *stages;
@@ -222,19 +237,20 @@ static int make_weights(struct weights **out, const struct config *config,
 
 int weights_new(struct weights **out, const struct config *config, struct err *err)
 {
-    return make_weights(out, config, NULL, err);
+    return make_weights(out, config, NULL, DTYPE_F32, err);
 }
 
-int weights_new_streamed(struct weights **out, const struct config *config,
+int weights_new_streamed(struct weights **out, const struct config *config, enum dtype matrices,
                          const struct weights_source *source, struct err *err)
 {
-    return make_weights(out, config, &(struct stages){.source = *source, .streamed = true}, err);
+    return make_weights(out, config, &(struct stages){.source = *source, .streamed = true},
+                        matrices, err);
 }
 
 int weights_new_staged(struct weights **out, const struct config *config,
                        const struct weights_source *source, struct err *err)
 {
-    return make_weights(out, config, &(struct stages){.source = *source}, err);
+    return make_weights(out, config, &(struct stages){.source = *source}, DTYPE_F32, err);
 }
 
 void weights_free(struct weights *weights)
@@ -254,11 +270,22 @@ void weights_free(struct weights *weights)
 
 float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer)
 {
-    if (role == TENSOR_UNKNOWN || layer >= weights->config.n_layers) {
+    if (role == TENSOR_UNKNOWN || layer >= weights->config.n_layers || is_stored(weights, role)) {
         return NULL;
     }
     size_t i = slot_index(weights, role, layer);
 
+    weights->filled[i] = true;
+    return weights->slots[i];
+}
+
+void *weights_store(struct weights *weights, enum tensor_role role)
+{
+    size_t i = slot_index(weights, role, 0);
+
+    if (!is_stored(weights, role)) {
+        return NULL;
+    }
     weights->filled[i] = true;
     return weights->slots[i];
 }
@@ -374,17 +401,35 @@ const struct weights_layer *weights_layer(const struct weights *weights, uint32_
     return &weights->layers[layer];
 }
 
-const float *weights_embedding(const struct weights *weights)
-{
-    return piece(weights, TENSOR_EMBEDDING, 0);
-}
-
 const float *weights_final_norm(const struct weights *weights)
 {
     return piece(weights, TENSOR_FINAL_NORM, 0);
 }
 
-const float *weights_head(const struct weights *weights)
+static const float *rows(const struct weights *weights, enum tensor_role role, size_t first,
+                         size_t n, float *scratch)
 {
-    return piece(weights, weights->config.tied ? TENSOR_EMBEDDING : TENSOR_HEAD, 0);
+    size_t d = weights->config.width;
+    const float *matrix = piece(weights, role, 0);
+
+    if (!is_stored(weights, role)) {
+        return matrix + first * d;
+    }
+    const unsigned char *stored = (const unsigned char *)matrix;
+
+    dtype_to_f32(scratch, stored + first * d * dtype_size(weights->matrices), weights->matrices,
+                 n * d);
+    return scratch;
+}
+
+const float *weights_embedding_rows(const struct weights *weights, size_t first, size_t n,
+                                    float *scratch)
+{
+    return rows(weights, TENSOR_EMBEDDING, first, n, scratch);
+}
+
+const float *weights_head_rows(const struct weights *weights, size_t first, size_t n,
+                               float *scratch)
+{
+    return rows(weights, weights->config.tied ? TENSOR_EMBEDDING : TENSOR_HEAD, first, n, scratch);
 }

@@ -18,6 +18,9 @@
  *   stage 0            the embedding
  *   stage 1 .. L       a layer each
  *   stage L + 1        final norm and head (the embedding again when tied)
+ *
+ * Embedding and head, the largest of all and read a few rows at a time, may then stay in the type
+ * they are stored in.
  */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
@@ -58,8 +61,9 @@ struct weights_source {
     void *context;
 };
 
-/* The same in the memory of the largest stage; source is copied. There is nothing to bind. */
-int weights_new_streamed(struct weights **out, const struct config *config,
+/* The same in the memory of the largest stage; source is copied. There is nothing to bind.
+ * matrices: the type in which embedding and head are held. */
+int weights_new_streamed(struct weights **out, const struct config *config, enum dtype matrices,
                          const struct weights_source *source, struct err *err);
 
 /* All stages beside each other, each filled when it is first asked for. */
@@ -68,7 +72,7 @@ int weights_new_staged(struct weights **out, const struct config *config,
 
 /* Bytes that they take, whole and streamed. */
 size_t weights_bytes(const struct config *config);
-size_t weights_bytes_streamed(const struct config *config);
+size_t weights_bytes_streamed(const struct config *config, enum dtype matrices);
 
 /* True when a tensor belongs to a stage; the embedding of a tied model does to two. */
 bool weights_in_stage(const struct config *config, enum tensor_role role, uint32_t layer,
@@ -81,9 +85,12 @@ int weights_stage(const struct weights *weights, uint32_t stage, struct err *err
 /* Forget which stages are present: the next candidate's are others. */
 void weights_renew(struct weights *weights);
 
-/* Where the elements of a tensor go, in the file's order; NULL when the model has no such tensor.
- * The tensor counts as filled until the next weights_bind. */
+/* Where the elements of a tensor go, in the file's order; NULL when the model has no such tensor,
+ * or holds it as it is stored. The tensor counts as filled until the next weights_bind. */
 float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer);
+
+/* The same for its stored bytes, where it is held in a type that is not F32; else NULL. */
+void *weights_store(struct weights *weights, enum tensor_role role);
 
 /* The candidate is complete: ERR_MISSING names a tensor whose slot nobody asked for since the last
  * weights_bind. Every slot counts as unfilled afterwards. */
@@ -92,12 +99,16 @@ int weights_bind(struct weights *weights, struct err *err);
 /* Fill all slots from one checkpoint of the same shape, and bind: how a parent is measured. */
 int weights_load(struct weights *weights, const struct checkpoint *checkpoint, struct err *err);
 
-/* Lent, valid until weights_free; values are those of the stage that is present. head is the
- * embedding when tied. */
+/* Lent, valid until weights_free; values are those of the stage that is present. */
 const struct config *weights_config(const struct weights *weights);
 const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer);
-const float *weights_embedding(const struct weights *weights);  /* [V, D] */
 const float *weights_final_norm(const struct weights *weights); /* [D] */
-const float *weights_head(const struct weights *weights);       /* [V, D] */
+
+/* Rows [first, first + n) of the embedding [V, D], or of the head, which is the embedding when
+ * tied: where they lie, or converted into scratch [n, D]. */
+const float *weights_embedding_rows(const struct weights *weights, size_t first, size_t n,
+                                    float *scratch);
+const float *weights_head_rows(const struct weights *weights, size_t first, size_t n,
+                               float *scratch);
 
 #endif

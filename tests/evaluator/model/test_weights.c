@@ -99,7 +99,8 @@ static void a_tensor_that_the_model_lacks_has_no_slot(void **state)
     assert_null(weights_slot(weights, TENSOR_UNKNOWN, 0));
     assert_null(weights_layer(weights, 0)->qkv_bias);
     assert_null(weights_layer(weights, 0)->down_bias);
-    assert_ptr_equal(weights_head(weights), weights_embedding(weights));
+    assert_ptr_equal(weights_head_rows(weights, 3, 1, NULL),
+                     weights_embedding_rows(weights, 3, 1, NULL));
     weights_free(weights);
 }
 
@@ -201,7 +202,8 @@ static void open_filler(struct filler *filler, bool tied)
 
     *filler = (struct filler){.config = twin_config(), .left_out = TENSOR_UNKNOWN};
     filler->config.tied = tied;
-    assert_int_equal(weights_new_streamed(&filler->weights, &filler->config, &source, NULL), 0);
+    assert_int_equal(
+        weights_new_streamed(&filler->weights, &filler->config, DTYPE_F32, &source, NULL), 0);
 }
 
 static void stages_take_turns_in_one_place(void **state)
@@ -218,20 +220,80 @@ static void stages_take_turns_in_one_place(void **state)
             assert_int_equal(weights_stage(weights, stage, NULL), 0); /* present already */
             assert_int_equal(filler.calls, stage + 1);
             if (stage == 0) {
-                assert_true(weights_embedding(weights)[0] == 0.0F);
+                assert_true(weights_embedding_rows(weights, 0, 1, NULL)[0] == 0.0F);
             } else if (stage < 4) {
                 assert_true(weights_layer(weights, stage - 1)->down[0] == (float)stage);
             } else {
                 assert_true(weights_final_norm(weights)[0] == 4.0F);
-                assert_true(weights_head(weights)[0] == 4.0F);
-                assert_ptr_not_equal(weights_final_norm(weights), weights_head(weights));
+                assert_true(weights_head_rows(weights, 0, 1, NULL)[0] == 4.0F);
+                assert_ptr_not_equal(weights_final_norm(weights),
+                                     weights_head_rows(weights, 0, 1, NULL));
             }
         }
         weights_renew(filler.weights);
         assert_int_equal(weights_stage(weights, 4, NULL), 0);
         assert_int_equal(filler.calls, 6);
-        assert_true(weights_bytes_streamed(&filler.config) < weights_bytes(&filler.config));
+        assert_true(weights_bytes_streamed(&filler.config, DTYPE_F32) <
+                    weights_bytes(&filler.config));
         weights_free(filler.weights);
+    }
+}
+
+/* Every element of a matrix is its place; layers are left as they are. */
+static int fill_stored(void *context, uint32_t stage, struct err *err)
+{
+    struct filler *filler = context;
+    const size_t n = (size_t)filler->config.vocab * filler->config.width;
+    float *values = mem_array(n, sizeof *values);
+
+    (void)err;
+    for (size_t i = 0; i < n; i++) {
+        values[i] = (float)(i % 256 + 1000 * stage);
+    }
+    for (size_t i = 0; i < tensors_count(&filler->config); i++) {
+        struct tensor_place place;
+
+        tensors_at(&filler->config, i, &place);
+        if (!weights_in_stage(&filler->config, place.role, place.layer, stage)) {
+            continue;
+        }
+        void *stored = weights_store(filler->weights, place.role);
+        float *slot = weights_slot(filler->weights, place.role, place.layer);
+        assert_true((stored == NULL) == (slot != NULL));
+        if (stored != NULL) {
+            dtype_from_f32(stored, values, DTYPE_F16, n);
+        } else {
+            slot[0] = (float)stage;
+        }
+    }
+    free(values);
+    return 0;
+}
+
+static void a_matrix_held_as_it_is_stored_is_read_by_rows(void **state)
+{
+    (void)state;
+    for (int tied = 0; tied < 2; tied++) {
+        struct filler filler = {.config = twin_config()};
+        const struct weights_source source = {.fill = fill_stored, .context = &filler};
+        const size_t d = filler.config.width;
+        float *rows = mem_array(2 * d, sizeof *rows);
+
+        filler.config.tied = tied != 0;
+        assert_int_equal(
+            weights_new_streamed(&filler.weights, &filler.config, DTYPE_F16, &source, NULL), 0);
+        assert_int_equal(weights_stage(filler.weights, 0, NULL), 0);
+        assert_ptr_equal(weights_embedding_rows(filler.weights, 3, 2, rows), rows);
+        assert_true(rows[0] == (float)(3 * d % 256) &&
+                    rows[2 * d - 1] == (float)((5 * d - 1) % 256));
+        assert_int_equal(weights_stage(filler.weights, 4, NULL), 0);
+        assert_ptr_equal(weights_head_rows(filler.weights, 48, 2, rows), rows);
+        assert_true(rows[d] == (float)(49 * d % 256 + 4000));
+        assert_true(weights_final_norm(filler.weights)[0] == 4.0F);
+        assert_true(weights_bytes_streamed(&filler.config, DTYPE_F16) <=
+                    weights_bytes_streamed(&filler.config, DTYPE_F32));
+        weights_free(filler.weights);
+        free(rows);
     }
 }
 
@@ -312,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_parent_is_loaded_as_it_is_stored),
         cmocka_unit_test(a_parent_of_another_shape_is_refused),
         cmocka_unit_test(stages_take_turns_in_one_place),
+        cmocka_unit_test(a_matrix_held_as_it_is_stored_is_read_by_rows),
         cmocka_unit_test(stages_beside_each_other_stay_until_they_are_renewed),
         cmocka_unit_test(a_stage_names_a_tensor_without_values),
         cmocka_unit_test(a_model_that_cannot_run_is_refused),
