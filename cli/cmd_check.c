@@ -3,7 +3,10 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "cli/command.h"
 #include "cli/forecast.h"
 #include "cli/prepare.h"
@@ -33,22 +36,63 @@ static void print_tasks(const struct prepared *prepared)
     table_release(&table);
 }
 
+/* What coordinates of one kind have in common: the name as far as it does not say where. */
+static int head_of(const char *name)
+{
+    static const char *const places[] = {" layer", " at layer", " hop"};
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const char *at = strstr(name, places[i]);
+
+        n = at != NULL && (size_t)(at - name) < n ? (size_t)(at - name) : n;
+    }
+    return (int)n;
+}
+
+static bool is_like(const struct space_coordinate *a, const struct space_coordinate *b)
+{
+    return a->lower == b->lower && a->upper == b->upper && a->start == b->start &&
+           head_of(a->name) == head_of(b->name) &&
+           strncmp(a->name, b->name, (size_t)head_of(a->name)) == 0;
+}
+
+/* Those alike in one row. */
 static void print_coordinates(const struct space *space)
 {
-    static const char *const heads[] = {"coordinate", ">lower", ">start", ">upper"};
-    const struct space_coordinate *coordinates = space_coordinates(space);
+    static const char *const heads[] = {"coordinate", ">of them", ">lower", ">start", ">upper"};
+    const struct space_coordinate *all = space_coordinates(space);
+    const size_t n = space_n(space);
+    bool *done = mem_array(n, sizeof *done);
     struct table table;
 
-    table_init(&table, heads, 4);
-    for (size_t i = 0; i < space_n(space); i++) {
+    table_init(&table, heads, 5);
+    for (size_t i = 0; i < n; i++) {
+        size_t alike = 0;
+
+        for (size_t j = i; j < n && !done[i]; j++) {
+            alike += is_like(&all[i], &all[j]);
+        }
+        if (alike == 0) {
+            continue;
+        }
+        for (size_t j = n; j-- > i;) {
+            done[j] = done[j] || is_like(&all[i], &all[j]);
+        }
         table_row(&table);
-        table_cell(&table, "%s", coordinates[i].name);
-        table_cell(&table, "%g", coordinates[i].lower);
-        table_cell(&table, "%g", coordinates[i].start);
-        table_cell(&table, "%g", coordinates[i].upper);
+        if (alike == 1) {
+            table_cell(&table, "%s", all[i].name);
+        } else {
+            table_cell(&table, "%.*s, each place", head_of(all[i].name), all[i].name);
+        }
+        table_cell(&table, "%zu", alike);
+        table_cell(&table, "%g", all[i].lower);
+        table_cell(&table, "%g", all[i].start);
+        table_cell(&table, "%g", all[i].upper);
     }
     table_print(&table, stdout);
     table_release(&table);
+    free(done);
 }
 
 static void print_numeric(const struct prepared *prepared)
@@ -59,31 +103,37 @@ static void print_numeric(const struct prepared *prepared)
            numeric_available(numeric) ? "" : ", which this processor or system has not");
 }
 
-/* Each part of the search: its coordinates, and what it may spend. */
+/* One part of the search: its coordinates, its optimiser, what it may spend. */
+static void print_phase(void *context, const struct phase_plan *plan)
+{
+    const struct phase *phase = plan->phase;
+
+    (void)context;
+    if (phase->effects != NULL) {
+        printf("  %s: by %s, at most %" PRIu64 " evaluations; which ones is known after the pass\n",
+               phase->name, plan->algorithm, plan->evaluations);
+    } else {
+        printf("  %s: %zu coordinates by %s, at most %" PRIu64 " evaluations\n", phase->name,
+               space_n(phase->space), plan->algorithm, plan->evaluations);
+    }
+    if (plan->why[0] != '\0') {
+        printf("  auto chose %s\n", plan->why);
+    }
+    if (phase->effects == NULL) {
+        print_coordinates(phase->space);
+    }
+    printf("\n");
+}
+
 static int print_phases(const struct prepared *prepared, struct err *err)
 {
     const struct phase_setting setting = {.study = &prepared->study,
                                           .n_layers = prepared->options.n_layers,
                                           .model_layers = prepared->model_layers,
-                                          .digests = prepared->digest_texts};
-    const struct phase_past nothing = {0};
-    uint64_t left = prepared->study.budget.evaluations;
-    int rc = 0;
+                                          .digests = prepared->digest_texts,
+                                          .earlier = prepared->options.earlier};
 
-    for (size_t i = 0; i < phases_n(&prepared->study) && rc == 0; i++) {
-        struct phase *phase = NULL;
-        uint64_t spends = phase_evaluations(&setting, i, left);
-
-        rc = phase_new(&phase, &setting, i, &nothing, err);
-        if (rc == 0) {
-            print_coordinates(phase->space);
-            printf("\n  %s: %zu coordinates, at most %" PRIu64 " evaluations\n\n", phase->name,
-                   space_n(phase->space), spends);
-            left -= spends;
-        }
-        phase_free(phase);
-    }
-    return rc;
+    return phases_plan(&setting, print_phase, NULL, err);
 }
 
 static int print_all(const struct prepared *prepared, struct err *err)

@@ -386,6 +386,38 @@ static int make_baselines(struct prepared *prepared, struct err *err)
     return rc;
 }
 
+/* ---- an earlier study ---- */
+
+/* What its search found. A database that cannot be read matters only to a search that begins: it is
+ * noted, and refused there. */
+static void load_earlier(struct prepared *prepared)
+{
+    const char *name = prepared->study.optimizer.warm_start;
+    char *path = name != NULL ? file_resolve(prepared->study.folder, name) : NULL;
+    struct store *store = NULL;
+    struct err err = {0};
+
+    if (path == NULL) {
+        return;
+    }
+    int rc = store_open_reader(&store, path, &err);
+    if (rc == 0) {
+        rc = store_candidates_before(store, INT64_MAX, &prepared->earlier, &prepared->past.n, &err);
+    }
+    if (rc != 0) {
+        text_printf(&prepared->notes, "optimizer.warm_start: %s\n", err.text);
+    } else {
+        prepared->past.told = mem_array(prepared->past.n, sizeof(*prepared->past.told));
+        prepared->options.earlier = &prepared->past;
+    }
+    for (size_t i = 0; i < prepared->past.n; i++) {
+        prepared->past.told[i] = (struct phase_told){.recipe = prepared->earlier[i].recipe,
+                                                     .value = prepared->earlier[i].value};
+    }
+    store_close(store);
+    free(path);
+}
+
 /* ---- the whole ---- */
 
 int prepare_study(struct prepared *out, const char *path, struct err *err)
@@ -409,6 +441,7 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
         .tasks = prepared->tasks,
         .version = BRAID_VERSION,
     };
+    load_earlier(prepared);
     rc = make_baselines(prepared, err);
     prepared->options.baselines = prepared->baselines;
     prepared->options.n_baselines = prepared->n_baselines;
@@ -424,6 +457,8 @@ void prepare_release(struct prepared *prepared)
         free((char *)prepared->baselines[b].label);
         free((char *)prepared->baselines[b].recipe);
     }
+    store_candidates_free(prepared->earlier, prepared->past.n);
+    free(prepared->past.told);
     free(prepared->models);
     free(prepared->digests);
     free(prepared->digest_texts);

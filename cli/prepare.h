@@ -16,6 +16,7 @@
 #include "evaluator/bundle.h"
 #include "evaluator/model/checkpoint.h"
 #include "search/coordinator.h"
+#include "search/phases.h"
 #include "study/study.h"
 
 struct prepared {
@@ -31,6 +32,8 @@ struct prepared {
     struct coordinator_task *tasks; /* [study.n_tasks] */
     size_t n_baselines;
     struct coordinator_baseline *baselines;
+    struct store_candidate *earlier;    /* [past.n] of the study that warm_start names */
+    struct phase_past past;             /* the same, as a search takes it */
     struct coordinator_options options; /* points into the above */
 };
 

@@ -81,6 +81,48 @@ static void print_baselines(const json_t *rows, FILE *to)
     table_release(&table);
 }
 
+/* The parts of a search that has several. */
+static void print_phases(const json_t *phases, FILE *to)
+{
+    static const char *const heads[] = {"phase", ">coordinates", "optimiser", ">evaluations",
+                                        "ended since"};
+    struct table table;
+
+    table_init(&table, heads, 5);
+    for (size_t i = 0; i < json_array_size(phases); i++) {
+        const json_t *row = json_array_get(phases, i);
+
+        table_row(&table);
+        table_cell(&table, "%s", text_of(row, "name"));
+        table_cell(&table, "%.0f", number_of(row, "coordinates"));
+        table_cell(&table, "%s", text_of(row, "optimiser"));
+        table_cell(&table, "%.0f of %.0f", number_of(row, "spent"), number_of(row, "evaluations"));
+        table_cell(&table, "%s", text_of(row, "ending"));
+    }
+    table_print(&table, to);
+    table_release(&table);
+    fprintf(to, "\n");
+}
+
+/* What a sensitivity pass found. */
+static void print_effects(const json_t *effects, FILE *to)
+{
+    static const char *const heads[] = {"matters most", ">moves the score by"};
+    struct table table;
+
+    table_init(&table, heads, 2);
+    for (size_t i = 0; i < json_array_size(effects); i++) {
+        const json_t *row = json_array_get(effects, i);
+
+        table_row(&table);
+        table_cell(&table, "%s", text_of(row, "name"));
+        add_number(&table, number_of(row, "effect"), false);
+    }
+    table_print(&table, to);
+    table_release(&table);
+    fprintf(to, "\n");
+}
+
 static void print_people(const json_t *summary, FILE *to)
 {
     const json_t *best = json_object_get(summary, "best");
@@ -103,6 +145,12 @@ static void print_people(const json_t *summary, FILE *to)
                 number_of(best, "candidate"), number_of(best, "value"));
     }
     fprintf(to, "\n");
+    if (json_array_size(json_object_get(summary, "phases")) > 1) {
+        print_phases(json_object_get(summary, "phases"), to);
+    }
+    if (json_array_size(json_object_get(summary, "effects")) > 0) {
+        print_effects(json_object_get(summary, "effects"), to);
+    }
     if (several) {
         report_front(summary, to);
         fprintf(to, "\n");

@@ -36,6 +36,7 @@
 #include "study/study.h"
 
 struct coordinator;
+struct phase_past;
 
 /* What must be known of a task to check a result and to compute fitness; made by the caller from
  * evaluator/task. */
@@ -76,6 +77,8 @@ struct coordinator_options {
     const struct coordinator_task *tasks; /* [study->n_tasks] */
     const struct coordinator_baseline *baselines;
     size_t n_baselines;
+    /* What the study named by warm_start found: recipes and values. Only a new search reads it. */
+    const struct phase_past *earlier;
     const char *version; /* of braid, kept with the study; NULL: not said */
     int64_t ttl_ms;      /* of a lease; 0: 30 s */
     enum coordinator_fault fault;

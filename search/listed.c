@@ -17,6 +17,7 @@
 
 struct listed {
     size_t n, lambda, count, at; /* count points, those before `at` are told */
+    size_t objectives;           /* the best is the first one's */
     double best;
     double *numbers; /* [(count + 1), n] */
     double *points;  /* [count, n] */
@@ -29,6 +30,7 @@ static void sizes(struct listed *t, struct snapshot *s)
     snapshot_size(s, &t->lambda, 1, 65536);
     snapshot_size(s, &t->count, 1, OPTIMISER_POINTS_MAX);
     snapshot_size(s, &t->at, 0, t->count);
+    snapshot_size(s, &t->objectives, 1, OPTIMISER_OBJECTIVES_MAX);
     snapshot_doubles(s, &t->best, 1);
 }
 
@@ -60,6 +62,7 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
     *t = (struct listed){.n = o->n,
                          .lambda = o->lambda != 0 ? o->lambda : BATCH,
                          .count = o->n_points,
+                         .objectives = o->objectives != 0 ? o->objectives : 1,
                          .best = HUGE_VAL};
     allocate(t);
     memcpy(t->points, o->points, t->count * t->n * sizeof *t->points);
@@ -126,8 +129,8 @@ static int tell(void *self, const double *fitness, struct err *err)
 
     (void)err;
     for (size_t k = 0; k < told; k++) {
-        if (fitness[k] < t->best) {
-            t->best = fitness[k];
+        if (fitness[k * t->objectives] < t->best) {
+            t->best = fitness[k * t->objectives];
             memcpy(t->best_point, t->points + (t->at + k) * t->n, t->n * sizeof *t->best_point);
         }
     }
@@ -146,6 +149,11 @@ static const char *name(const void *self)
 static size_t n_of(const void *self)
 {
     return ((const struct listed *)self)->n;
+}
+
+static size_t objectives(const void *self)
+{
+    return ((const struct listed *)self)->objectives;
 }
 
 static const char *stop(const void *self, const char **words)
@@ -188,6 +196,7 @@ const struct optimiser_kind optimiser_listed = {
     .free = release,
     .name = name,
     .n = n_of,
+    .objectives = objectives,
     .asks = asks,
     .ask = ask,
     .tell = tell,

@@ -56,7 +56,7 @@ static const struct algorithm {
     {"halton", "points that fill the box evenly: the better baseline", &optimiser_sampling,
      OPTIMISER_N_MAX, INTEGERS | CATEGORIES},
     {"listed", "points that are known beforehand", &optimiser_listed, OPTIMISER_N_MAX,
-     INTEGERS | CATEGORIES},
+     INTEGERS | CATEGORIES | SEVERAL},
 };
 
 #define ALGORITHMS (sizeof algorithms / sizeof *algorithms)

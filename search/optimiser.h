@@ -72,6 +72,8 @@ struct optimiser_options {
  */
 int optimiser_new(struct optimiser **out, const struct optimiser_options *options, struct err *err);
 void optimiser_free(struct optimiser *optimiser);
+/* Whether it would take these options, algorithm named; errors as its. Makes nothing. */
+int optimiser_check(const struct optimiser_options *options, struct err *err);
 
 /* What auto is for these options, and why: one sentence [at most n bytes]. Returns the name. */
 const char *optimiser_choose(const struct optimiser_options *options, char *why, size_t n);

@@ -35,9 +35,6 @@ extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimise
     optimiser_catcma, optimiser_surrogate, optimiser_lmma, optimiser_nsga2, optimiser_reevaluation,
     optimiser_discrete, optimiser_listed;
 
-/* Whether the door takes these options, algorithm named. Errors as optimiser_new's. */
-int optimiser_check(const struct optimiser_options *options, struct err *err);
-
 /* Let the search look further, where that means something: sigma times factor. */
 void optimiser_widen(struct optimiser *optimiser, double factor);
 

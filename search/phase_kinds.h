@@ -6,9 +6,10 @@
 #define SEARCH_PHASE_KINDS_H
 
 #include "search/phases.h"
+#include "search/warm_start.h"
 
-/* Where the optimiser of a phase begins; filled as for a search that knows nothing, and owned by
- * the caller. A kind changes what it knows better. */
+/* Where the optimiser of a phase begins; filled as for a search that knows nothing but an earlier
+ * study, and owned by the caller. A kind changes what it knows better. */
 struct phase_beginning {
     const char *algorithm; /* the study's, or "listed" */
     double sigma;          /* of the box */
@@ -16,6 +17,7 @@ struct phase_beginning {
     double *deviations;    /* [n] starting deviations over sigma, 1 */
     double *points;        /* [count, n] of "listed"; NULL; freed by the caller */
     size_t count;
+    char note[WARM_START_NOTE_MAX]; /* for people, beside why auto chose; "": none */
 };
 
 struct phase_kind {

@@ -207,7 +207,9 @@ static void freed_begin(const struct phase *phase, const struct phase_past *past
                         const struct phase_ended *before, struct phase_beginning *out)
 {
     (void)past;
-    phase_carry_mean(before, phase->space, out->start);
+    if (before != NULL) {
+        phase_carry_mean(before, phase->space, out->start);
+    }
 }
 
 static double freed_weight(const struct phase_setting *setting, size_t within)

@@ -4,6 +4,7 @@
 #include "search/phases.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ int phase_new(struct phase **out, const struct phase_setting *setting, size_t in
 
     phase->index = index;
     phase->seen = *setting->study;
+    phase->earlier = index == 0 ? setting->earlier : NULL;
     phase->kind = kind_of(setting->study, index, &phase->within);
     int rc = phase->kind->lay_out(phase, setting, past, err);
 
@@ -137,21 +139,24 @@ static struct phase_beginning fresh(const struct phase *phase)
 
         begins.deviations[i] = deviation > 0.0 ? deviation : 1.0;
     }
+    if (phase->earlier != NULL) {
+        warm_start(phase->space, phase->earlier, begins.start, begins.deviations, &begins.sigma,
+                   begins.note);
+    }
     return begins;
 }
 
-/* why [PHASE_WHY_MAX] */
-static int make(struct optimiser **out, const struct phase *phase,
-                const struct phase_beginning *begins, uint64_t evaluations, char *why,
-                struct err *err)
+/* box [3, n]. why [PHASE_WHY_MAX]: what auto chose. A list is neither restarted nor asked twice. */
+static struct optimiser_options options_of(const struct phase *phase,
+                                           const struct phase_beginning *begins, const double *box,
+                                           uint64_t evaluations, char *why)
 {
     const struct study_optimizer *optimizer = &phase->seen.optimizer;
     const size_t n = space_n(phase->space);
-    double *box = box_of(phase->space);
-    const struct optimiser_options options = {
+    struct optimiser_options options = {
         .algorithm = begins->algorithm,
-        .restarts = optimizer->restarts,
-        .noise = optimizer->noise,
+        .restarts = begins->count > 0 ? NULL : optimizer->restarts,
+        .noise = begins->count > 0 ? NULL : optimizer->noise,
         .n = n,
         .start = begins->start,
         .deviations = begins->deviations,
@@ -168,12 +173,39 @@ static int make(struct optimiser **out, const struct phase *phase,
         .n_points = begins->count,
     };
 
+    why[0] = '\0';
     if (strcmp(options.algorithm, "auto") == 0) {
-        optimiser_choose(&options, why, PHASE_WHY_MAX);
+        options.algorithm = optimiser_choose(&options, why, PHASE_WHY_MAX);
     }
-    int rc = optimiser_new(out, &options, err);
+    return options;
+}
 
+/* What of the optimiser is wanted: all of it, or its name; the other one is NULL. */
+static int make(struct optimiser **out, const char **name, const struct phase *phase,
+                const struct phase_past *past, const struct phase_ended *before,
+                uint64_t evaluations, char *why, struct err *err)
+{
+    struct phase_beginning begins = fresh(phase);
+    double *box = box_of(phase->space);
+
+    if (phase->kind->begin != NULL) {
+        phase->kind->begin(phase, past, before, &begins);
+    }
+    const struct optimiser_options options = options_of(phase, &begins, box, evaluations, why);
+    int rc = out != NULL ? optimiser_new(out, &options, err) : optimiser_check(&options, err);
+
+    if (begins.note[0] != '\0') {
+        size_t n = strlen(why);
+
+        snprintf(why + n, PHASE_WHY_MAX - n, "%s%s", n > 0 ? "; " : "", begins.note);
+    }
+    if (rc == 0 && name != NULL) {
+        *name = options.algorithm;
+    }
     free(box);
+    free(begins.start);
+    free(begins.deviations);
+    free(begins.points);
     return rc != 0 ? err_wrap(err, "optimizer") : 0;
 }
 
@@ -181,29 +213,34 @@ int phase_optimiser(struct optimiser **out, const struct phase *phase,
                     const struct phase_past *past, const struct phase_ended *before,
                     uint64_t evaluations, char *why, struct err *err)
 {
-    struct phase_beginning begins = fresh(phase);
-
-    why[0] = '\0';
-    if (phase->kind->begin != NULL) {
-        phase->kind->begin(phase, past, before, &begins);
-    }
-    int rc = make(out, phase, &begins, evaluations, why, err);
-
-    free(begins.start);
-    free(begins.deviations);
-    free(begins.points);
-    return rc;
+    return make(out, NULL, phase, past, before, evaluations, why, err);
 }
 
-int phases_check(const struct phase_setting *setting, struct err *err)
+int phases_plan(const struct phase_setting *setting,
+                void (*visit)(void *context, const struct phase_plan *plan), void *context,
+                struct err *err)
 {
     const struct phase_past nothing = {0};
-    int rc = 0;
+    const char *warm = setting->study->optimizer.warm_start;
+    uint64_t left = setting->study->budget.evaluations;
+    int rc = warm == NULL || setting->earlier != NULL
+                 ? 0
+                 : err_set(err, ERR_MISSING, "optimizer.warm_start: %s was not read", warm);
 
     for (size_t i = 0; i < phases_n(setting->study) && rc == 0; i++) {
+        struct phase_plan plan = {.evaluations = phase_evaluations(setting, i, left)};
         struct phase *phase = NULL;
 
         rc = phase_new(&phase, setting, i, &nothing, err);
+        if (rc == 0) {
+            rc =
+                make(NULL, &plan.algorithm, phase, &nothing, NULL, plan.evaluations, plan.why, err);
+        }
+        if (rc == 0 && visit != NULL) {
+            plan.phase = phase;
+            visit(context, &plan);
+        }
+        left -= plan.evaluations;
         phase_free(phase);
     }
     return rc;

@@ -33,12 +33,15 @@
 
 #define PHASE_WHY_MAX 300
 
+struct phase_past;
+
 /* What spaces are laid out from; all of it outlives the phases. */
 struct phase_setting {
     const struct study *study;
-    uint32_t n_layers;            /* of every source of the merge */
-    const uint32_t *model_layers; /* [study->n_models] of each model; NULL: n_layers all */
-    const char *const *digests;   /* [study->n_models] */
+    uint32_t n_layers;                /* of every source of the merge */
+    const uint32_t *model_layers;     /* [study->n_models] of each model; NULL: n_layers all */
+    const char *const *digests;       /* [study->n_models] */
+    const struct phase_past *earlier; /* recipes and values of the study to start from; or NULL */
 };
 
 /* A candidate of an earlier phase. */
@@ -65,6 +68,7 @@ struct phase {
     char *name;        /* "weights, 4 groups" */
     struct study seen; /* the study with this phase's layers; borrows all else from it */
     struct space *space;
+    const struct phase_past *earlier; /* the setting's, for phase 0; else NULL */
     /* What the phase before found of each of its coordinates, for people; NULL: it was no such
      * phase. Higher matters more. */
     double *effects;
@@ -83,9 +87,6 @@ int phase_new(struct phase **out, const struct phase_setting *setting, size_t in
               const struct phase_past *past, struct err *err);
 void phase_free(struct phase *phase);
 
-/* Lay out every phase as if those before it had told nothing: errors that need not wait for it. */
-int phases_check(const struct phase_setting *setting, struct err *err);
-
 /* How the phase before ended: its coordinates, and its optimiser after the last tell. */
 struct phase_ended {
     const struct phase *phase;
@@ -95,7 +96,7 @@ struct phase_ended {
 /*
  * The phase's optimiser at its beginning.
  *
- *   before       NULL for phase 0
+ *   before       NULL for phase 0, and where nothing was searched yet
  *   evaluations  that it may spend, at most
  *   why          [PHASE_WHY_MAX] what auto chose and for what reason; "" when the study names one
  *
@@ -110,6 +111,20 @@ int phase_optimiser(struct optimiser **out, const struct phase *phase,
  * costs, or its share of what the lists of later phases leave; all of it for the last phase.
  */
 uint64_t phase_evaluations(const struct phase_setting *setting, size_t index, uint64_t left);
+
+/* A phase as far as it is known before the search. */
+struct phase_plan {
+    const struct phase *phase;
+    uint64_t evaluations;    /* it may spend at most, when none ends early */
+    const char *algorithm;   /* of its optimiser */
+    char why[PHASE_WHY_MAX]; /* auto chose it; "": the study names it */
+};
+
+/* Every phase in order, each as if those before it had told nothing; visit may be NULL. Errors are
+ * those of phase_new and phase_optimiser that need not wait for the phase. */
+int phases_plan(const struct phase_setting *setting,
+                void (*visit)(void *context, const struct phase_plan *plan), void *context,
+                struct err *err);
 
 /* A phase that asks a list ends with the list: standing still does not end it. */
 bool phase_is_list(const struct phase *phase);

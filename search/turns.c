@@ -22,14 +22,15 @@ static struct phase_setting setting_of(const struct coordinator *coordinator)
     return (struct phase_setting){.study = coordinator->options.study,
                                   .n_layers = coordinator->options.n_layers,
                                   .model_layers = coordinator->options.model_layers,
-                                  .digests = coordinator->options.model_digests};
+                                  .digests = coordinator->options.model_digests,
+                                  .earlier = coordinator->options.earlier};
 }
 
 int turn_check(const struct coordinator *coordinator, struct err *err)
 {
     const struct phase_setting setting = setting_of(coordinator);
 
-    return phases_check(&setting, err);
+    return phases_plan(&setting, NULL, NULL, err);
 }
 
 static uint64_t budget_left(const struct coordinator *coordinator)

@@ -302,6 +302,10 @@ static int add_phases(json_t *summary, struct store *store, struct err *err)
 {
     return set_rows(summary, "phases", store,
                     "SELECT p.phase, p.name, p.optimiser, p.why, p.generation, p.evaluations,"
+                    "       (SELECT count(*) FROM candidates AS c"
+                    "          JOIN generations AS g ON g.number = c.generation"
+                    "         WHERE g.stage = 'search' AND g.phase = p.phase"
+                    "           AND c.status IN ('done', 'failed')) AS spent,"
                     "       p.ending, (SELECT count(*) FROM coordinates AS c"
                     "                   WHERE c.phase = p.phase) AS coordinates"
                     "  FROM phases AS p ORDER BY p.phase",
@@ -309,6 +313,15 @@ static int add_phases(json_t *summary, struct store *store, struct err *err)
 }
 
 /* Of several objectives, each row also in each of them. */
+/* What a sensitivity pass found, the largest first. */
+static int add_effects(json_t *summary, struct store *store, struct err *err)
+{
+    return set_rows(summary, "effects", store,
+                    "SELECT name, effect FROM coordinates WHERE effect IS NOT NULL"
+                    " ORDER BY effect DESC, number LIMIT 12",
+                    err);
+}
+
 static int add_report(json_t *summary, struct store *store, struct err *err)
 {
     return set_rows(
@@ -370,8 +383,8 @@ static const char head_of_summary[] =
 static int make_summary(json_t **out, struct store *store, struct err *err)
 {
     static int (*const parts[])(json_t *, struct store *, struct err *) = {
-        add_tasks,   add_best, add_winner, add_baselines, add_comparison, add_cost,
-        add_workers, add_eta,  add_phases, add_report,    add_objectives, add_front,
+        add_tasks, add_best,   add_winner,  add_baselines, add_comparison, add_cost,  add_workers,
+        add_eta,   add_phases, add_effects, add_report,    add_objectives, add_front,
     };
     json_t *summary = NULL;
 

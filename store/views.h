@@ -28,7 +28,8 @@
  *    "report": [{"candidate", "label", "role", "n", "value", "difference", "low", "high"}], winner
  * minus row "verdict": [sentences], "cost": {"wall_s", "cpu_s", "elapsed_s"}, "eta_s", "workers":
  * {"known", "active"}, "phases": [{"phase", "name", "optimiser", "why", "generation",
- * "evaluations", "ending", "coordinates"}], "last_event"}
+ * "evaluations", "spent", "ending", "coordinates"}], "effects": [{"name", "effect"}] of a sensitivity pass,
+ * the largest dozen, "last_event"}
  */
 int store_view_summary(struct store *store, json_t **out, struct err *err);
 

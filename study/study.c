@@ -248,13 +248,14 @@ static int one_of(const json_t *doc, const char *key, const char *const *words, 
 
 static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"algorithm", "population", "sigma", "restarts", "noise"};
+    static const char *const known[] = {"algorithm", "population", "sigma",
+                                        "restarts",  "noise",      "warm_start"};
     static const char *const algorithms[] = {"cma-es",    "auto",   "sep-cma-es", "dd-cma-es",
                                              "lq-cma-es", "catcma", "lm-ma-es",   "nsga-ii",
                                              "discrete",  "random", "halton"};
     static const char *const restarts[] = {"none", "ipop", "bipop"};
     static const char *const noises[] = {"none", "reevaluate", "adapt"};
-    const char *algorithm, *restart, *noise;
+    const char *algorithm, *restart, *noise, *warm_start;
     int64_t population = 0;
     double sigma = 0;
     int rc;
@@ -263,6 +264,7 @@ static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
         (rc = one_of(doc, "algorithm", algorithms, COUNT(algorithms), &algorithm, err)) != 0 ||
         (rc = one_of(doc, "restarts", restarts, COUNT(restarts), &restart, err)) != 0 ||
         (rc = one_of(doc, "noise", noises, COUNT(noises), &noise, err)) != 0 ||
+        (rc = doc_text_or(doc, "warm_start", NULL, &warm_start, err)) != 0 ||
         (!is_auto(doc, "population") &&
          (rc = doc_integer(doc, "population", 2, POPULATION_MAX, &population, err)) != 0) ||
         (!is_auto(doc, "sigma") && (rc = doc_number(doc, "sigma", &sigma, err)) != 0)) {
@@ -279,6 +281,9 @@ static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
                                                 .noise = mem_text(noise),
                                                 .population = (size_t)population,
                                                 .sigma = sigma};
+    if (warm_start != NULL) {
+        study->optimizer.warm_start = mem_text(warm_start);
+    }
     return 0;
 }
 
@@ -295,6 +300,9 @@ static json_t *print_optimizer(const struct study *study)
     if (strcmp(optimizer->noise, "none") !=
         0) { /* said only when asked for: older studies stay as they were */
         json_object_set_new(doc, "noise", json_string(optimizer->noise));
+    }
+    if (optimizer->warm_start != NULL) {
+        json_object_set_new(doc, "warm_start", json_string(optimizer->warm_start));
     }
     return doc;
 }
@@ -582,6 +590,7 @@ void study_release(struct study *study)
     free(study->optimizer.algorithm);
     free(study->optimizer.restarts);
     free(study->optimizer.noise);
+    free(study->optimizer.warm_start);
     free(study->evaluator.numeric);
     free(study->models);
     free(study->name);
@@ -621,11 +630,15 @@ static void drop_folders(json_t *doc)
 {
     json_t *models = json_object_get(doc, "models");
     json_t *tasks = json_object_get(doc, "tasks");
+    json_t *warm_start = json_object_get(json_object_get(doc, "optimizer"), "warm_start");
     const char *name;
     json_t *path;
     json_t *task;
     size_t t;
 
+    if (warm_start != NULL) {
+        json_string_set(warm_start, file_name(json_string_value(warm_start)));
+    }
     json_object_foreach(models, name, path)
     {
         json_object_set_new(models, name, json_null());

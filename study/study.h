@@ -127,6 +127,7 @@ struct study_optimizer {
     char *noise;     /* "none", "reevaluate", "adapt" */
     size_t population; /* 0: auto */
     double sigma;      /* share of the box width, 0: auto (0.25) */
+    char *warm_start;  /* database of an earlier study, as written; NULL: none */
 };
 
 struct study_budget {

@@ -51,6 +51,7 @@ static const struct row {
     {"random", NULL, NULL, true, 1, 6, 20},
     {"halton", NULL, NULL, true, 1, 6, 20},
     {"listed", NULL, NULL, true, 1, 6, 20},
+    {"listed", NULL, NULL, false, 2, 3, 20},
 };
 
 #define ROWS (sizeof rows / sizeof *rows)

@@ -332,7 +332,7 @@ static void freeing_all_is_refused(void **state)
     const struct phase_setting setting = setting_of(&study);
     struct err err = {0};
 
-    assert_int_equal(phases_check(&setting, &err), ERR_LIMIT);
+    assert_int_equal(phases_plan(&setting, NULL, NULL, &err), ERR_LIMIT);
     assert_string_equal(err.text, "merge.free: 3 of 2 coordinates are all of them; leave it out");
     study_release(&study);
 }
@@ -344,8 +344,51 @@ static void a_step_that_the_models_are_too_shallow_for_is_found_before_the_searc
     const struct phase_setting setting = setting_of(&study);
     struct err err = {0};
 
-    assert_int_equal(phases_check(&setting, &err), ERR_LIMIT);
+    assert_int_equal(phases_plan(&setting, NULL, NULL, &err), ERR_LIMIT);
     assert_string_equal(err.text, "merge.layers: 9 groups, but the models have 6 layers");
+    study_release(&study);
+}
+
+static void an_optimiser_that_a_later_phase_cannot_have_is_found_before_the_search(void **state)
+{
+    (void)state;
+    struct study study = study_of("[1, \"each\"]", ",\"optimizer\":{\"algorithm\":\"lq-cma-es\"}");
+    struct phase_setting setting = setting_of(&study);
+    struct err err = {0};
+
+    setting.n_layers = 24;
+    assert_int_equal(phases_plan(&setting, NULL, NULL, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "optimizer: 48 coordinates: lq-cma-es takes 1 to 40");
+    study_release(&study);
+}
+
+static void note(void *context, const struct phase_plan *plan)
+{
+    struct text *lines = context;
+
+    text_printf(lines, "%s: %s, %llu%s\n", plan->phase->name, plan->algorithm,
+                (unsigned long long)plan->evaluations,
+                plan->why[0] != '\0' ? ", with a reason" : "");
+}
+
+static void a_plan_has_what_each_phase_is_and_may_spend(void **state)
+{
+    (void)state;
+    struct study study =
+        study_of("[1, \"each\"]", ",\"optimizer\":{\"algorithm\":\"auto\",\"restarts\":\"ipop\"}");
+    struct text lines = {0};
+
+    study.merge.n_free = 3;
+    study.budget.evaluations = 1025;
+    study.budget.n_shares = 2;
+    study.budget.shares[0] = 1.0;
+    study.budget.shares[1] = 3.0;
+    const struct phase_setting setting = setting_of(&study);
+    assert_int_equal(phases_plan(&setting, note, &lines, NULL), 0);
+    assert_string_equal(text_get(&lines), "weights, whole model: lq-cma-es, 250, with a reason\n"
+                                          "sensitivity: listed, 25\n"
+                                          "weights, 3 of 12 free: lq-cma-es, 750, with a reason\n");
+    text_release(&lines);
     study_release(&study);
 }
 
@@ -362,6 +405,8 @@ int main(void)
         cmocka_unit_test(only_those_that_matter_are_freed_and_the_others_move_together),
         cmocka_unit_test(behind_a_schedule_the_others_move_by_its_groups),
         cmocka_unit_test(freeing_all_is_refused),
+        cmocka_unit_test(an_optimiser_that_a_later_phase_cannot_have_is_found_before_the_search),
+        cmocka_unit_test(a_plan_has_what_each_phase_is_and_may_spend),
         cmocka_unit_test(a_step_that_the_models_are_too_shallow_for_is_found_before_the_search),
     };
 

@@ -1,4 +1,5 @@
 /* A search of several phases, one event after the other, on a store in memory. */
+#include "search/phases.h"
 #include "tests/search/house.h"
 
 /* A house whose search goes from the whole model to each layer. */
@@ -73,6 +74,67 @@ static void a_sensitivity_pass_leaves_its_effects_and_a_search_of_fewer_coordina
                                   " (SELECT max(effect) FROM coordinates)"),
                      1);
     tear_down(&house);
+}
+
+/* A house whose study starts from what this one's search found. */
+static struct house *build_after(const struct phase_past *earlier)
+{
+    struct house *house = mem_array(1, sizeof(*house));
+
+    world_init(&house->world, 9, 4, 16);
+    house->world.failing = 0;
+    house->world.study.optimizer.warm_start = mem_text("earlier.db");
+    house->world.options.earlier = earlier;
+    must(house, store_open(&house->store, ":memory:", &house->err));
+    open_again(house);
+    return house;
+}
+
+static void a_study_starts_from_an_earlier_one_and_resumes_without_it(void **state)
+{
+    (void)state;
+    void *first = build_phases(40);
+    struct store_candidate *rows = NULL;
+    struct phase_past earlier = {0};
+
+    work_until(first, hello(first, "one"), "finished");
+    must(first, store_candidates_before(((struct house *)first)->store, INT64_MAX, &rows,
+                                        &earlier.n, NULL));
+    assert_int_equal(earlier.n, 40);
+    earlier.told = mem_array(earlier.n, sizeof(*earlier.told));
+    for (size_t i = 0; i < earlier.n; i++) {
+        earlier.told[i] = (struct phase_told){.recipe = rows[i].recipe, .value = rows[i].value};
+    }
+    void *second = build_after(&earlier);
+    struct house *rooms = second;
+    assert_int_equal(count(second, "SELECT count(*) FROM phases WHERE why ="
+                                   " 'warm start from the best 4 of 40 earlier candidates'"),
+                     1);
+    free(earlier.told);
+    store_candidates_free(rows, earlier.n);
+    rooms->world.options.earlier = NULL;
+    open_again(second);
+    work_until(second, hello(second, "one"), "finished");
+    assert_string_equal(status_of(second).reason, "the budget of 16 evaluations is used");
+    tear_down(&first);
+    tear_down(&second);
+}
+
+static void a_search_does_not_begin_when_the_study_to_start_from_was_not_read(void **state)
+{
+    (void)state;
+    struct world world;
+    struct store *store = NULL;
+    struct coordinator *coordinator = NULL;
+    struct err err = {0};
+
+    world_init(&world, 3, 4, 8);
+    world.study.optimizer.warm_start = mem_text("earlier.db");
+    assert_int_equal(store_open(&store, ":memory:", &err), 0);
+    assert_int_equal(coordinator_open(&coordinator, store, &world.options, 0, &err), ERR_MISSING);
+    assert_string_equal(err.text, "optimizer.warm_start: earlier.db was not read");
+    store_close(store);
+    world_release(&world);
 }
 
 static void finalists_of_earlier_phases_have_a_place_in_the_last_one(void **state)
@@ -180,6 +242,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_schedule_turns_to_finer_coordinates),
         cmocka_unit_test(a_sensitivity_pass_leaves_its_effects_and_a_search_of_fewer_coordinates),
+        cmocka_unit_test(a_study_starts_from_an_earlier_one_and_resumes_without_it),
+        cmocka_unit_test(a_search_does_not_begin_when_the_study_to_start_from_was_not_read),
         cmocka_unit_test(finalists_of_earlier_phases_have_a_place_in_the_last_one),
         cmocka_unit_test(opening_again_in_any_phase_changes_nothing),
         cmocka_unit_test(a_phase_without_progress_ends_and_the_next_begins),
