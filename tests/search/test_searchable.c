@@ -1,7 +1,8 @@
 /*
  * Every row of the table of methods, from a study to merged weights: all parameters searched at
  * once, as `merge.search` would say it, towards weights that the method itself made at parameters
- * the search does not know.
+ * the search does not know. And a merge of task vectors that were scaled by known factors, searched
+ * from coarse to fine until the factors are undone.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -16,7 +17,7 @@
 #include "base/mem.h"
 #include "evaluator/merge/blend.h"
 #include "search/cmaes.h"
-#include "search/space.h"
+#include "search/phases.h"
 #include "tests/evaluator/kitchen.h"
 
 #define GENERATIONS 20
@@ -210,10 +211,128 @@ static void a_search_over_its_parameters_improves_every_method(void **state)
     kitchen_close(&kitchen);
 }
 
+/* ---- a planted optimum ---- */
+
+/* Of each layer and task vector: what it was divided by. */
+static const double planted[TINY_LAYERS][2] = {{0.62, 1.18}, {0.91, 0.37}};
+
+#define PLANTED_BUDGET 400
+
+/* Both task vectors searched, the whole model before each layer. */
+static struct study planted_study(void)
+{
+    static char algorithm[] = "cma-es";
+    const struct method *method = NULL;
+
+    assert_int_equal(method_find(&method, "task_arithmetic", NULL), 0);
+    struct study study = study_of(method);
+    const struct method_parameter *weight = method_parameter_find(method, "weight");
+
+    study.merge.n_finer = 1;
+    study.merge.finer[0] = (struct study_finer){.layers = STUDY_LAYERS_EACH};
+    study.merge.n_search = 1;
+    study.merge.search[0] = (struct study_range){weight, 0.0, 1.5, 0.5};
+    for (size_t p = 0; p < method->n_parameters; p++) {
+        if (&method->parameters[p] != weight) {
+            study.merge.fixed[study.merge.n_fixed++] =
+                (struct study_fixed){&method->parameters[p], method->parameters[p].fallback};
+        }
+    }
+    study.n_objectives = 1;
+    study.budget.evaluations = PLANTED_BUDGET;
+    study.optimizer.algorithm = algorithm;
+    return study;
+}
+
+/* The weights of the merge that the search is after, as a point of the finest space. */
+static void plant(struct bench *bench, const struct phase *finest)
+{
+    double point[2 * TINY_LAYERS];
+
+    bench->space = finest->space;
+    assert_int_equal(space_n(bench->space), 2 * TINY_LAYERS);
+    for (size_t i = 0; i < 2 * TINY_LAYERS; i++) {
+        point[i] = space_place(bench->space, i, planted[i / 2][i % 2]);
+    }
+    assert_int_equal(cook(bench, point, bench->target), 0);
+}
+
+static void spend(struct bench *bench, struct optimiser *optimiser, uint64_t evaluations)
+{
+    const size_t n = optimiser_n(optimiser);
+    uint64_t spent = 0;
+
+    while (spent + optimiser_asks(optimiser) <= evaluations && optimiser_stop(optimiser) == NULL) {
+        const size_t asks = optimiser_asks(optimiser);
+        double *points = mem_array(asks * n, sizeof *points);
+        double *fitness = mem_array(asks, sizeof *fitness);
+
+        optimiser_ask(optimiser, points);
+        for (size_t k = 0; k < asks; k++) {
+            fitness[k] = taste(bench, points + k * n);
+        }
+        assert_int_equal(optimiser_tell(optimiser, fitness, NULL), 0);
+        spent += asks;
+        free(points);
+        free(fitness);
+    }
+}
+
+static void factors_of_task_vectors_are_found_within_two_percent(void **state)
+{
+    (void)state;
+    struct study study = planted_study();
+    const char *digests[KITCHEN_MODELS];
+    const struct phase_setting setting = {&study, .n_layers = TINY_LAYERS, .digests = digests};
+    const struct phase_past nothing = {0};
+    struct kitchen kitchen;
+    struct bench bench = {.kitchen = &kitchen, .blend = blend_new(), .n = ELEMENTS_MAX};
+    struct phase *coarse = NULL, *fine = NULL;
+    struct optimiser *first = NULL, *second = NULL;
+    char why[PHASE_WHY_MAX];
+    double found[2 * TINY_LAYERS];
+
+    kitchen_open(&kitchen, kitchen_floats);
+    for (size_t i = 0; i < KITCHEN_MODELS; i++) {
+        digests[i] = kitchen.digests[i];
+    }
+    bench.made = mem_array(ELEMENTS_MAX, sizeof(float));
+    bench.target = mem_array(ELEMENTS_MAX, sizeof(float));
+    assert_int_equal(phase_new(&coarse, &setting, 0, &nothing, NULL), 0);
+    assert_int_equal(phase_new(&fine, &setting, 1, &nothing, NULL), 0);
+    plant(&bench, fine);
+
+    uint64_t share = phase_evaluations(&setting, 0, PLANTED_BUDGET);
+    assert_int_equal(phase_optimiser(&first, coarse, &nothing, NULL, share, why, NULL), 0);
+    bench.space = coarse->space;
+    spend(&bench, first, share);
+    const struct phase_ended ended = {coarse, first};
+    assert_int_equal(
+        phase_optimiser(&second, fine, &nothing, &ended, PLANTED_BUDGET - share, why, NULL), 0);
+    bench.space = fine->space;
+    spend(&bench, second, PLANTED_BUDGET - share);
+
+    optimiser_best(second, found);
+    for (size_t i = 0; i < 2 * TINY_LAYERS; i++) {
+        double factor = planted[i / 2][i % 2], value = space_value(fine->space, i, found[i]);
+
+        assert_true(fabs(value / factor - 1.0) < 0.02);
+    }
+    optimiser_free(first);
+    optimiser_free(second);
+    phase_free(coarse);
+    phase_free(fine);
+    free(bench.made);
+    free(bench.target);
+    blend_free(bench.blend);
+    kitchen_close(&kitchen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_search_over_its_parameters_improves_every_method),
+        cmocka_unit_test(factors_of_task_vectors_are_found_within_two_percent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
