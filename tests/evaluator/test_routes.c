@@ -7,13 +7,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "evaluator/engine.h"
 #include "evaluator/merge/export.h"
 #include "evaluator/model/forward.h"
@@ -306,6 +309,176 @@ static void a_folded_route_computes_what_the_flat_one_does(void **state)
     }
 }
 
+/* ---- a planted route ---- */
+
+#define ADDER TESTS_DIR "/../study/examples/models/adder"
+
+/* The floats of one tensor in a whole safetensors file, as its header says. */
+static float *tensor_in(const struct file_bytes *file, const char *name, size_t *n)
+{
+    uint64_t header_size;
+
+    memcpy(&header_size, file->data, sizeof(header_size));
+    json_t *header = json_loadb((const char *)file->data + 8, header_size, 0, NULL);
+    const json_t *offsets = json_object_get(json_object_get(header, name), "data_offsets");
+    size_t from = (size_t)json_integer_value(json_array_get(offsets, 0));
+    size_t to = (size_t)json_integer_value(json_array_get(offsets, 1));
+
+    assert_true(to > from);
+    json_decref(header);
+    *n = (to - from) / sizeof(float);
+    return (float *)(void *)(file->data + 8 + header_size + from);
+}
+
+static void spoil_layer(const struct file_bytes *file, uint32_t layer, struct rng64 *rng)
+{
+    const struct config llama = {.family = CONFIG_LLAMA, .n_layers = 6, .tied = true};
+
+    for (enum tensor_role role = TENSOR_INPUT_NORM; role <= TENSOR_MLP_OUT_NORM; role++) {
+        char name[TENSORS_NAME_MAX];
+        size_t n;
+
+        if (tensors_name(&llama, role, layer, name)) {
+            float *values = tensor_in(file, name, &n);
+            double *noise = mem_array(n + 1, sizeof(double));
+
+            rng64_normals(rng, noise, n);
+            for (size_t i = 0; i < n; i++) {
+                values[i] = (float)(noise[i] * 0.1);
+            }
+            free(noise);
+        }
+    }
+}
+
+static void amplify_layer(const struct file_bytes *file, uint32_t layer, float factor)
+{
+    static const char *const stems[] = {"self_attn.o_proj", "mlp.down_proj"};
+
+    for (size_t s = 0; s < 2; s++) {
+        char name[TENSORS_NAME_MAX];
+        size_t n;
+
+        snprintf(name, sizeof(name), "model.layers.%u.%s.weight", layer, stems[s]);
+        float *values = tensor_in(file, name, &n);
+        for (size_t i = 0; i < n; i++) {
+            values[i] *= factor;
+        }
+    }
+}
+
+/* Both folders are copies of the adder. In a, layers 2 and 3 are noise; in b all others are, and
+ * those two add three times what they did. */
+static void plant(const char *a, const char *b)
+{
+    const char *folders[] = {a, b};
+    struct rng64 rng;
+
+    rng64_seed(&rng, 5, 1);
+    for (size_t i = 0; i < 2; i++) {
+        char *path = file_join(folders[i], "model.safetensors");
+        struct file_bytes file = {0};
+
+        assert_int_equal(file_read(&file, path, 1 << 24, NULL), 0);
+        for (uint32_t layer = 0; layer < 6; layer++) {
+            if ((layer == 2 || layer == 3) == (i == 0)) {
+                spoil_layer(&file, layer, &rng);
+            } else if (i == 1) {
+                amplify_layer(&file, layer, 3.0F);
+            }
+        }
+        assert_int_equal(file_write(path, file.data, file.size, 0666, NULL), 0);
+        file_release(&file);
+        free(path);
+    }
+}
+
+/* The greatest difference from the wanted logits, relative to the greatest of these. */
+static double distance(const float *logits, const float *wanted, size_t n)
+{
+    double most = 0.0;
+    double size = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)logits[i] - (double)wanted[i]));
+        size = fmax(size, fabs((double)wanted[i]));
+    }
+    return most / size;
+}
+
+static void open_planted(struct pair *pair, const char *folder)
+{
+    struct pair original = {0};
+
+    assert_int_equal(checkpoint_open(&original.models[0], ADDER, NULL), 0);
+    assert_int_equal(checkpoint_digest(original.models[0], original.digests[0], NULL), 0);
+    original.named[0] = (struct plan_model){original.digests[0], original.models[0]};
+    struct recipe recipe = host_recipe(&original, RECIPE_FLOAT32);
+    for (size_t i = 0; i < 2; i++) {
+        pair->paths[i] = exported(&original, &recipe, folder, i == 0 ? "a" : "b");
+    }
+    recipe_release(&recipe);
+    checkpoint_close(original.models[0]);
+    plant(pair->paths[0], pair->paths[1]);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(checkpoint_open(&pair->models[i], pair->paths[i], NULL), 0);
+        assert_int_equal(checkpoint_digest(pair->models[i], pair->digests[i], NULL), 0);
+        pair->named[i] = (struct plan_model){pair->digests[i], pair->models[i]};
+    }
+}
+
+/* A0-1 B2-3 A4-5 with a scale into b and its inverse back, written and read again. */
+static float *run_splice(const struct pair *pair, double scale, const char *folder,
+                         const char *name, const uint32_t *tokens)
+{
+    struct recipe recipe = host_recipe(pair, RECIPE_FLOAT32);
+    char digest[DIGEST_HEX];
+
+    for (uint32_t layer = 0; layer < 6; layer++) {
+        bool spliced = layer == 2 || layer == 3;
+
+        recipe_add_hop(&recipe, spliced ? pair->digests[1] : NULL, layer,
+                       layer == 2   ? scale
+                       : layer == 4 ? 1.0 / scale
+                                    : 1.0);
+    }
+    char *out = exported(pair, &recipe, folder, name);
+    float *logits = run_folder(out, tokens, digest);
+
+    free(out);
+    recipe_release(&recipe);
+    return logits;
+}
+
+static void the_flat_export_of_a_planted_splice_is_the_original_model(void **state)
+{
+    char *folder = support_temp_dir();
+    struct pair pair = {0};
+    uint32_t tokens[TOKENS];
+    char digest[DIGEST_HEX];
+
+    (void)state;
+    open_planted(&pair, folder);
+    size_t n = TOKENS * checkpoint_config(pair.models[0])->vocab;
+    set_tokens(tokens, checkpoint_config(pair.models[0])->vocab);
+    float *wanted = run_folder(ADDER, tokens, digest);
+    float *spoiled = run_folder(pair.paths[0], tokens, digest);
+    float *plain = run_splice(&pair, 1.0, folder, "plain", tokens);
+    float *scaled = run_splice(&pair, 3.0, folder, "scaled", tokens);
+
+    assert_true(distance(scaled, wanted, n) <= 1e-4);
+    assert_true(distance(plain, wanted, n) > 0.05);
+    assert_true(distance(spoiled, wanted, n) > 0.2);
+    free(wanted);
+    free(spoiled);
+    free(plain);
+    free(scaled);
+    close_pair(&pair);
+    support_remove_dir(folder);
+}
+
+/* ---- the identity ---- */
+
 static char *config_of(const char *folder)
 {
     char *path = file_join(folder, "config.json");
@@ -400,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_route_through_any_family_runs_as_it_says_and_as_its_export),
         cmocka_unit_test(a_layer_that_slides_over_another_window_is_refused),
         cmocka_unit_test(a_folded_route_computes_what_the_flat_one_does),
+        cmocka_unit_test(the_flat_export_of_a_planted_splice_is_the_original_model),
         cmocka_unit_test(the_identity_route_is_the_plain_model_bit_for_bit),
     };
 
