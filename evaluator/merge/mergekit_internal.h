@@ -35,6 +35,7 @@ struct maker {
     size_t capacity; /* of the plan's tensors */
     uint32_t n_layers;
     uint32_t *layers; /* [n_layers], the number each has in the donor, or in its slice's first */
+    uint64_t sliding[CONFIG_LAYERS_MAX / 64]; /* of these, as in struct config */
     bool has_head;
     size_t vocab; /* rows of the embedding; 0: not known */
     struct text *warnings;

@@ -288,16 +288,23 @@ static int plan_place(struct maker *maker, const struct mergekit_slice *slice, s
 /* Which layer of the donor each of these is, for what its config says layer by layer. */
 static void note_layers(struct maker *maker, const struct mergekit_slice *slice, uint32_t n)
 {
-    uint32_t first = slice->sources[0].first;
+    const struct mergekit_source *source = &slice->sources[0];
 
     for (size_t s = 0; s < slice->n_sources; s++) {
         if (maker->models[slice->sources[s].model].checkpoint == maker->plan->donor) {
-            first = slice->sources[s].first;
+            source = &slice->sources[s];
         }
     }
+    const struct config *config = checkpoint_config(maker->models[source->model].checkpoint);
     maker->layers = mem_resize(maker->layers, maker->n_layers + n, sizeof(uint32_t));
     for (uint32_t k = 0; k < n; k++) {
-        maker->layers[maker->n_layers++] = first + k;
+        uint32_t layer = source->first + k;
+        uint32_t to = maker->n_layers++;
+
+        maker->layers[to] = layer;
+        if (to < CONFIG_LAYERS_MAX && config_slides(config, layer)) {
+            maker->sliding[to / 64] |= (uint64_t)1 << to % 64;
+        }
     }
 }
 
@@ -407,6 +414,11 @@ static void set_config(struct maker *maker)
     plan->edit.untie = plan->config.tied && maker->has_head && !exact;
     plan->config.tied = plan->config.tied && !maker->has_head;
     plan->config.n_layers = plan->edit.n_layers;
+    if (!recipe->whole && !exact && plan->config.family != CONFIG_OTHER &&
+        plan->config.n_layers <= CONFIG_LAYERS_MAX) {
+        memcpy(plan->config.sliding, maker->sliding, sizeof(maker->sliding));
+        plan_write_sliding(plan);
+    }
 }
 
 static int make(struct maker *maker)

@@ -250,6 +250,14 @@ const struct plan_tensor *plan_mixed(const struct plan_tensor *tensor)
     return tensor->of_merge != NULL ? tensor->of_merge : tensor;
 }
 
+void plan_write_sliding(struct plan *plan)
+{
+    uint64_t *sliding = plan_own(plan, mem_alloc(sizeof(plan->config.sliding)));
+
+    memcpy(sliding, plan->config.sliding, sizeof(plan->config.sliding));
+    plan->edit.sliding = sliding;
+}
+
 struct trim_delta plan_delta(const struct plan_tensor *tensor, size_t source)
 {
     return (struct trim_delta){.source = tensor->sources[source]->data,

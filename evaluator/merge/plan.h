@@ -110,6 +110,9 @@ const struct plan_tensor *plan_mixed(const struct plan_tensor *tensor);
 /* The task vector of a tensor's source. */
 struct trim_delta plan_delta(const struct plan_tensor *tensor, size_t source);
 
+/* Let the export's config.json say which layers slide, as the plan's config does now. */
+void plan_write_sliding(struct plan *plan);
+
 /* Give a block of memory to the plan, which frees it at its end; returns it. */
 void *plan_own(struct plan *plan, void *block);
 

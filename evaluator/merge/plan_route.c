@@ -87,7 +87,7 @@ static int set_attention(struct router *router, uint32_t k)
                        hop->layer, checkpoint_folder(model), window,
                        checkpoint_folder(router->models[0]), config->window);
     }
-    if (from->sliding[hop->layer / 64] >> hop->layer % 64 & 1) {
+    if (config_slides(from, hop->layer)) {
         config->sliding[k / 64] |= (uint64_t)1 << k % 64;
     }
     return 0;
@@ -266,15 +266,6 @@ static void begin(struct plan *plan, struct plan *merge, const struct recipe *re
     memset(plan->config.sliding, 0, sizeof(plan->config.sliding));
 }
 
-/* The list of layers that slide, for the export's config.json. */
-static void set_edit(struct plan *plan)
-{
-    uint64_t *sliding = plan_own(plan, mem_alloc(sizeof(plan->config.sliding)));
-
-    memcpy(sliding, plan->config.sliding, sizeof(plan->config.sliding));
-    plan->edit.sliding = sliding;
-}
-
 int plan_route(struct plan *out, struct plan *merge, const struct recipe *recipe,
                const struct plan_model *models, size_t n_models, struct err *err)
 {
@@ -293,7 +284,7 @@ int plan_route(struct plan *out, struct plan *merge, const struct recipe *recipe
         plan_release(&plan);
         return err_wrap(err, "route");
     }
-    set_edit(&plan);
+    plan_write_sliding(&plan);
     *out = plan;
     return 0;
 }

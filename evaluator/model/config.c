@@ -421,9 +421,14 @@ bool config_equal(const struct config *a, const struct config *b)
     return memcmp((const unsigned char *)a, (const unsigned char *)b, sizeof(*a)) == 0;
 }
 
+bool config_slides(const struct config *config, uint32_t layer)
+{
+    return layer < CONFIG_LAYERS_MAX && config->sliding[layer / 64] >> layer % 64 & 1;
+}
+
 uint32_t config_window(const struct config *config, uint32_t layer)
 {
-    return config->sliding[layer / 64] >> layer % 64 & 1 ? config->window : 0;
+    return config_slides(config, layer) ? config->window : 0;
 }
 
 const struct config_rope *config_rope_of(const struct config *config, uint32_t layer)

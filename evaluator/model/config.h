@@ -113,7 +113,8 @@ int config_parse(struct config *out, const json_t *doc, const json_t *generation
  * from config_parse, or are copies of such. */
 bool config_equal(const struct config *a, const struct config *b);
 
-/* Of one layer: places it attends to, 0 for all; and how its heads turn. */
+/* Of one layer: whether it slides; places it attends to, 0 for all; how its heads turn. */
+bool config_slides(const struct config *config, uint32_t layer);
 uint32_t config_window(const struct config *config, uint32_t layer);
 const struct config_rope *config_rope_of(const struct config *config, uint32_t layer);
 
