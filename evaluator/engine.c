@@ -25,6 +25,7 @@ struct engine {
     bool streams;
     enum dtype matrices; /* of embedding and head where it streams */
     struct weights *weights;
+    uint64_t blended;
     struct forward *forward;
     struct contents *contents;
     struct prefix *prefix;
@@ -32,6 +33,11 @@ struct engine {
     /* Of the tries whose activations are kept. */
     size_t n_tries;
     const struct trie **tries;
+
+    /* Their streams behind the last layer, of a merge that was swept. */
+    bool sweeps, is_swept;
+    size_t swept_floats;
+    float *swept;
 
     /* Of the plan. */
     unsigned char (*tensors)[DIGEST_SIZE];  /* [n_tensors] what decides each */
@@ -72,6 +78,7 @@ void engine_free(struct engine *engine)
         contents_free(engine->contents);
         prefix_free(engine->prefix);
         free(engine->tries);
+        free(engine->swept);
         free(engine->tensors);
         free(engine->prefixes);
         free(engine);
@@ -152,6 +159,7 @@ static int fill_tensor(struct engine *engine, size_t i, struct err *err)
         memset(placed, 0, DIGEST_SIZE);
     }
     int rc = blend_known(engine, i, &sink, err);
+    engine->blended += rc == 0;
     if (rc == 0 && placed != NULL) {
         memcpy(placed, engine->tensors[i], DIGEST_SIZE);
     }
@@ -307,16 +315,56 @@ int engine_needs(const struct engine *engine, const struct plan *plan,
     return 0;
 }
 
-static void begin_sharing(struct engine *engine, uint64_t bytes)
+/* Floats of the streams of all shared tries, and of the first t of them. */
+static size_t stream_floats(const struct engine *engine, size_t t)
 {
+    size_t n = 0;
+
+    for (size_t i = 0; i < t; i++) {
+        n += trie_positions(engine->tries[i]) * engine->plan->config.width;
+    }
+    return n;
+}
+
+/* What was swept is found behind the last layer; of the rest the prefix knows. */
+static uint32_t find(void *context, const struct trie *trie, const float **x)
+{
+    struct engine *engine = context;
     const struct forward_keeper keeper = prefix_keeper(engine->prefix);
 
-    prefix_begin(engine->prefix, &(struct prefix_run){.digests = engine->prefixes,
-                                                      .n_layers = engine->plan->config.n_layers,
-                                                      .width = engine->plan->config.width,
-                                                      .tries = engine->tries,
-                                                      .n_tries = engine->n_tries,
-                                                      .bytes = bytes});
+    for (size_t t = 0; t < engine->n_tries && engine->is_swept; t++) {
+        if (engine->tries[t] == trie) {
+            *x = engine->swept + stream_floats(engine, t);
+            return engine->plan->config.n_layers;
+        }
+    }
+    return keeper.find(keeper.context, trie, x);
+}
+
+static void keep(void *context, const struct trie *trie, uint32_t n_layers, size_t first, size_t n,
+                 const float *x)
+{
+    const struct engine *engine = context;
+    const struct forward_keeper keeper = prefix_keeper(engine->prefix);
+
+    keeper.keep(keeper.context, trie, n_layers, first, n, x);
+}
+
+/* bytes: for activations, those of a sweep first. */
+static void begin_sharing(struct engine *engine, uint64_t bytes)
+{
+    const struct forward_keeper keeper = {.find = find, .keep = keep, .context = engine};
+    const uint64_t sweep = stream_floats(engine, engine->n_tries) * sizeof(float);
+
+    engine->is_swept = false;
+    engine->sweeps = engine->streams && engine->n_tries > 1 && sweep <= bytes;
+    prefix_begin(engine->prefix,
+                 &(struct prefix_run){.digests = engine->prefixes,
+                                      .n_layers = engine->plan->config.n_layers,
+                                      .width = engine->plan->config.width,
+                                      .tries = engine->tries,
+                                      .n_tries = engine->n_tries,
+                                      .bytes = bytes - (engine->sweeps ? sweep : 0)});
     forward_keep(engine->forward, &keeper);
 }
 
@@ -340,6 +388,60 @@ int engine_load(struct engine *engine, const struct plan *plan, const struct tri
     return 0;
 }
 
+/* Room for the streams; false when there is none. */
+static bool take_streams(struct engine *engine)
+{
+    const size_t n = stream_floats(engine, engine->n_tries);
+
+    if (engine->swept_floats < n) {
+        free(engine->swept);
+        engine->swept = mem_try_block(n, sizeof(float), "activations of all tasks", NULL);
+        engine->swept_floats = engine->swept != NULL ? n : 0;
+    }
+    return engine->swept != NULL;
+}
+
+/* Each trie's stream where its candidate differs from those before: from[t] layers are left out. */
+static int begin_sweep(struct engine *engine, uint32_t *from, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t t = 0; t < engine->n_tries && rc == 0; t++) {
+        float *stream = engine->swept + stream_floats(engine, t);
+        const float *kept = NULL;
+
+        from[t] = find(engine, engine->tries[t], &kept);
+        if (from[t] > 0) {
+            memcpy(stream, kept,
+                   trie_positions(engine->tries[t]) * engine->plan->config.width * sizeof(float));
+        } else {
+            rc = forward_embed(engine->forward, engine->weights, engine->tries[t], stream, err);
+        }
+    }
+    return rc;
+}
+
+int engine_sweep(struct engine *engine, struct err *err)
+{
+    if (!engine->sweeps || engine->is_swept || !take_streams(engine)) {
+        return 0;
+    }
+    uint32_t *from = mem_array(engine->n_tries, sizeof *from);
+    int rc = begin_sweep(engine, from, err);
+
+    for (uint32_t layer = 0; layer < engine->plan->config.n_layers && rc == 0; layer++) {
+        for (size_t t = 0; t < engine->n_tries && rc == 0; t++) {
+            if (layer >= from[t]) {
+                rc = forward_advance(engine->forward, engine->weights, engine->tries[t], layer,
+                                     engine->swept + stream_floats(engine, t), err);
+            }
+        }
+    }
+    engine->is_swept = rc == 0;
+    free(from);
+    return rc;
+}
+
 struct forward *engine_forward(struct engine *engine)
 {
     return engine->forward;
@@ -358,6 +460,11 @@ bool engine_streams(const struct engine *engine)
 uint64_t engine_kept(const struct engine *engine)
 {
     return prefix_bytes(engine->prefix);
+}
+
+uint64_t engine_blended(const struct engine *engine)
+{
+    return engine->blended;
 }
 
 int engine_digest(struct engine *engine, char out[DIGEST_HEX], struct err *err)

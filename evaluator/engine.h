@@ -3,8 +3,8 @@
  *
  * A layer is blended when the first position comes to it. Resident where memory allows: it stays
  * then, and a tensor that the next candidate has too is not blended again. Else streamed: every
- * position passes layer l before any passes l + 1, over whose weights the next are blended, each
- * task anew. Both give the same bits.
+ * position passes layer l before any passes l + 1, whose weights are blended over it: once for all
+ * tasks where their activations fit (engine_sweep), else once a task. All give the same bits.
  *
  * Candidates that agree up to a layer share the activations behind it (prefix.h): layers that are
  * left out are neither blended nor run, and the bits are the same again.
@@ -13,6 +13,7 @@
  *   engine_share(engine, tries, n_tries);
  *   for each candidate:
  *     engine_load(engine, &plan, &largest, err);
+ *     engine_sweep(engine, err);
  *     task_run(task_plan, engine_forward(engine), engine_weights(engine), ...);
  *     engine_digest(engine, digest, err);
  */
@@ -77,6 +78,10 @@ int engine_needs(const struct engine *engine, const struct plan *plan,
 int engine_load(struct engine *engine, const struct plan *plan, const struct trie_nodes *largest,
                 struct err *err);
 
+/* Streamed, take all shared tries through the layers together, as far as memory allows: scoring
+ * them then begins behind the last layer. Else nothing is done. Errors as forward_score. */
+int engine_sweep(struct engine *engine, struct err *err);
+
 /* Lent, valid until the next engine_load. */
 struct forward *engine_forward(struct engine *engine);
 const struct weights *engine_weights(const struct engine *engine);
@@ -86,7 +91,10 @@ bool engine_streams(const struct engine *engine);
  * that no run needed are blended for it; errors of blending. */
 int engine_digest(struct engine *engine, char out[DIGEST_HEX], struct err *err);
 
-/* Bytes of activations that are kept now. */
+/* Bytes of activations that are kept for other candidates now. */
 uint64_t engine_kept(const struct engine *engine);
+
+/* Tensors blended into weights since engine_new. */
+uint64_t engine_blended(const struct engine *engine);
 
 #endif

@@ -340,7 +340,12 @@ static int score_candidate(struct evaluator *evaluator, struct candidate *candid
     uint64_t positions_before = forward_positions(forward);
     uint64_t blocks_before = forward_blocks(forward);
 
-    rc = run_tasks(evaluator, split, out, err);
+    if (evaluator->watch == NULL) { /* else tasks are done one after the other, to be seen */
+        rc = engine_sweep(evaluator->engine, err);
+    }
+    if (rc == 0) {
+        rc = run_tasks(evaluator, split, out, err);
+    }
     *positions = forward_positions(forward) - positions_before;
     evaluator->blocks += forward_blocks(forward) - blocks_before;
     return rc == 0 ? engine_digest(evaluator->engine, out->weights, err) : rc;

@@ -218,7 +218,7 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
 struct start {
     const struct trie *trie; /* what a keeper knows the pass by; NULL: it is not asked */
     uint32_t n_layers;       /* left out, and */
-    const float *x;          /* [nodes, D] the stream behind them, NULL when none are */
+    const float *x;          /* [nodes, D] the stream behind them; NULL: of tokens */
 };
 
 static struct start find_start(const struct forward *forward, const struct trie *trie)
@@ -239,7 +239,7 @@ static int begin_stream(struct forward *forward, const struct weights *weights,
 {
     size_t d = forward->config.width;
 
-    if (start->n_layers > 0) {
+    if (start->x != NULL) {
         memcpy(forward->x, start->x + batch.first * d, batch.n * d * sizeof(float));
         return 0;
     }
@@ -250,14 +250,15 @@ static int begin_stream(struct forward *forward, const struct weights *weights,
     return rc;
 }
 
-static int run_layers(struct forward *forward, const struct weights *weights,
-                      const struct trie_nodes *nodes, struct stretch batch,
-                      const struct start *start, struct err *err)
+/* The layers before `end`. */
+static int run_until(struct forward *forward, const struct weights *weights,
+                     const struct trie_nodes *nodes, struct stretch batch,
+                     const struct start *start, uint32_t end, struct err *err)
 {
     const struct forward_keeper *keeper = &forward->keeper;
     int rc = begin_stream(forward, weights, nodes, batch, start, err);
 
-    for (uint32_t layer = start->n_layers; layer < forward->config.n_layers && rc == 0; layer++) {
+    for (uint32_t layer = start->n_layers; layer < end && rc == 0; layer++) {
         rc = weights_stage(weights, 1 + layer, err);
         if (rc == 0) {
             rc = run_layer(forward, weights, layer, nodes, batch, err);
@@ -269,6 +270,15 @@ static int run_layers(struct forward *forward, const struct weights *weights,
             keeper->keep(keeper->context, start->trie, layer + 1, batch.first, batch.n, forward->x);
         }
     }
+    return rc;
+}
+
+static int run_layers(struct forward *forward, const struct weights *weights,
+                      const struct trie_nodes *nodes, struct stretch batch,
+                      const struct start *start, struct err *err)
+{
+    int rc = run_until(forward, weights, nodes, batch, start, forward->config.n_layers, err);
+
     if (rc != 0) {
         return rc;
     }
@@ -473,6 +483,41 @@ int forward_score(struct forward *forward, const struct weights *weights, const 
         take_results(forward, trie_nodes(trie), results);
     }
     return rc;
+}
+
+/* ---- a stream by itself ---- */
+
+/* x becomes the stream behind the layers before `end`. */
+static int advance(struct forward *forward, const struct weights *weights,
+                   const struct start *start, uint32_t end, float *x, struct err *err)
+{
+    const struct trie_nodes *nodes = trie_nodes(start->trie);
+    size_t d = forward->config.width;
+    int rc = check_trie(forward, nodes, err);
+
+    if (rc == 0) {
+        rc = forward_fit(forward, nodes, err);
+    }
+    for (size_t first = 0, n; first < nodes->n && rc == 0; first += n) {
+        n = forward_smaller(nodes->n - first, forward->positions_max);
+        rc = run_until(forward, weights, nodes, (struct stretch){first, n}, start, end, err);
+        memcpy(x + first * d, forward->x, (rc == 0 ? n : 0) * d * sizeof(float));
+    }
+    return rc;
+}
+
+int forward_embed(struct forward *forward, const struct weights *weights, const struct trie *trie,
+                  float *x, struct err *err)
+{
+    return advance(forward, weights, &(struct start){.trie = trie}, 0, x, err);
+}
+
+int forward_advance(struct forward *forward, const struct weights *weights, const struct trie *trie,
+                    uint32_t layer, float *x, struct err *err)
+{
+    const struct start start = {.trie = trie, .n_layers = layer, .x = x};
+
+    return advance(forward, weights, &start, layer + 1, x, err);
 }
 
 struct forward_place forward_place_at(const struct forward *forward, size_t scored)

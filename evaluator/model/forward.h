@@ -76,6 +76,16 @@ void forward_keep(struct forward *forward, const struct forward_keeper *keeper);
 int forward_score(struct forward *forward, const struct weights *weights, const struct trie *trie,
                   struct forward_result *results, struct err *err);
 
+/*
+ * The residual stream x [nodes, D] of a trie by itself, for whoever takes several tries through a
+ * layer before the next: made of the tokens, and taken through one layer. A keeper is told of it,
+ * and can give it to forward_score. Errors as there; x is then of no use.
+ */
+int forward_embed(struct forward *forward, const struct weights *weights, const struct trie *trie,
+                  float *x, struct err *err);
+int forward_advance(struct forward *forward, const struct weights *weights, const struct trie *trie,
+                    uint32_t layer, float *x, struct err *err);
+
 /* What stands at one place of a sequence, and what the model would rather have there. */
 struct forward_place {
     double loglikelihood;      /* ln p of the token there; NaN after the last token */

@@ -153,6 +153,7 @@ static struct outcome run(struct engine *engine, const struct bench *bench,
     if (engine_load(engine, &candidate->plan, &bench->largest, &err) != 0) {
         fail_msg("%s", err.text);
     }
+    out.rc = engine_sweep(engine, &err);
     for (size_t t = 0; t < TRIES && out.rc == 0; t++) {
         out.rc = forward_score(engine_forward(engine), engine_weights(engine), bench->tries[t],
                                out.results[t], &err);
@@ -187,7 +188,7 @@ static struct engine *sharing_engine(const struct bench *bench, uint64_t memory)
     return engine;
 }
 
-/* What a candidate takes, and of kept activations so many layers. */
+/* What a candidate takes, its activations in a sweep too, and of kept ones so many layers. */
 static uint64_t memory_of(const struct bench *bench, bool streamed, size_t layers)
 {
     struct candidate candidate;
@@ -196,6 +197,7 @@ static uint64_t memory_of(const struct bench *bench, bool streamed, size_t layer
     candidate_open(&candidate, bench, 0, 0.5);
     uint64_t bytes = engine_bytes(&candidate.plan, NUMERIC_F32, &bench->largest, streamed);
     candidate_close(&candidate);
+    layers += streamed ? 1 : 0;
     return bytes + layers * bench->positions * width * sizeof(float);
 }
 
@@ -258,6 +260,54 @@ static void less_room_costs_time_and_changes_no_bit(void **state)
         assert_true(streamed <= before);
         before = streamed;
     }
+    bench_close(&bench);
+}
+
+/* Embedding, final norm and head, and nine tensors of each layer. */
+static void a_candidate_is_blended_once_for_all_tries_where_memory_allows(void **state)
+{
+    struct bench bench;
+    struct candidate candidate;
+    const uint64_t n_tensors = 3 + 9 * LAYERS;
+
+    (void)state;
+    bench_open(&bench);
+    for (size_t room = 0; room < 2; room++) {
+        const uint64_t memory = memory_of(&bench, true, 0) - (room == 0);
+        struct engine *engine = sharing_engine(&bench, memory);
+
+        for (unsigned i = 1; i <= 2; i++) {
+            candidate_open(&candidate, &bench, i, 0.5);
+            assert_int_equal(run(engine, &bench, &candidate).rc, 0);
+            assert_true(engine_streams(engine));
+            assert_int_equal(engine_blended(engine), i * n_tensors * (room == 0 ? TRIES : 1));
+            candidate_close(&candidate);
+        }
+        engine_free(engine);
+    }
+    bench_close(&bench);
+}
+
+static void what_stands_in_its_place_is_not_blended_again(void **state)
+{
+    struct bench bench;
+    const unsigned bits[] = {0, 0, 1, 0};
+    const uint64_t blended[] = {3 + 9 * LAYERS, 0, 2 + 9,
+                                2 + 9}; /* norm and head go with the last */
+
+    (void)state;
+    bench_open(&bench);
+    struct engine *engine = engine_new(0, NUMERIC_F32);
+    for (size_t i = 0; i < 4; i++) {
+        struct candidate candidate;
+        uint64_t before = engine_blended(engine);
+
+        candidate_open(&candidate, &bench, bits[i], 0.5);
+        run(engine, &bench, &candidate);
+        assert_int_equal(engine_blended(engine) - before, blended[i]);
+        candidate_close(&candidate);
+    }
+    engine_free(engine);
     bench_close(&bench);
 }
 
@@ -345,6 +395,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_each_edge_of_the_trie_of_layers_once),
         cmocka_unit_test(less_room_costs_time_and_changes_no_bit),
+        cmocka_unit_test(a_candidate_is_blended_once_for_all_tries_where_memory_allows),
+        cmocka_unit_test(what_stands_in_its_place_is_not_blended_again),
         cmocka_unit_test(a_shared_candidate_is_its_export),
         cmocka_unit_test(keeps_nothing_while_candidates_begin_alike_with_none),
         cmocka_unit_test(a_candidate_that_fails_leaves_nothing_wrong_behind),
