@@ -3,7 +3,7 @@
  *
  *     map        every single edit, as a list           its values are a result of their own
  *     compose    the map's best edits, several at once
- *     gains      the scales at the seams of the best route so far
+ *     gains      the scales at the seams of each of the best routes
  *
  * The host is the study's own, or the best merge of the phases before. A phase that is laid out
  * before anything was told takes what comes first where the best is not known.
@@ -18,8 +18,11 @@
 #include "search/route_space.h"
 
 #define MAP_SHARE 2  /* of the budget the map takes at most one part of so many */
+#define ROUTES_TOP 3 /* get gains: what is best without them need not be best with them */
 #define EDITS_TOP 32 /* of the map, to compose: five hundred pairs, more than are ever tried */
-#define WEIGHT 4.0   /* of a step beside those of a merge: as sixteen of its coordinates */
+#define WEIGHT                                                                          \
+    4.0 /* of a step beside those of a merge: as sixteen of its coordinates; of all the \
+           gains together */
 
 /* ---- which phases there are ---- */
 
@@ -41,7 +44,7 @@ static size_t n_composings(const struct study *study)
 
 static size_t n_gains(const struct study *study)
 {
-    return is_by_steps(study) && study->route.gains ? 1 : 0;
+    return is_by_steps(study) && study->route.gains ? ROUTES_TOP : 0;
 }
 
 static size_t n_others(const struct study *study)
@@ -330,26 +333,78 @@ const struct phase_kind phase_compose = {
 
 /* ---- gains ---- */
 
-/* A candidate whose route is not the host's own. */
-static bool has_seams(const struct phase_told *told, const void *context)
+static double gains_weight(const struct phase_setting *setting, size_t within)
 {
-    (void)context;
-    return strstr(told->recipe, "\"route\":") != NULL;
+    return weight(setting, within) / ROUTES_TOP;
 }
 
-/* The best route so far; the first edit of the list before there is one. */
-static int best_route(struct route *out, const struct phase_setting *setting,
-                      const struct route_models *models, const struct phase_past *past,
-                      struct err *err)
+/* Told in phases [first, end), with a route that is not the host's own. */
+static bool has_route(const struct phase_told *told, size_t first, size_t end)
 {
-    const struct phase_told *best = best_of(past, has_seams, NULL);
+    return told->phase >= first && told->phase < end && !isnan(told->value) &&
+           strstr(told->recipe, "\"route\":") != NULL;
+}
+
+struct ranked {
+    const struct phase_told *told;
+    size_t order;
+};
+
+static int by_value(const void *left, const void *right)
+{
+    const struct ranked *a = left, *b = right;
+
+    if (a->told->value != b->told->value) {
+        return a->told->value > b->told->value ? -1 : 1;
+    }
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+/* The best route but `within` of those that were told in phases [first, end), equal ones counted
+ * once; the last of them when there are fewer; NULL: there is none. */
+static const struct phase_told *best_told(const struct phase_past *past, size_t first, size_t end,
+                                          size_t within)
+{
+    struct ranked *found = mem_array(past->n, sizeof *found);
+    const struct phase_told *best = NULL;
+    size_t n = 0, distinct = 0;
+
+    for (size_t i = 0; i < past->n; i++) {
+        if (has_route(&past->told[i], first, end)) {
+            found[n] = (struct ranked){&past->told[i], n};
+            n++;
+        }
+    }
+    qsort(found, n, sizeof *found, by_value);
+    for (size_t i = 0; i < n && distinct <= within; i++) {
+        bool again = false; /* equal routes have equal values and stand together */
+
+        for (size_t j = i; j-- > 0 && !again && found[j].told->value == found[i].told->value;) {
+            again = strcmp(found[j].told->recipe, found[i].told->recipe) == 0;
+        }
+        if (!again) {
+            best = found[i].told;
+            distinct++;
+        }
+    }
+    free(found);
+    return best;
+}
+
+/* The route whose gains step `within` searches; the first edit of the list before there is one. */
+static int route_for(struct route *out, const struct phase *phase,
+                     const struct phase_setting *setting, const struct route_models *models,
+                     const struct phase_past *past, struct err *err)
+{
+    const size_t end = phase->index - phase->within;
+    const size_t first = end - n_maps(setting->study) - n_composings(setting->study);
+    const struct phase_told *best = best_told(past, first, end, phase->within);
     struct recipe recipe = {0};
     struct edit *edits = NULL;
 
     if (best == NULL) {
-        size_t n = edits_list(&edits, &models->frame, setting->study->route.length);
-
-        edits_build(out, &models->frame, edits, n > 0 ? 1 : 0);
+        edits_list(&edits, &models->frame, setting->study->route.length);
+        edits_build(out, &models->frame, edits, 1); /* there is always something to skip */
         free(edits);
         return 0;
     }
@@ -366,22 +421,26 @@ static int best_route(struct route *out, const struct phase_setting *setting,
 static int gains_lay_out(struct phase *phase, const struct phase_setting *setting,
                          const struct phase_past *past, struct err *err)
 {
+    static const char *const names[ROUTES_TOP] = {"gains of the best route",
+                                                  "gains of the second best route",
+                                                  "gains of the third best route"};
     struct route_models models;
     struct route route = {0};
     int rc = models_of(&models, setting, err);
 
     if (rc == 0) {
-        rc = best_route(&route, setting, &models, past, err);
+        rc = route_for(&route, phase, setting, &models, past, err);
     }
     if (rc == 0) {
         rc = lay_over_host(phase, setting, &models, past, route_space_new_gains(&models, &route),
-                           "gains at the seams", err);
+                           names[phase->within], err);
     }
     route_release(&route);
     return rc;
 }
 
-const struct phase_kind phase_gains = {.n = n_gains, .weight = weight, .lay_out = gains_lay_out};
+const struct phase_kind phase_gains = {
+    .n = n_gains, .weight = gains_weight, .lay_out = gains_lay_out};
 
 /* ---- all at once ---- */
 

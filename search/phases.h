@@ -10,7 +10,7 @@
  *
  *     route: {mode: edits}      phase 0   every single edit         a list
  *                               phase 1   edits composed            of the best single ones
- *                               phase 2   gains at the seams        of the best route
+ *                               phases 2.. gains at the seams       of each of the best routes
  *
  * A study with nothing of the kind has one phase. What a phase is follows from the study and from
  * what the phases before it were told, so a restart makes the same one; where its optimiser starts
