@@ -8,16 +8,17 @@
 #include "cli/candidate.h"
 #include "cli/command.h"
 #include "cli/notes.h"
+#include "cli/route_map.h"
 #include "cli/table.h"
 #include "evaluator/merge/mergekit.h"
 #include "study/recipe.h"
 
 struct arguments {
     const char *database, *candidate;
-    bool json, documents;
+    bool json, documents, map;
 };
 
-enum { KEY_DOCUMENTS = 1000 };
+enum { KEY_DOCUMENTS = 1000, KEY_MAP };
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
@@ -29,6 +30,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         return 0;
     case KEY_DOCUMENTS:
         arguments->documents = true;
+        return 0;
+    case KEY_MAP:
+        arguments->map = true;
         return 0;
     case ARGP_KEY_ARG:
         if (arguments->database == NULL) {
@@ -142,11 +146,51 @@ static int fetch(const struct arguments *arguments, struct store **store, json_t
     return rc == 0 ? candidate_doc(*store, candidate, arguments->documents, doc, err) : rc;
 }
 
+/* The map in place of a candidate. */
+static int show_map(const struct arguments *arguments, struct err *err)
+{
+    struct store *store = NULL;
+    int rc = store_open_reader(&store, arguments->database, err);
+
+    if (rc == 0) {
+        rc = route_map_show(store, arguments->json, err);
+    }
+    store_close(store);
+    return rc;
+}
+
+static int show_candidate(const struct arguments *arguments, struct err *err)
+{
+    struct store *store = NULL;
+    json_t *doc = NULL, *notes = NULL;
+    int rc = fetch(arguments, &store, &doc, err);
+
+    if (rc == 0) {
+        rc = notes_read(store, &notes, err);
+    }
+    if (rc == 0 && arguments->json) {
+        print_json(doc);
+    } else if (rc == 0) {
+        printf("candidate %lld, stage %s\n",
+               (long long)json_integer_value(json_object_get(doc, "candidate")),
+               json_string_value(json_object_get(doc, "stage")));
+        printf("  recipe   %s\n", json_string_value(json_object_get(doc, "recipe_digest")));
+        rc = print_route(doc, notes, err);
+        print_scores(json_object_get(doc, "scores"));
+    }
+    json_decref(notes);
+    json_decref(doc);
+    store_close(store);
+    return rc;
+}
+
 int cmd_show(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"json", 'j', NULL, 0, "print one JSON object", 0},
         {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
+        {"map", KEY_MAP, NULL, 0,
+         "of a search of routes: every single edit that was tried, best first", 0},
         {0}};
     static const struct argp argp = {options,
                                      parse_option,
@@ -157,29 +201,11 @@ int cmd_show(int argc, char **argv)
                                      NULL,
                                      NULL};
     struct arguments arguments = {0};
-    struct store *store = NULL;
-    json_t *doc = NULL;
-    json_t *notes = NULL;
     struct err err = {0};
 
     command_parse(&argp, argc, argv, &arguments);
-    int rc = fetch(&arguments, &store, &doc, &err);
-    if (rc == 0) {
-        rc = notes_read(store, &notes, &err);
-    }
-    if (rc == 0 && arguments.json) {
-        print_json(doc);
-    } else if (rc == 0) {
-        printf("candidate %lld, stage %s\n",
-               (long long)json_integer_value(json_object_get(doc, "candidate")),
-               json_string_value(json_object_get(doc, "stage")));
-        printf("  recipe   %s\n", json_string_value(json_object_get(doc, "recipe_digest")));
-        rc = print_route(doc, notes, &err);
-        print_scores(json_object_get(doc, "scores"));
-    }
-    json_decref(notes);
-    json_decref(doc);
-    store_close(store);
+    int rc = arguments.map ? show_map(&arguments, &err) : show_candidate(&arguments, &err);
+
     return rc == 0 ? COMMAND_DONE : command_fail(argv[0], &err);
 }
 

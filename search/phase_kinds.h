@@ -32,6 +32,8 @@ struct phase_kind {
     /* before is NULL for the first phase. NULL: there is nothing to know better. */
     void (*begin)(const struct phase *phase, const struct phase_past *past,
                   const struct phase_ended *before, struct phase_beginning *out);
+    /* What a point is, in words; NULL, and of a point: nothing that its numbers do not say. */
+    char *(*label)(const struct phase *phase, const double *point);
 };
 
 /* In the order of a search. */

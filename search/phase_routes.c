@@ -72,18 +72,16 @@ static int models_of(struct route_models *out, const struct phase_setting *setti
     return route_models_init(out, study, layers, setting->digests, err);
 }
 
-/* The best of those that keep (NULL: all) approves of; NULL when there is none. Ties go to the
- * first. */
-static const struct phase_told *best_of(const struct phase_past *past,
-                                        bool (*keep)(const struct phase_told *, const void *),
-                                        const void *context)
+/* The best that was told in the phases before this one, the first of equals; NULL: there is none.
+ */
+static const struct phase_told *best_before(const struct phase_past *past, size_t phase)
 {
     const struct phase_told *best = NULL;
 
     for (size_t i = 0; i < past->n; i++) {
         const struct phase_told *told = &past->told[i];
 
-        if (!isnan(told->value) && keep(told, context) &&
+        if (told->phase < phase && !isnan(told->value) &&
             (best == NULL || told->value > best->value)) {
             best = told;
         }
@@ -91,23 +89,18 @@ static const struct phase_told *best_of(const struct phase_past *past,
     return best;
 }
 
-static bool is_before(const struct phase_told *told, const void *phases)
-{
-    return told->phase < *(const size_t *)phases;
-}
-
 /* The best merge of the phases that searched for one; before they did, where the first begins. */
 static int merged_host(struct recipe *out, const struct phase_setting *setting,
                        const struct phase_past *past, struct err *err)
 {
-    const size_t n = phase_merge_n(setting->study);
-    const struct phase_told *best = best_of(past, is_before, &n);
+    const struct study *study = setting->study;
+    const struct phase_told *best = best_before(past, phase_merge_n(study));
     struct space *space = NULL;
 
     if (best != NULL) {
         return recipe_parse(out, best->recipe, strlen(best->recipe), err);
     }
-    int rc = space_new(&space, setting->study, setting->n_layers, setting->digests, err);
+    int rc = space_new(&space, study, setting->n_layers, setting->digests, err);
 
     if (rc == 0) {
         space_decode(space, space_start(space), out);
@@ -155,6 +148,21 @@ static int lay_over_host(struct phase *phase, const struct phase_setting *settin
     return rc;
 }
 
+/* The edits of a point. */
+static char *label(const struct phase *phase, const double *point)
+{
+    const size_t n = space_n(phase->space), n_route = route_space_n(space_route(phase->space));
+    double *values = mem_array(n, sizeof *values);
+    struct text words = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        values[i] = space_value(phase->space, i, point[i]);
+    }
+    route_space_words(space_route(phase->space), values + n - n_route, &words);
+    free(values);
+    return words.data != NULL ? text_take(&words) : mem_text("");
+}
+
 /* ---- map ---- */
 
 /* As much of the list as half of the budget pays for. */
@@ -184,14 +192,20 @@ static int map_lay_out(struct phase *phase, const struct phase_setting *setting,
                        const struct phase_past *past, struct err *err)
 {
     struct route_models models;
+
+    if (setting->study->n_objectives > 1) {
+        return err_set(err, ERR_CONFLICT,
+                       "route.mode: edits go step by step towards one objective; for several take "
+                       "indicators, swap or, beside a merge, order: together");
+    }
     int rc = models_of(&models, setting, err);
 
     if (rc != 0) {
         return rc;
     }
     return lay_over_host(phase, setting, &models, past,
-                         route_space_new_map(&models, setting->study->route.length),
-                         "map of single edits", err);
+                         route_space_new_map(&models, setting->study->route.length), PHASE_MAP_NAME,
+                         err);
 }
 
 static void map_begin(const struct phase *phase, const struct phase_past *past,
@@ -218,7 +232,7 @@ static void map_begin(const struct phase *phase, const struct phase_past *past,
 }
 
 const struct phase_kind phase_map = {
-    .n = n_maps, .cost = map_cost, .lay_out = map_lay_out, .begin = map_begin};
+    .n = n_maps, .cost = map_cost, .lay_out = map_lay_out, .begin = map_begin, .label = label};
 
 /* ---- compose ---- */
 
@@ -295,18 +309,6 @@ static int best_edits(struct edit **out, size_t *n, const struct phase *phase,
     return 0;
 }
 
-/* Few choices, unlike their neighbours: no distribution to learn, and nothing to restart. */
-static void choose_discrete(struct phase *phase)
-{
-    static char discrete[] = "discrete", none[] = "none";
-
-    if (strcmp(phase->seen.optimizer.algorithm, "auto") == 0) {
-        phase->seen.optimizer.algorithm = discrete;
-        phase->seen.optimizer.restarts = none;
-        phase->seen.optimizer.noise = none;
-    }
-}
-
 static int compose_lay_out(struct phase *phase, const struct phase_setting *setting,
                            const struct phase_past *past, struct err *err)
 {
@@ -319,7 +321,6 @@ static int compose_lay_out(struct phase *phase, const struct phase_setting *sett
         rc = best_edits(&edits, &n, phase, setting, &models, past, err);
     }
     if (rc == 0) {
-        choose_discrete(phase);
         rc = lay_over_host(phase, setting, &models, past,
                            route_space_new_compose(&models, edits, n, setting->study->route.edits),
                            "edits composed", err);
@@ -328,8 +329,22 @@ static int compose_lay_out(struct phase *phase, const struct phase_setting *sett
     return rc;
 }
 
-const struct phase_kind phase_compose = {
-    .n = n_composings, .weight = weight, .lay_out = compose_lay_out};
+/* Few choices, unlike their neighbours: no distribution to learn. */
+static void compose_begin(const struct phase *phase, const struct phase_past *past,
+                          const struct phase_ended *before, struct phase_beginning *out)
+{
+    (void)past;
+    (void)before;
+    if (strcmp(phase->seen.optimizer.algorithm, "auto") == 0) {
+        out->algorithm = "discrete";
+    }
+}
+
+const struct phase_kind phase_compose = {.n = n_composings,
+                                         .weight = weight,
+                                         .lay_out = compose_lay_out,
+                                         .begin = compose_begin,
+                                         .label = label};
 
 /* ---- gains ---- */
 
@@ -457,17 +472,6 @@ static struct route_space *route_space_of(const struct study_route *route,
     }
 }
 
-/* The margin takes the bits' first chances; a table of chances would begin in the middle. */
-static void choose_margin(struct phase *phase)
-{
-    static char cma_es[] = "cma-es";
-
-    if (phase->seen.route.mode == STUDY_ROUTE_INDICATORS &&
-        strcmp(phase->seen.optimizer.algorithm, "auto") == 0) {
-        phase->seen.optimizer.algorithm = cma_es;
-    }
-}
-
 static int other_lay_out(struct phase *phase, const struct phase_setting *setting,
                          const struct phase_past *past, struct err *err)
 {
@@ -483,7 +487,6 @@ static int other_lay_out(struct phase *phase, const struct phase_setting *settin
     }
     struct route_space *route = route_space_of(&study->route, &models);
 
-    choose_margin(phase);
     if (study->merge.method == NULL || study->route.order == STUDY_MERGE_THEN_ROUTE) {
         return lay_over_host(phase, setting, &models, past, route, name, err);
     }
@@ -492,4 +495,20 @@ static int other_lay_out(struct phase *phase, const struct phase_setting *settin
                            NULL, err);
 }
 
-const struct phase_kind phase_route = {.n = n_others, .weight = weight, .lay_out = other_lay_out};
+/* The margin takes the bits' first chances; a table of chances would begin in the middle. */
+static void other_begin(const struct phase *phase, const struct phase_past *past,
+                        const struct phase_ended *before, struct phase_beginning *out)
+{
+    (void)past;
+    (void)before;
+    if (phase->seen.route.mode == STUDY_ROUTE_INDICATORS && phase->seen.n_objectives < 2 &&
+        strcmp(phase->seen.optimizer.algorithm, "auto") == 0) {
+        out->algorithm = "cma-es";
+    }
+}
+
+const struct phase_kind phase_route = {.n = n_others,
+                                       .weight = weight,
+                                       .lay_out = other_lay_out,
+                                       .begin = other_begin,
+                                       .label = label};

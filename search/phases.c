@@ -76,6 +76,11 @@ void phase_free(struct phase *phase)
     }
 }
 
+char *phase_label(const struct phase *phase, const double *point)
+{
+    return phase->kind->label != NULL ? phase->kind->label(phase, point) : mem_text("");
+}
+
 bool phase_is_list(const struct phase *phase)
 {
     return phase->kind->cost != NULL;
@@ -146,17 +151,26 @@ static struct phase_beginning fresh(const struct phase *phase)
     return begins;
 }
 
-/* box [3, n]. why [PHASE_WHY_MAX]: what auto chose. A list is neither restarted nor asked twice. */
+/* Restarts and care for noise are the study's wish for its own algorithm: a list has neither, nor
+ * has a search that its kind of phase chose for being discrete. */
+static bool is_plain(const char *chosen, const struct study_optimizer *optimizer)
+{
+    return strcmp(chosen, optimizer->algorithm) != 0 &&
+           (strcmp(chosen, "listed") == 0 || strcmp(chosen, "discrete") == 0);
+}
+
+/* box [3, n]. why [PHASE_WHY_MAX]: what auto chose. */
 static struct optimiser_options options_of(const struct phase *phase,
                                            const struct phase_beginning *begins, const double *box,
                                            uint64_t evaluations, char *why)
 {
     const struct study_optimizer *optimizer = &phase->seen.optimizer;
+    const bool plain = is_plain(begins->algorithm, optimizer);
     const size_t n = space_n(phase->space);
     struct optimiser_options options = {
         .algorithm = begins->algorithm,
-        .restarts = begins->count > 0 ? NULL : optimizer->restarts,
-        .noise = begins->count > 0 ? NULL : optimizer->noise,
+        .restarts = plain ? "none" : optimizer->restarts,
+        .noise = plain ? "none" : optimizer->noise,
         .n = n,
         .start = begins->start,
         .deviations = begins->deviations,

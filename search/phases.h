@@ -32,6 +32,7 @@
 #include "study/study.h"
 
 #define PHASE_WHY_MAX 300
+#define PHASE_MAP_NAME "map of single edits"
 
 struct phase_past;
 
@@ -125,6 +126,9 @@ struct phase_plan {
 int phases_plan(const struct phase_setting *setting,
                 void (*visit)(void *context, const struct phase_plan *plan), void *context,
                 struct err *err);
+
+/* What a point of it is, in words, "" when its numbers say it all; free() it. */
+char *phase_label(const struct phase *phase, const double *point);
 
 /* A phase that asks a list ends with the list: standing still does not end it. */
 bool phase_is_list(const struct phase *phase);

@@ -307,6 +307,17 @@ void route_space_decode(const struct route_space *space, const double *values,
     route_release(&route);
 }
 
+void route_space_words(const struct route_space *space, const double *values, struct text *out)
+{
+    struct edit edits[EDITS_MAX];
+    size_t n = route_space_edits_of(space, values, edits);
+
+    for (size_t e = 0; e < n; e++) {
+        text_add(out, e > 0 ? ", " : "");
+        edit_print(out, &edits[e], space->models.names);
+    }
+}
+
 int route_space_encode(const struct route_space *space, const struct recipe *recipe, double *values,
                        struct err *err)
 {

@@ -79,6 +79,9 @@ void route_space_decode(const struct route_space *space, const double *values,
 int route_space_encode(const struct route_space *space, const struct recipe *recipe, double *values,
                        struct err *err);
 
+/* "splice 2-3 lang", "splice 2-3 lang, skip 5", "" for the host and for kinds without edits. */
+void route_space_words(const struct route_space *space, const double *values, struct text *out);
+
 /* The route of a recipe in the models' numbers; false when it goes through another model. The
  * caller releases it. */
 bool route_models_route(const struct route_models *models, const struct recipe *recipe,

@@ -9,7 +9,9 @@
 #include "base/mem.h"
 #include "search/route_space_kinds.h"
 
-#define EDIT_FIELDS 4 /* op, start, length, source */
+#define EDIT_FIELDS 4   /* op, start, length, source */
+#define MAP_NONE (-1.0) /* there is no such op */
+#define EDITS_NONE 0.0
 
 /* ---- one edit as numbers ---- */
 
@@ -55,9 +57,26 @@ static void lay_out_edit(const struct route_space *t, double none, const char *p
     out[3] = number(mem_printf("%ssource", prefix), 1.0, sources, 1.0);
 }
 
-/* ---- map ---- */
+size_t route_space_edits_of(const struct route_space *t, const double *values, struct edit *out)
+{
+    size_t n = 0;
 
-#define MAP_NONE (-1.0) /* there is no such op */
+    if (t->kind == &route_space_map) {
+        out[n++] = edit_of(t, values, MAP_NONE);
+    }
+    for (uint32_t e = 0; e < t->n_edits; e++) {
+        const double *at = values + e * EDIT_FIELDS;
+
+        if (t->kind == &route_space_compose && values[e] > 0.0) {
+            out[n++] = t->list[(size_t)values[e] - 1];
+        } else if (t->kind == &route_space_edits && at[0] > EDITS_NONE) {
+            out[n++] = edit_of(t, at, EDITS_NONE);
+        }
+    }
+    return n;
+}
+
+/* ---- map ---- */
 
 static size_t map_n(const struct route_space *t)
 {
@@ -156,16 +175,8 @@ static void compose_lay_out(const struct route_space *t, struct space_coordinate
 static void compose_build(const struct route_space *t, const double *values, struct route *out)
 {
     struct edit edits[EDITS_MAX];
-    size_t n = 0;
 
-    for (uint32_t e = 0; e < t->n_edits; e++) {
-        size_t place = (size_t)values[e];
-
-        if (place > 0) {
-            edits[n++] = t->list[place - 1];
-        }
-    }
-    edits_build(out, &t->models.frame, edits, n);
+    edits_build(out, &t->models.frame, edits, route_space_edits_of(t, values, edits));
 }
 
 /* One edit after another, each the one that leaves least to do. */
@@ -245,8 +256,6 @@ const struct route_space_kind route_space_gains = {
 
 /* ---- several at once ---- */
 
-#define EDITS_NONE 0.0
-
 static size_t edits_n(const struct route_space *t)
 {
     return t->n_edits * EDIT_FIELDS + indicators_numbers(&t->indicators);
@@ -266,14 +275,8 @@ static void edits_lay_out(const struct route_space *t, struct space_coordinate *
 static void edits_route(const struct route_space *t, const double *values, struct route *out)
 {
     struct edit edits[EDITS_MAX];
-    size_t n = 0;
 
-    for (uint32_t e = 0; e < t->n_edits; e++) {
-        if (values[e * EDIT_FIELDS] > EDITS_NONE) {
-            edits[n++] = edit_of(t, values + e * EDIT_FIELDS, EDITS_NONE);
-        }
-    }
-    edits_build(out, &t->models.frame, edits, n);
+    edits_build(out, &t->models.frame, edits, route_space_edits_of(t, values, edits));
     indicators_scale(out, &t->indicators, values + t->n_edits * EDIT_FIELDS);
 }
 

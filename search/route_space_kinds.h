@@ -27,6 +27,10 @@ struct route_space_kind {
     bool (*match)(const struct route_space *space, const struct route *route, double *values);
 };
 
+/* Edits of values [n of the kind] into out [EDITS_MAX]; how many. */
+size_t route_space_edits_of(const struct route_space *space, const double *values,
+                            struct edit *out);
+
 extern const struct route_space_kind route_space_map, route_space_compose, route_space_gains,
     route_space_edits, route_space_indicators, route_space_swap;
 

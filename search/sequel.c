@@ -135,9 +135,11 @@ void sequel_search(struct coordinator *coordinator, struct sequel *sequel, uint6
     optimiser_ask(sequel->optimiser, points);
     for (size_t k = 0; k < lambda; k++) {
         const double *point = points + k * n;
+        char *label = phase_label(phase_of(coordinator, sequel), point);
         struct store_candidate *candidate =
-            sequel_add(sequel, sequel_recipe(space, point), SPLIT_SEARCH, "");
+            sequel_add(sequel, sequel_recipe(space, point), SPLIT_SEARCH, label);
 
+        free(label);
         candidate->point = copy_point(point, n);
         candidate->n_point = n;
     }

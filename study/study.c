@@ -276,6 +276,13 @@ static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
     if (study->route.mode != STUDY_ROUTE_NONE && json_object_get(doc, "algorithm") == NULL) {
         algorithm = "auto"; /* the parts of a search of routes differ too much for one */
     }
+    if (study->route.mode != STUDY_ROUTE_NONE &&
+        (strcmp(algorithm, "dd-cma-es") == 0 || strcmp(algorithm, "lq-cma-es") == 0 ||
+         strcmp(algorithm, "lm-ma-es") == 0)) {
+        return err_set(err, ERR_CONFLICT,
+                       "algorithm: %s knows no whole numbers, of which routes are made; take auto",
+                       algorithm);
+    }
     study->optimizer = (struct study_optimizer){.algorithm = mem_text(algorithm),
                                                 .restarts = mem_text(restart),
                                                 .noise = mem_text(noise),

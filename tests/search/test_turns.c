@@ -237,6 +237,73 @@ static void a_longer_budget_goes_to_the_phases_that_have_not_begun(void **state)
     tear_down(&house);
 }
 
+/* A house whose search is of routes, by edits. */
+static struct house *build_routes(uint64_t evaluations)
+{
+    struct house *house = mem_array(1, sizeof(*house));
+
+    world_init(&house->world, 3, 4, evaluations);
+    world_route(&house->world, evaluations);
+    house->world.failing = 0;
+    must(house, store_open(&house->store, ":memory:", &house->err));
+    open_again(house);
+    return house;
+}
+
+static void routes_are_mapped_composed_and_given_gains(void **state)
+{
+    (void)state;
+    void *house = build_routes(120);
+    struct house *rooms = house;
+    struct recipe recipe = {0};
+    uint64_t worker = hello(house, "one");
+
+    work_until(house, worker, "finished");
+    assert_int_equal(count(house, "SELECT count(*) FROM phases"), 5);
+    /* two free blocks: repeat, skip, splice and insert each, and each of both at once */
+    assert_int_equal(count(house, "SELECT count(*) FROM candidates AS c JOIN generations AS g"
+                                  " ON g.number = c.generation WHERE g.phase = 0 AND"
+                                  " g.stage = 'search' AND c.label <> ''"),
+                     4 * 3);
+    assert_int_equal(count(house, "SELECT count(*) FROM (SELECT label, max(value) FROM candidates"
+                                  " WHERE generation <= (SELECT max(number) FROM generations WHERE"
+                                  " phase = 0 AND stage = 'search') AND label NOT LIKE 'parent %'"
+                                  " AND label NOT LIKE 'uniform %' AND label NOT LIKE 'task_%')"
+                                  " WHERE label = 'splice 2-3 right'"),
+                     1);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases WHERE optimiser = 'discrete'"), 1);
+    assert_int_equal(count(house, "SELECT count(*) FROM phases WHERE name LIKE 'gains of the %'"),
+                     3);
+    struct store_candidate winner = stored(house, count(house, "SELECT winner FROM study"));
+    must(house, recipe_parse(&recipe, winner.recipe, strlen(winner.recipe), &rooms->err));
+    assert_int_equal(recipe.route.n_hops, 6);
+    assert_true(fabs(log(recipe.route.hops[2].scale / 2.0)) < 0.4);
+    recipe_release(&recipe);
+    store_candidate_release(&winner);
+    tear_down(&house);
+}
+
+static void opening_again_in_any_phase_of_a_route_changes_nothing(void **state)
+{
+    (void)state;
+    void *house = build_routes(60);
+    struct house *rooms = house;
+    uint64_t worker = hello(house, "one");
+    struct store *other = NULL;
+    struct world_end end;
+
+    while (strcmp(status_of(house).stage, "finished") != 0) {
+        open_again(house);
+        work_once(house, worker);
+    }
+    assert_int_equal(count(house, "SELECT count(*) FROM phases"), 5);
+    must(house, store_open(&other, ":memory:", &rooms->err));
+    world_undisturbed(&rooms->world, other, &end);
+    assert_string_equal(status_of(house).trajectory, end.trajectory);
+    store_close(other);
+    tear_down(&house);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +316,8 @@ int main(void)
         cmocka_unit_test(a_phase_without_progress_ends_and_the_next_begins),
         cmocka_unit_test(asked_to_finish_no_further_phase_begins),
         cmocka_unit_test(a_budget_that_holds_no_generation_of_the_next_phase_ends_the_search),
+        cmocka_unit_test(routes_are_mapped_composed_and_given_gains),
+        cmocka_unit_test(opening_again_in_any_phase_of_a_route_changes_nothing),
         cmocka_unit_test(a_longer_budget_goes_to_the_phases_that_have_not_begun),
     };
 

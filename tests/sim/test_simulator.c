@@ -38,6 +38,9 @@ static int set_up(void **state)
             world_refine(&worlds[i]);
             worlds[i].study.merge.n_free = i % 4 == 3 ? 1 : 0;
         }
+        if (i % 8 == 6) { /* five: a map, compositions, gains of three routes */
+            world_route(&worlds[i], 2 * EVALUATIONS);
+        }
         assert_int_equal(store_open(&store, ":memory:", NULL), 0);
         world_undisturbed(&worlds[i], store, &ends[i]);
         store_close(store);
@@ -114,6 +117,7 @@ static void nor_does_it_in_any_phase_of_a_search(void **state)
     (void)state;
     die_at_every_edge(&worlds[1], &ends[1]);
     die_at_every_edge(&worlds[3], &ends[3]);
+    die_at_every_edge(&worlds[6], &ends[6]);
 }
 
 static void nor_does_it_with_several_objectives(void **state)

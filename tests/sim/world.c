@@ -9,6 +9,7 @@
 #include "base/doc.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "search/route_frame.h"
 
 static const char study_form[] =
     "{\"study\":\"sim\",\"seed\":%llu,"
@@ -20,12 +21,20 @@ static const char study_form[] =
     "\"optimizer\":{\"algorithm\":\"cma-es\",\"population\":%zu},"
     "\"budget\":{\"evaluations\":%llu},\"finalists\":3}";
 
+static const char route_form[] =
+    "{\"study\":\"sim\",\"seed\":%llu,"
+    "\"models\":{\"base\":\"base\",\"left\":\"left\",\"right\":\"right\"},"
+    "\"route\":{\"host\":\"left\",\"sources\":[\"right\"],\"length\":2},"
+    "\"tasks\":[{\"task\":\"count.yaml\",\"metric\":\"acc\"},{\"task\":\"spell.yaml\",\"metric\":"
+    "\"acc\"}],"
+    "\"optimizer\":{\"population\":%zu},"
+    "\"budget\":{\"evaluations\":%llu},\"finalists\":3}";
+
 /* ---- the study ---- */
 
-static void read_study(struct world *world, uint64_t seed, size_t population, uint64_t evaluations)
+/* Takes text over. */
+static void read_study(struct world *world, char *text)
 {
-    char *text = mem_printf(study_form, (unsigned long long)seed, population,
-                            (unsigned long long)evaluations);
     json_t *doc = NULL;
     struct err err = {0};
     int rc = doc_parse(&doc, text, strlen(text), &err);
@@ -92,7 +101,8 @@ static void make_tasks(struct world *world)
 void world_init(struct world *world, uint64_t seed, size_t population, uint64_t evaluations)
 {
     *world = (struct world){.failing = 12};
-    read_study(world, seed, population, evaluations);
+    read_study(world, mem_printf(study_form, (unsigned long long)seed, population,
+                                 (unsigned long long)evaluations));
     for (size_t m = 0; m < WORLD_MODELS; m++) {
         digest_hex_of(&m, sizeof(m), world->digests[m]);
         world->digest_texts[m] = world->digests[m];
@@ -138,6 +148,17 @@ void world_refine(struct world *world)
     world->study.merge.finer[0] = (struct study_finer){.layers = STUDY_LAYERS_EACH};
 }
 
+void world_route(struct world *world, uint64_t evaluations)
+{
+    const uint64_t seed = world->study.seed;
+    const size_t population = world->study.optimizer.population;
+
+    study_release(&world->study);
+    read_study(world, mem_printf(route_form, (unsigned long long)seed, population,
+                                 (unsigned long long)evaluations));
+    world->options.n_layers = 6;
+}
+
 /* ---- what a recipe is worth ---- */
 
 enum score_failure world_failure(const struct world *world, const char *recipe)
@@ -151,6 +172,25 @@ enum score_failure world_failure(const struct world *world, const char *recipe)
     return digest[1] % 2 == 0 ? SCORE_NAN : digest[1] % 4 == 1 ? SCORE_EXIT : SCORE_SIGNAL;
 }
 
+/* In [0, 1]: nearer to the planted route is better, and so are gains near its own. */
+static double skill_of_route(const struct route *route)
+{
+    struct route planted = {0};
+    double logs = 0.0;
+    int rc = route_parse(&planted, "A0-1 B2-3*2 A4-5*0.5", NULL);
+
+    assert(rc == 0);
+    size_t distance = route_frame_distance(route, &planted);
+
+    for (size_t k = 0; k < route->n_hops; k++) {
+        double meant = distance == 0 ? planted.hops[k].scale : 1.0;
+
+        logs += fabs(log(route->hops[k].scale / meant));
+    }
+    route_release(&planted);
+    return 0.8 - 0.1 * (double)distance - 0.02 * logs;
+}
+
 /* In [0, 1]: best where the weights are 0.4, and `apart` more, and 0.9, a little more and less in
  * upper layers. */
 static double skill(const char *text, double apart)
@@ -160,7 +200,9 @@ static double skill(const char *text, double apart)
     int rc = recipe_parse(&recipe, text, strlen(text), NULL);
 
     assert(rc == 0);
-    if (recipe.n_sources == 2) {
+    if (recipe.route.n_hops > 0) {
+        skill = skill_of_route(&recipe.route);
+    } else if (recipe.n_sources == 2) {
         size_t stride = method_count(recipe.method, METHOD_SOURCE);
         double squares = 0.0;
 

@@ -34,6 +34,11 @@ void world_release(struct world *world);
 /* The search goes from the whole model to each layer: two phases. Before it is begun. */
 void world_refine(struct world *world);
 
+/* A search of routes in place of the merge: through the six blocks of the second model and of the
+ * third, best where blocks 2 and 3 are the third's, with twice the gain into them and half of it
+ * back. Of at most so many evaluations. */
+void world_route(struct world *world, uint64_t evaluations);
+
 /* How a recipe fails on every worker; SCORE_OK: it does not. */
 enum score_failure world_failure(const struct world *world, const char *recipe);
 /* What a recipe that does not fail gets. The caller releases it. */
