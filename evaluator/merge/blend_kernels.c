@@ -29,7 +29,11 @@
 #endif
 #define KERNELS_PASTE(stem, isa) stem##_##isa
 #define KERNELS_NAME(stem, isa) KERNELS_PASTE(stem, isa)
+#ifdef KERNELS_CALL
+#define INLINED static inline
+#else
 #define INLINED static inline __attribute__((always_inline))
+#endif
 
 #if defined(__AVX512F__)
 #define WIDTH 64
