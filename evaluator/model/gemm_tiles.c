@@ -32,7 +32,7 @@
 
 #include "evaluator/model/dtype_bits.h"
 
-#if defined(__AMX_BF16__)
+#if defined(__AMX_BF16__) || defined(__AMXBF16__) /* the latter by clang up to 15 */
 #include "evaluator/model/tiles_amx.h"
 #else
 #include "evaluator/model/tiles_plain.h"

@@ -309,7 +309,7 @@ static void carries_the_bits_of_a_double(void **state)
     assert_bits(-0.0, "8000000000000000");
     assert_bits(1.0, "3ff0000000000000");
     assert_bits(0.1, "3fb999999999999a");
-    assert_bits(INFINITY, "7ff0000000000000");
+    assert_bits((double)INFINITY, "7ff0000000000000");
     assert_int_equal(doc_from_bits(&value, "3FF0000000000000", &err), 0);
     assert_true(value == 1.0);
     assert_int_equal(doc_from_bits(&value, "3ff000000000000", &err), ERR_FORMAT);

@@ -164,7 +164,7 @@ static void answers_as_recorded(void **state)
 
 static double log_softmax(const float *logits, size_t n, size_t at)
 {
-    double largest = -INFINITY;
+    double largest = -(double)INFINITY;
     double sum = 0.0;
 
     for (size_t i = 0; i < n; i++) {

@@ -133,7 +133,7 @@ static json_t *golden(void)
 
 static double number(const json_t *object, const char *key)
 {
-    double value = NAN;
+    double value = (double)NAN;
 
     assert_int_equal(doc_number(object, key, &value, NULL), 0);
     return value;
@@ -244,7 +244,7 @@ static void run_golden_case(const json_t *row)
     free(points);
     json_array_foreach(json_object_get(row, "gens"), index, expected)
     {
-        double f_first = NAN, f_best = NAN;
+        double f_first = (double)NAN, f_best = (double)NAN;
 
         while (cmaes_generation(s) < (uint64_t)number(expected, "g")) {
             step(s, objective_named(json_string_value(json_object_get(row, "f"))), &f_first,
@@ -557,7 +557,7 @@ static void sizes_beyond_all_reason_are_refused(void **state)
     struct cmaes_options options = {.n = 2, .start = start, .sigma = 1e300};
 
     assert_int_equal(cmaes_new(&s, &options, NULL), ERR_LIMIT);
-    options.sigma = NAN;
+    options.sigma = (double)NAN;
     assert_int_equal(cmaes_new(&s, &options, NULL), ERR_LIMIT);
     options.sigma = 1.0;
     options.lambda = 1;
@@ -670,7 +670,8 @@ static void a_generation_of_failures_is_drawn_anew(void **state)
     (void)state;
     struct cmaes *s = make((struct setup){.n = 4, .start = 1.0, .sigma = 1.0, .seed = 4});
     double *before = ask(s);
-    const double lost[8] = {NAN, NAN, NAN, NAN, NAN, HUGE_VAL, 1.0, 2.0};
+    const double none = (double)NAN;
+    const double lost[8] = {none, none, none, none, none, HUGE_VAL, 1.0, 2.0};
 
     assert_int_equal(cmaes_tell(s, lost, NULL), 0);
     double *after = ask(s);
@@ -688,7 +689,7 @@ static void ties_rank_by_index_and_failures_after_infinity(void **state)
 {
     (void)state;
     struct cmaes *s = make((struct setup){.n = 4, .start = 1.0, .sigma = 1.0, .seed = 4});
-    const double fitness[8] = {NAN, 2.0, HUGE_VAL, 1.0, 2.0, NAN, 0.5, 2.0};
+    const double fitness[8] = {(double)NAN, 2.0, HUGE_VAL, 1.0, 2.0, (double)NAN, 0.5, 2.0};
     const size_t order[8] = {6, 3, 1, 4, 7, 2, 0, 5};
 
     assert_int_equal(cmaes_tell(s, fitness, NULL), 0);

@@ -24,7 +24,7 @@ static double *random_symmetric(size_t n, uint64_t seed)
     for (size_t i = 0; i < n; i++) {
         rng64_normals(&rng, m + i * n, i + 1);
         for (size_t j = i + 1; j < n; j++) {
-            m[i * n + j] = NAN;
+            m[i * n + j] = (double)NAN;
         }
     }
     return m;
@@ -135,7 +135,7 @@ static void own_method_and_lapack_agree(void **state)
 static void matrices_that_are_not_finite_are_refused(void **state)
 {
     (void)state;
-    double m[2 * 2] = {1.0, 0.0, NAN, 1.0};
+    double m[2 * 2] = {1.0, 0.0, (double)NAN, 1.0};
     double values[2];
     struct eigen eigen = {0};
     struct err err = {0};

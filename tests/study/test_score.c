@@ -19,7 +19,7 @@ static const char digest[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 /* Two documents with two and one requests, two metrics; the second has no standard error. */
 static char *metrics[] = {(char[]){"acc"}, (char[]){"choice_logprob"}};
 static double values[] = {0.5, -0.1 - 0.2};
-static double errors[] = {0.25, NAN};
+static double errors[] = {0.25, (double)NAN};
 static char *ids[] = {(char[]){"d-0"}, (char[]){"d-1 \"\xc3\xa9\""}};
 static double document_values[] = {1, -0.125, 0, -1.0 / 3};
 static uint32_t first[] = {0, 2, 3};
@@ -187,7 +187,7 @@ static void a_success_with_a_value_that_is_not_finite_is_refused(void **state)
     assert_int_equal(parse_with("{failure: nan}", not_a_number, NULL), 0);
 
     double kept = loglikelihoods[1];
-    loglikelihoods[1] = -INFINITY;
+    loglikelihoods[1] = -(double)INFINITY;
     expect_refused("{}", "{}", "tasks[0]: addition has a value that is not finite");
     loglikelihoods[1] = kept;
 }

@@ -28,7 +28,7 @@ static inline struct score score_made(double value)
     task->values = mem_array(1, sizeof(double));
     task->values[0] = value;
     task->errors = mem_array(1, sizeof(double));
-    task->errors[0] = NAN;
+    task->errors[0] = (double)NAN;
     task->ids = mem_array(2, sizeof(char *));
     task->ids[0] = mem_text("0");
     task->ids[1] = mem_text("1");

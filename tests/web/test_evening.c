@@ -254,7 +254,7 @@ static struct score evaluate(const struct job *job)
         right += task->document_values[i];
     }
     task->values[0] = right / DOCUMENTS;
-    task->errors[0] = NAN;
+    task->errors[0] = (double)NAN;
     score.tasks = task;
     return score;
 }

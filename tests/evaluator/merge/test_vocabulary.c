@@ -110,7 +110,7 @@ static double number(const struct checkpoint_tensor *tensor, size_t row, size_t 
 
     dtype_to_f32(&value, tensor->data + (row * COLUMNS + column) * dtype_size(tensor->dtype),
                  tensor->dtype, 1);
-    return value;
+    return (double)value;
 }
 
 /* Row `row` of the aligned matrix is row `from` of model m's. */

@@ -59,7 +59,7 @@ static double number(const struct checkpoint *model, const char *name, size_t i)
 
     assert_non_null(tensor);
     dtype_to_f32(&value, tensor->data + i * dtype_size(tensor->dtype), tensor->dtype, 1);
-    return value;
+    return (double)value;
 }
 
 /* The sum in double: base + scale * left right, left [R, K] and right [K, C] read through strides
