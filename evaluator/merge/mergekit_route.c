@@ -80,7 +80,7 @@ static void add_slice(struct text *out, const char *name, uint32_t first, size_t
     doc_print(out, quoted);
     json_decref(quoted);
     text_printf(out, "\n        layer_range: [%u, %zu]\n", first, first + n);
-    if (scale != 1.0) {
+    if ((float)scale != 1.0F) {
         text_add(out, "        parameters:\n          scale:\n"
                       "            - filter: o_proj\n              value: ");
         text_add_double(out, scale, true);

@@ -160,7 +160,7 @@ static int add_copy(struct router *router, const struct plan_tensor *like,
     return 0;
 }
 
-/* One tensor of hop k: layer k of what comes out. name: of the same role in the merge's layer. */
+/* One tensor of hop k: layer k of what comes out. */
 static int add_tensor(struct router *router, uint32_t k, enum tensor_role role, double scale)
 {
     const struct route_hop *hop = &router->recipe->route.hops[k];
@@ -184,11 +184,9 @@ static int add_tensor(struct router *router, uint32_t k, enum tensor_role role, 
     tensors_name(&plan->config, role, k, name);
     out->name = plan_own(plan, mem_text(name));
     out->layer = k;
-    if (adds(&plan->config, role) && scale != 1.0) {
-        bool gain = plan->config.sandwich;
-
+    if (adds(&plan->config, role) && (float)scale != 1.0F) {
         out->scale = scale;
-        out->scale_offset = gain ? (double)plan->config.norm_offset : 0.0;
+        out->scale_offset = plan->config.sandwich ? (double)plan->config.norm_offset : 0.0;
     }
     return 0;
 }
@@ -275,7 +273,7 @@ int plan_route(struct plan *out, struct plan *merge, const struct recipe *recipe
 
     begin(&plan, merge, recipe);
     if (plan.config.family == CONFIG_OTHER) {
-        rc = err_set(err, ERR_FORMAT, "route: %s: what a block of a %s adds is not known",
+        rc = err_set(err, ERR_FORMAT, "%s: what a block of a %s adds is not known",
                      checkpoint_folder(plan.donor), plan.config.architecture);
     } else if ((rc = find_models(&router, models, n_models)) == 0) {
         rc = add_all(&router);

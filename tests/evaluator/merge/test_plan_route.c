@@ -146,6 +146,61 @@ static void scales_fold_into_the_output_projections_of_their_hop_and_later_ones(
     kitchen_close(&kitchen);
 }
 
+/* Of every hop: the folded block, times what its scales leave of it. */
+static void assert_unfolds(const struct plan *flat, const struct plan *folded, size_t k,
+                           size_t place, double product)
+{
+    static const char *const stems[] = {"self_attn.o_proj", "mlp.down_proj", "self_attn.q_proj",
+                                        "mlp.up_proj"};
+    struct blend *blend = blend_new();
+
+    for (size_t i = 0; i < 4; i++) {
+        char names[2][64];
+        float factor = i < 2 ? (float)(1.0 / product) : 1.0F;
+
+        snprintf(names[0], sizeof(names[0]), "model.layers.%zu.%s.weight", k, stems[i]);
+        snprintf(names[1], sizeof(names[1]), "model.layers.%zu.%s.weight", place, stems[i]);
+        float *values = values_of(flat, blend, names[0]);
+        float *block = values_of(folded, blend, names[1]);
+        for (size_t j = 0; j < tensor_of(flat, names[0])->n; j++) {
+            assert_true(values[j] == block[j] * factor);
+        }
+        free(values);
+        free(block);
+    }
+    blend_free(blend);
+}
+
+static void a_folded_route_unfolds_to_the_flat_ones_tensors(void **state)
+{
+    const double scales[] = {1.0, 3.0, 0.5, 1.0, 1.25};
+    double product = 1.0;
+    size_t places[5];
+    struct kitchen kitchen;
+    struct plan folded;
+    struct route route;
+
+    (void)state;
+    kitchen_open(&kitchen, kitchen_floats);
+    kitchen_recipe(&kitchen, "linear", RECIPE_FLOAT32);
+    for (size_t k = 0; k < 5; k++) {
+        recipe_add_hop(&kitchen.recipe, k % 2 == 1 ? kitchen.digests[0] : NULL, k < 3, scales[k]);
+    }
+    assert_int_equal(plan_make(&kitchen.plan, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL),
+                     0);
+    route_fold(&route, places, &kitchen.recipe.route);
+    route_release(&kitchen.recipe.route);
+    kitchen.recipe.route = route;
+    assert_int_equal(plan_make(&folded, &kitchen.recipe, kitchen.named, KITCHEN_MODELS, NULL), 0);
+    assert_int_equal(folded.config.n_layers, 4);
+    for (size_t k = 0; k < 5; k++) {
+        product *= scales[k];
+        assert_unfolds(&kitchen.plan, &folded, k, places[k], product);
+    }
+    plan_release(&folded);
+    kitchen_close(&kitchen);
+}
+
 /* 3 in, 1/3 back. */
 static void a_scale_that_is_undone_leaves_later_hops_as_they_are(void **state)
 {
@@ -229,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_hop_through_the_merge_is_the_merges_own_layer),
         cmocka_unit_test(scales_fold_into_the_output_projections_of_their_hop_and_later_ones),
         cmocka_unit_test(a_scale_that_is_undone_leaves_later_hops_as_they_are),
+        cmocka_unit_test(a_folded_route_unfolds_to_the_flat_ones_tensors),
         cmocka_unit_test(routes_share_the_digests_of_the_hops_they_share),
         cmocka_unit_test(what_cannot_be_a_route_is_refused_by_name),
     };
