@@ -18,6 +18,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "search/archive.h"
 #include "search/bounds.h"
 #include "search/optimiser_kinds.h"
 #include "search/pareto.h"
@@ -26,7 +27,6 @@
 #define MAGIC "NSGA2"
 #define POPULATION 40       /* when not told */
 #define POPULATION_MAX 1024 /* sorting is quadratic */
-#define ARCHIVE_MAX 512
 #define CROSS_CHANCE 0.9
 #define CROSS_INDEX 15.0
 #define MUTATE_INDEX 20.0
@@ -39,9 +39,7 @@ struct nsga2 {
     size_t parents;                        /* 0 before the first generation, lambda after it */
     double *points;                        /* [2 lambda, N] parents, then offspring */
     double *values;                        /* [2 lambda, M] */
-    size_t kept;
-    double *kept_points; /* [ARCHIVE_MAX + 1, N] dominated by nothing */
-    double *kept_values; /* [ARCHIVE_MAX + 1, M] */
+    struct archive archive;
 };
 
 /* ---- making ---- */
@@ -54,8 +52,7 @@ static void allocate(struct nsga2 *t)
     t->start = t->lower + 3 * t->n;
     t->points = mem_array(2 * t->lambda * t->n, sizeof *t->points);
     t->values = mem_array(2 * t->lambda * t->m, sizeof *t->values);
-    t->kept_points = mem_array((ARCHIVE_MAX + 1) * t->n, sizeof *t->kept_points);
-    t->kept_values = mem_array((ARCHIVE_MAX + 1) * t->m, sizeof *t->kept_values);
+    archive_init(&t->archive, t->n, t->m);
 }
 
 static void release(void *self)
@@ -66,8 +63,7 @@ static void release(void *self)
         free(t->lower);
         free(t->points);
         free(t->values);
-        free(t->kept_points);
-        free(t->kept_values);
+        archive_release(&t->archive);
         free(t);
     }
 }
@@ -118,9 +114,7 @@ static void walk(struct nsga2 *t, struct snapshot *s)
     snapshot_size(s, &t->parents, 0, t->lambda);
     snapshot_finite(s, t->points, t->parents * t->n);
     snapshot_doubles(s, t->values, t->parents * t->m);
-    snapshot_size(s, &t->kept, 0, ARCHIVE_MAX);
-    snapshot_finite(s, t->kept_points, t->kept * t->n);
-    snapshot_doubles(s, t->kept_values, t->kept * t->m);
+    archive_walk(&t->archive, s);
 }
 
 static void save(const void *self, unsigned char **bytes, size_t *n)
@@ -262,43 +256,6 @@ static void ask(void *self, double *points)
     free(crowding);
 }
 
-/* ---- the archive ---- */
-
-static void drop(struct nsga2 *t, size_t i)
-{
-    t->kept--;
-    memmove(t->kept_points + i * t->n, t->kept_points + (i + 1) * t->n,
-            (t->kept - i) * t->n * sizeof *t->kept_points);
-    memmove(t->kept_values + i * t->m, t->kept_values + (i + 1) * t->m,
-            (t->kept - i) * t->m * sizeof *t->kept_values);
-}
-
-/* Keep a point unless something kept is as good everywhere; drop what it dominates, and of too many
- * the most crowded. */
-static void keep(struct nsga2 *t, const double *point, const double *values)
-{
-    if (isinf(values[0])) {
-        return;
-    }
-    for (size_t i = t->kept; i-- > 0;) {
-        const double *other = t->kept_values + i * t->m;
-
-        if (pareto_dominates(other, values, t->m) ||
-            memcmp(other, values, t->m * sizeof *values) == 0) {
-            return;
-        }
-        if (pareto_dominates(values, other, t->m)) {
-            drop(t, i);
-        }
-    }
-    memcpy(t->kept_points + t->kept * t->n, point, t->n * sizeof *point);
-    memcpy(t->kept_values + t->kept * t->m, values, t->m * sizeof *values);
-    t->kept++;
-    if (t->kept > ARCHIVE_MAX) {
-        drop(t, pareto_most_crowded(t->kept_values, t->kept, t->m));
-    }
-}
-
 /* ---- telling ---- */
 
 struct rank {
@@ -358,15 +315,9 @@ static int tell(void *self, const double *fitness, struct err *err)
     memcpy(t->values + first * t->m, fitness, t->lambda * t->m * sizeof *fitness);
     for (size_t k = 0; k < t->lambda; k++) {
         double *row = t->values + (first + k) * t->m;
-        bool failed = false;
 
-        for (size_t i = 0; i < t->m; i++) {
-            failed = failed || !isfinite(row[i]);
-        }
-        for (size_t i = 0; i < t->m && failed; i++) {
-            row[i] = HUGE_VAL;
-        }
-        keep(t, t->points + (first + k) * t->n, row);
+        pareto_mark_failed(row, t->m);
+        archive_add(&t->archive, t->points + (first + k) * t->n, row);
     }
     select_parents(t, first + t->lambda);
     t->round++;
@@ -407,35 +358,16 @@ static size_t front(const void *self, const double **points, const double **valu
 {
     const struct nsga2 *t = self;
 
-    *points = t->kept_points;
-    *values = t->kept_values;
-    return t->kept;
+    *points = t->archive.points;
+    *values = t->archive.values;
+    return t->archive.count;
 }
 
-/* The archive's point with the least sum of objectives, each over its range: the compromise. */
 static void mean(const void *self, double *out)
 {
     const struct nsga2 *t = self;
-    double least_sum = HUGE_VAL;
 
-    memcpy(out, t->start, t->n * sizeof *out);
-    for (size_t i = 0; i < t->kept; i++) {
-        double sum = 0.0;
-
-        for (size_t k = 0; k < t->m; k++) {
-            double least = HUGE_VAL, most = -HUGE_VAL;
-
-            for (size_t other = 0; other < t->kept; other++) {
-                least = fmin(least, t->kept_values[other * t->m + k]);
-                most = fmax(most, t->kept_values[other * t->m + k]);
-            }
-            sum += most > least ? (t->kept_values[i * t->m + k] - least) / (most - least) : 0.0;
-        }
-        if (sum < least_sum) {
-            least_sum = sum;
-            memcpy(out, t->kept_points + i * t->n, t->n * sizeof *out);
-        }
-    }
+    archive_compromise(&t->archive, t->start, out);
 }
 
 static double sigma(const void *self)
@@ -447,20 +379,8 @@ static double sigma(const void *self)
 static double best(const void *self, double *point)
 {
     const struct nsga2 *t = self;
-    double least = HUGE_VAL;
 
-    if (point != NULL) {
-        memcpy(point, t->start, t->n * sizeof *point);
-    }
-    for (size_t i = 0; i < t->kept; i++) {
-        if (t->kept_values[i * t->m] < least) {
-            least = t->kept_values[i * t->m];
-            if (point != NULL) {
-                memcpy(point, t->kept_points + i * t->n, t->n * sizeof *point);
-            }
-        }
-    }
-    return least;
+    return archive_best(&t->archive, t->start, point);
 }
 
 const struct optimiser_kind optimiser_nsga2 = {

@@ -47,6 +47,8 @@ static const struct algorithm {
      &optimiser_catcma, CMAES_N_MAX, INTEGERS | CATEGORIES | RESTARTS},
     {"lm-ma-es", "limited-memory matrix adaptation: up to a hundred thousand coordinates",
      &optimiser_lmma, OPTIMISER_N_MAX, RESTARTS},
+    {"mo-cma-es", "a small CMA-ES for each part of the front of several objectives",
+     &optimiser_mocma, MOCMA_N_MAX, SEVERAL},
     {"nsga-ii", "a population along the front of several objectives", &optimiser_nsga2, 4096,
      INTEGERS | CATEGORIES | SEVERAL},
     {"discrete", "a (mu, lambda) search that asks nothing twice: sets of choices, edits of a route",
@@ -62,17 +64,10 @@ static const struct algorithm {
 #define ALGORITHMS (sizeof algorithms / sizeof *algorithms)
 
 /* All that can be in bytes; NULL past the last. */
-static const struct optimiser_kind *const kinds[] = {&optimiser_cmaes,
-                                                     &optimiser_restarts,
-                                                     &optimiser_sampling,
-                                                     &optimiser_catcma,
-                                                     &optimiser_surrogate,
-                                                     &optimiser_lmma,
-                                                     &optimiser_nsga2,
-                                                     &optimiser_reevaluation,
-                                                     &optimiser_discrete,
-                                                     &optimiser_listed,
-                                                     NULL};
+static const struct optimiser_kind *const kinds[] = {
+    &optimiser_cmaes,        &optimiser_restarts, &optimiser_sampling, &optimiser_catcma,
+    &optimiser_surrogate,    &optimiser_lmma,     &optimiser_nsga2,    &optimiser_mocma,
+    &optimiser_reevaluation, &optimiser_discrete, &optimiser_listed,   NULL};
 
 static const struct algorithm *find(const char *name)
 {
@@ -140,9 +135,14 @@ static double learning_time(size_t n)
 
 const char *optimiser_choose(const struct optimiser_options *o, char *why, size_t n)
 {
-    if (o->objectives > 1) {
+    if (o->objectives > 1 && (o->n > MOCMA_N_MAX || has_integers(o))) {
         snprintf(why, n, "nsga-ii: %zu objectives have a front, not a best point", o->objectives);
         return "nsga-ii";
+    }
+    if (o->objectives > 1) {
+        snprintf(why, n, "mo-cma-es: climbs each part of the front of %zu objectives by itself",
+                 o->objectives);
+        return "mo-cma-es";
     }
     if (has_integers(o)) {
         snprintf(why, n,

@@ -16,7 +16,8 @@
  *     catcma                            catcma.c     integers and categories
  *     lq-cma-es                         surrogate.c  a quadratic model saves evaluations
  *     lm-ma-es                          lmma.c       a hundred thousand coordinates
- *     nsga-ii                           nsga2.c      several objectives
+ *     mo-cma-es                         mocma.c      several objectives
+ *     nsga-ii                           nsga2.c      the same, many or whole coordinates
  *     discrete                          discrete.c   sets of choices
  *     random, halton                    sampling.c   honest baselines
  *     listed                            listed.c     points that are known beforehand

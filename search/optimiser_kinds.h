@@ -33,7 +33,9 @@ struct optimiser_kind {
 
 extern const struct optimiser_kind optimiser_cmaes, optimiser_restarts, optimiser_sampling,
     optimiser_catcma, optimiser_surrogate, optimiser_lmma, optimiser_nsga2, optimiser_reevaluation,
-    optimiser_discrete, optimiser_listed;
+    optimiser_discrete, optimiser_listed, optimiser_mocma;
+
+#define MOCMA_N_MAX 100 /* a covariance a parent, kept with every generation */
 
 /* Let the search look further, where that means something: sigma times factor. */
 void optimiser_widen(struct optimiser *optimiser, double factor);

@@ -21,6 +21,18 @@ bool pareto_dominates(const double *a, const double *b, size_t m)
     return better;
 }
 
+void pareto_mark_failed(double *row, size_t m)
+{
+    bool failed = false;
+
+    for (size_t i = 0; i < m; i++) {
+        failed = failed || !isfinite(row[i]);
+    }
+    for (size_t i = 0; i < m && failed; i++) {
+        row[i] = HUGE_VAL;
+    }
+}
+
 void pareto_fronts(const double *rows, size_t n, size_t m, size_t *fronts)
 {
     size_t left = n;
@@ -112,6 +124,77 @@ size_t pareto_most_crowded(const double *rows, size_t n, size_t m)
     free(fronts);
     free(crowding);
     return least;
+}
+
+/* ---- an order of all ---- */
+
+/* Of rows [n, 2] in one front, what each covers alone: the rectangle to its neighbours. */
+static void alone(const double *rows, size_t n, double *worth)
+{
+    struct place *order = mem_array(n + 1, sizeof *order);
+
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (struct place){rows[2 * i], i};
+    }
+    qsort(order, n, sizeof *order, by_value);
+    for (size_t i = 0; i < n; i++) { /* the second objective falls where the first rises */
+        bool end = i == 0 || i + 1 == n;
+
+        worth[order[i].index] =
+            end ? HUGE_VAL
+                : (order[i + 1].value - order[i].value) *
+                      (rows[2 * order[i - 1].index + 1] - rows[2 * order[i].index + 1]);
+    }
+    free(order);
+}
+
+/* rows [n, m] of one front with their indices, both overwritten: best first into out [n]. */
+static void order_front(double *rows, size_t *indices, size_t n, size_t m, size_t *out)
+{
+    double *worth = mem_array(n + 1, sizeof *worth);
+    size_t *fronts = mem_array(n + 1, sizeof *fronts); /* all the same one */
+
+    while (n > 0) {
+        size_t least = 0;
+
+        if (m == 2 && isfinite(rows[0])) {
+            alone(rows, n, worth);
+        } else {
+            pareto_crowding(rows, n, m, fronts, worth);
+        }
+        for (size_t i = 1; i < n; i++) {
+            least = worth[i] <= worth[least] ? i : least;
+        }
+        out[--n] = indices[least];
+        memmove(indices + least, indices + least + 1, (n - least) * sizeof *indices);
+        memmove(rows + least * m, rows + (least + 1) * m, (n - least) * m * sizeof *rows);
+    }
+    free(worth);
+    free(fronts);
+}
+
+void pareto_order(const double *rows, size_t n, size_t m, size_t *order)
+{
+    size_t *fronts = mem_array(n + 1, sizeof *fronts), done = 0;
+    size_t *indices = mem_array(n + 1, sizeof *indices);
+    double *members = mem_array(n * m + 1, sizeof *members);
+
+    pareto_fronts(rows, n, m, fronts);
+    for (size_t front = 0; done < n; front++) {
+        size_t count = 0;
+
+        for (size_t i = 0; i < n; i++) {
+            if (fronts[i] == front) {
+                memcpy(members + count * m, rows + i * m, m * sizeof *members);
+                indices[count++] = i;
+            }
+        }
+        order_front(members, indices, count, m, order + done);
+        done += count;
+    }
+    free(fronts);
+    free(indices);
+    free(members);
 }
 
 /* ---- hypervolume ---- */

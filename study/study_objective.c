@@ -113,10 +113,12 @@ static int check_optimizer(struct study *study, const json_t *doc, struct err *e
         free(*algorithm);
         *algorithm = mem_text("auto");
     }
-    return strcmp(*algorithm, "auto") == 0 || strcmp(*algorithm, "nsga-ii") == 0
+    return strcmp(*algorithm, "auto") == 0 || strcmp(*algorithm, "nsga-ii") == 0 ||
+                   strcmp(*algorithm, "mo-cma-es") == 0
                ? 0
                : err_set(err, ERR_CONFLICT,
-                         "optimizer.algorithm: %s has one objective; nsga-ii has several",
+                         "optimizer.algorithm: %s has one objective; mo-cma-es and nsga-ii have "
+                         "several",
                          *algorithm);
 }
 

@@ -124,7 +124,7 @@ static void several_objectives_end_with_their_front(void **state)
     assert_int_equal(
         count(house, "SELECT count(*) FROM standings WHERE number = 0 AND low <= difference"), 2);
     assert_int_equal(
-        count(house, "SELECT count(*) FROM events WHERE text LIKE '%nsga-ii: 2 objectives%'"), 1);
+        count(house, "SELECT count(*) FROM events WHERE text LIKE '%mo-cma-es: climbs%'"), 1);
     tear_down(&several);
 }
 

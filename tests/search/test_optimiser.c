@@ -44,6 +44,8 @@ static const struct row {
     {"sep-cma-es", "ipop", "reevaluate", true, 1, 4, 60},
     {"lm-ma-es", NULL, NULL, false, 1, 12, 60},
     {"lm-ma-es", "ipop", NULL, false, 1, 2, 200},
+    {"mo-cma-es", NULL, NULL, false, 2, 6, 40},
+    {"mo-cma-es", NULL, NULL, false, 3, 4, 20},
     {"nsga-ii", NULL, NULL, true, 2, 6, 20},
     {"nsga-ii", NULL, NULL, false, 3, 4, 15},
     {"discrete", NULL, NULL, true, 1, 6, 60},
