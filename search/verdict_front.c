@@ -105,13 +105,13 @@ void standings_say(json_t *sentences, const struct coordinator *coordinator,
     size_t finalists = coordinator->open.n - coordinator->options.n_baselines;
     struct text text = {0};
 
-    text_printf(&text,
-                "the winner is the compromise of %zu finalists from a front of %llu: the best mean "
-                "of the objectives, each from the worst to the best of the front",
-                finalists, (unsigned long long)coordinator->front);
-    json_array_append_new(sentences, json_string(text_get(&text)));
-    text_release(&text);
     for (size_t k = 0; k < study->n_objectives; k++) {
         say_objective(sentences, coordinator, scores, study->objectives[k], unit);
     }
+    text_printf(&text,
+                "the winner is the best compromise of %zu finalists from a front of %llu, each "
+                "objective weighed between the worst and the best of them",
+                finalists, (unsigned long long)coordinator->front);
+    json_array_append_new(sentences, json_string(text_get(&text)));
+    text_release(&text);
 }

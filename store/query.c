@@ -77,29 +77,41 @@ static json_t *document_of(sqlite3_stmt *statement, int column)
     return doc;
 }
 
+/* A column as its name's ending says; *n is the name's length without it. */
+static json_t *column_of(sqlite3_stmt *statement, int column, size_t *n)
+{
+    const char *name = sqlite3_column_name(statement, column);
+
+    *n = strlen(name);
+    if (name[*n - 1] == '?') {
+        *n -= 1;
+        return json_boolean(sqlite3_column_int(statement, column));
+    }
+    if (*n > 2 && strcmp(name + *n - 2, "{}") == 0) {
+        *n -= 2;
+        return document_of(statement, column);
+    }
+    return value_of(statement, column);
+}
+
 static json_t *object_of(sqlite3_stmt *statement)
 {
     json_t *object = json_object();
 
     for (int i = 0; i < sqlite3_column_count(statement); i++) {
-        const char *name = sqlite3_column_name(statement, i);
-        size_t n = strlen(name);
+        size_t n;
+        json_t *value = column_of(statement, i, &n);
 
-        if (name[n - 1] == '?') {
-            json_object_setn_new(object, name, n - 1,
-                                 json_boolean(sqlite3_column_int(statement, i)));
-        } else if (n > 2 && strcmp(name + n - 2, "{}") == 0) {
-            json_object_setn_new(object, name, n - 2, document_of(statement, i));
-        } else {
-            json_object_set_new(object, name, value_of(statement, i));
-        }
+        json_object_setn_new(object, sqlite3_column_name(statement, i), n, value);
     }
     return object;
 }
 
 static json_t *first_of(sqlite3_stmt *statement)
 {
-    return value_of(statement, 0);
+    size_t n;
+
+    return column_of(statement, 0, &n);
 }
 
 /* ---- rows ---- */

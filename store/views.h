@@ -23,18 +23,23 @@
  * "evaluations_max", "done", "failed", "leased", "objective", "tasks": [{"name", "metric",
  * "weight", "higher_is_better"}], "best": {"candidate", "generation", "label", "recipe", "value"} |
  * null,       by search score "winner": the same | null, once it is chosen "baselines":
- * [{"candidate", "label", "parent", "recipe", "value", "failure"}], "comparison": {"against",
- * "split", "n", "difference", "low", "high"} | null,   best minus best parent, paired, 95 %
- *    "report": [{"candidate", "label", "role", "n", "value", "difference", "low", "high"}], winner
- * minus row "verdict": [sentences], "cost": {"wall_s", "cpu_s", "elapsed_s"}, "eta_s", "workers":
+ * [{"candidate", "label", "parent", "recipe", "value", "failure", "tasks"}], "comparison":
+ * {"against", "split", "n", "difference", "low", "high"} | null,   best minus best parent, paired,
+ * 95 % "report": [{"candidate", "label", "role", "n", "value", "difference", "low", "high"}],
+ * winner minus row "verdict": [sentences], "cost": {"wall_s", "cpu_s", "elapsed_s"}, "eta_s",
+ * "workers":
  * {"known", "active"}, "phases": [{"phase", "name", "optimiser", "why", "generation",
- * "evaluations", "spent", "ending", "coordinates"}], "effects": [{"name", "effect"}] of a sensitivity pass,
- * the largest dozen, "last_event"}
+ * "evaluations", "spent", "ending", "coordinates"}], "effects": [{"name", "effect"}] of a
+ * sensitivity pass, the largest dozen, "last_event"}
+ *
+ * and of several objectives "objectives": [task], "front": [{"candidate", "generation", "value",
+ * "tasks": {task: value}}] best in the first one first, and in rows of the report "objectives":
+ * [{"task", "value", "difference", "low", "high"}], against the best parent in it.
  */
 int store_view_summary(struct store *store, json_t **out, struct err *err);
 
 /* {"generations": [{"generation", "evaluations", "best", "mean", "best_so_far", "sigma", "phase"}],
- * "values": [of each search candidate]} */
+ * "values": [of each search candidate], "objectives": [[of each of several, or null]]} */
 int store_view_history(struct store *store, json_t **out, struct err *err);
 
 enum store_sort { STORE_SORT_NUMBER, STORE_SORT_VALUE, STORE_SORT_GENERATION, STORE_SORT_WALL };

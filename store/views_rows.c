@@ -22,10 +22,23 @@ static const char values_of_search[] =
     "SELECT c.value FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
     " WHERE g.stage = 'search' ORDER BY g.number, c.number";
 
+/* In each objective; NULL: not measured. */
+static const char objectives_of_search[] =
+    "SELECT CASE c.status WHEN 'done' THEN"
+    "    (SELECT json_group_array(v.value) FROM (SELECT s.value FROM objectives AS o"
+    "       JOIN tasks AS t ON t.number = o.task"
+    "       JOIN scores AS s"
+    "         ON s.candidate = ifnull(c.repeats, c.candidate) AND s.task = t.number"
+    "        AND s.metric = t.metric"
+    "      ORDER BY o.number) AS v) END AS \"objectives{}\""
+    "  FROM candidates AS c JOIN generations AS g ON g.number = c.generation"
+    " WHERE g.stage = 'search' AND EXISTS (SELECT 1 FROM objectives) ORDER BY g.number, c.number";
+
 int store_view_history(struct store *store, json_t **out, struct err *err)
 {
     json_t *generations = NULL;
     json_t *values = NULL;
+    json_t *objectives = NULL;
     int rc = query_begin(store, err);
 
     if (rc != 0) {
@@ -35,12 +48,17 @@ int store_view_history(struct store *store, json_t **out, struct err *err)
     if (rc == 0) {
         rc = query_column(&values, store, err, values_of_search, "");
     }
+    if (rc == 0) {
+        rc = query_column(&objectives, store, err, objectives_of_search, "");
+    }
     query_end(store);
     if (rc != 0) {
         json_decref(generations);
+        json_decref(values);
         return rc;
     }
-    *out = json_pack("{s:o, s:o}", "generations", generations, "values", values);
+    *out = json_pack("{s:o, s:o, s:o}", "generations", generations, "values", values, "objectives",
+                     objectives);
     return 0;
 }
 

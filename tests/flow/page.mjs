@@ -1,11 +1,13 @@
-// page.mjs URL [TOKEN]: the page in a real browser. With a token the study is one that is paused. Everything a person relies on is checked once: what is shown, by keyboard,
+// page.mjs URL [TOKEN | --front]: the page in a real browser. With a token the study is one that is paused; with
+// --front one of two objectives, of which only what others have not is looked at. Everything a person relies on is checked once: what is shown, by keyboard,
 // for screen readers, in light and dark, at a phone's width, with the network cut, in two tabs. Exits 0 when all held.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const axe = createRequire(import.meta.url)("axe-core");
-const [url, token] = process.argv.slice(2);
+const [url, mode] = process.argv.slice(2);
+const token = mode === "--front" ? undefined : mode;
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: [
@@ -148,6 +150,26 @@ async function asksForATokenBeforeItControls() {
   await context.close();
 }
 
+async function showsTheFront(viewport, colorScheme, where) {
+  const context = await browser.newContext({ viewport, colorScheme });
+  const page = await open(context);
+  const front = page.locator("#front");
+  await front.locator("circle.member").first().waitFor();
+  const members = await front.locator("tbody tr").count();
+  ok(`a point and a row for each on the front, ${where}`, members > 0 && members === (await front.locator("circle.member").count()));
+  ok("parents are marked", (await front.locator("rect.parent").count()) === 3);
+  ok("the picture is described in words", /candidates by addition and reversal/.test(await front.locator("svg").getAttribute("aria-label")));
+  await front.locator("tbody button").last().focus();
+  ok("a row lights its point", (await front.locator("circle.lit").count()) === 1);
+  await front.getByLabel("Objective to the right").selectOption("reversal");
+  ok("axes can be chosen", /candidates by reversal and reversal/.test(await front.locator("svg").getAttribute("aria-label")));
+  ok("under 60 KB", page.bytes > 0 && page.bytes < 60_000, `${page.bytes} bytes`);
+  await accessible(page, where);
+  await fits(page, where);
+  ok("no trouble", page.trouble.length === 0, page.trouble.join("; "));
+  await context.close();
+}
+
 async function resumesAndPauses() {
   const context = await browser.newContext();
   const page = await open(context, `/#token=${token}`);
@@ -163,11 +185,16 @@ async function resumesAndPauses() {
 }
 
 try {
-  await showsTheStudy();
-  await worksByKeyboard();
-  await worksOnAPhoneInTheDark();
-  await survivesACutNetwork();
-  await tabsShareOneStream();
+  if (mode === "--front") {
+    await showsTheFront({ width: 1360, height: 900 }, "light", "front");
+    await showsTheFront({ width: 360, height: 740 }, "dark", "front, dark, phone");
+  } else {
+    await showsTheStudy();
+    await worksByKeyboard();
+    await worksOnAPhoneInTheDark();
+    await survivesACutNetwork();
+    await tabsShareOneStream();
+  }
   if (token !== undefined) {
     await asksForATokenBeforeItControls();
     await resumesAndPauses();

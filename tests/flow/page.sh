@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The page in Chromium: of a search in progress, with its controls, and of a finished study served from a copy of its database.
+# The page in Chromium: of a search in progress, with its controls, of a finished study served from a copy of its
+# database, and of several objectives.
 . "$(dirname "$0")/lib.sh"
 
 # The node modules the page was built with stand in its build folder; modules resolve from where the script lies.
@@ -23,7 +24,7 @@ running=$!
 url=$(address "$dir/night.out")
 token=$(cat "$dir/night.db.token")
 for _ in $(seq 300); do # the curve and the heat map need a few generations
-    [ "$(curl -s "$url/api/summary" | grep -oE '"evaluations":[0-9]+' | cut -d: -f2)" -ge 30 ] 2>/dev/null && break
+    [ "$(curl -s "$url/api/summary" | grep -oE '"evaluations":[0-9]+' | head -n 1 | cut -d: -f2)" -ge 30 ] 2>/dev/null && break
     sleep 0.2
 done
 order() {
@@ -40,5 +41,16 @@ cp "$dir/night.db" "$dir/copy.db"
 "$BRAID" serve "$dir/copy.db" --listen 127.0.0.1:0 >"$dir/serve.out" 2>&1 &
 url=$(address "$dir/serve.out")
 (cd "$page" && node page.mjs "$url") || fail "the page of a copied database"
+ok
+
+study several 36
+echo "objective: pareto" >>"$dir/several.yaml"
+search "$dir/several.yaml" --workers 2 >"$dir/several.out" 2>&1 || fail "search: $(tail -n 3 "$dir/several.out")"
+grep -q "hypervolume 0" "$dir/several.out" || fail "no hypervolume: $(cat "$dir/several.out")"
+"$BRAID" serve "$dir/several.db" --listen 127.0.0.1:0 >"$dir/front.out" 2>&1 &
+url=$(address "$dir/front.out")
+(cd "$page" && node page.mjs "$url" --front) || fail "the page of several objectives"
+member=$("$BRAID" status "$dir/several.db" --json | tr -d ' \n' | grep -oE '"front":\[\{"candidate":[0-9]+' | grep -oE '[0-9]+$')
+"$BRAID" export "$dir/several.db" "$dir/member" --candidate "$member" >/dev/null || fail "export of candidate $member"
 ok
 echo "$checks checks"

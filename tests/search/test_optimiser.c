@@ -523,15 +523,16 @@ static void a_thousand_coordinates_need_no_covariance(void **state)
     optimiser_free(o);
 }
 
-/* f1 = x^2 + rest, f2 = (x - 2)^2 + rest: the front is the line from 0 to 2, rest 0. */
-static void two_objectives_give_a_front(void **state)
+/* f1 = x^2 + rest, f2 = (x - 2)^2 + rest: the front is the line from 0 to 2, rest 0. The volume
+ * below (5, 5) after so many evaluations. */
+static double volume_reached(const char *algorithm, uint64_t seed, size_t evaluations,
+                             size_t *on_front)
 {
-    (void)state;
-    const struct row row = {"nsga-ii", NULL, NULL, false, 2, 4, 0};
-    struct optimiser *o = make(&row, 1);
+    const struct row row = {algorithm, NULL, NULL, false, 2, 4, 0};
+    struct optimiser *o = make(&row, seed);
     const double *points, *values, reference[2] = {5.0, 5.0};
 
-    for (size_t g = 0; g < 100; g++) {
+    for (size_t used = 0; used < evaluations; used += optimiser_asks(o)) {
         double *asked = ask(o);
         size_t asks = optimiser_asks(o);
         double *fitness = mem_array(2 * asks, sizeof *fitness);
@@ -547,12 +548,38 @@ static void two_objectives_give_a_front(void **state)
         free(asked);
         free(fitness);
     }
-    size_t n = optimiser_front(o, &points, &values);
+    *on_front = optimiser_front(o, &points, &values);
+    double volume = pareto_hypervolume(values, *on_front, 2, reference);
 
-    assert_true(n > 100);
-    /* the true front sqrt(f1) + sqrt(f2) = 2 leaves 8 / 3 of 25 uncovered */
-    assert_true(pareto_hypervolume(values, n, 2, reference) > 0.98 * (25.0 - 8.0 / 3.0));
     optimiser_free(o);
+    return volume;
+}
+
+/* The true front sqrt(f1) + sqrt(f2) = 2 leaves 8 / 3 of 25 uncovered. */
+#define VOLUME_MOST (25.0 - 8.0 / 3.0)
+
+static void two_objectives_give_a_front(void **state)
+{
+    size_t n;
+
+    (void)state;
+    assert_true(volume_reached("nsga-ii", 1, 4000, &n) > 0.98 * VOLUME_MOST);
+    assert_true(n > 100);
+    assert_true(volume_reached("mo-cma-es", 1, 4000, &n) > 0.98 * VOLUME_MOST);
+    assert_true(n > 100);
+}
+
+static void from_few_evaluations_small_strategies_cover_more_than_a_population(void **state)
+{
+    double covered = 0.0, population = 0.0;
+    size_t n;
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 11; seed++) {
+        covered += volume_reached("mo-cma-es", seed, 240, &n);
+        population += volume_reached("nsga-ii", seed, 240, &n);
+    }
+    assert_true(covered > 1.05 * population);
 }
 
 /* ---- who is chosen, who is sent away ---- */
@@ -704,6 +731,7 @@ int main(void)
         cmocka_unit_test(two_objectives_give_a_front),
         cmocka_unit_test(a_discrete_search_finds_a_set_of_choices_soon),
         cmocka_unit_test(a_discrete_search_asks_nothing_twice),
+        cmocka_unit_test(from_few_evaluations_small_strategies_cover_more_than_a_population),
         cmocka_unit_test(auto_chooses_by_size_and_budget_and_says_why),
         cmocka_unit_test(what_an_algorithm_cannot_do_is_refused_by_name),
     };

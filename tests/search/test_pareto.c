@@ -48,6 +48,35 @@ static void the_ends_of_a_front_have_room_without_end(void **state)
     assert_true(fabs(crowding[2] - (3.0 / 4.0 + 2.0 / 4.0)) < 1e-12);
 }
 
+static void rows_are_ordered_by_front_then_by_what_they_cover_alone(void **state)
+{
+    (void)state;
+    /* On the front: the ends, a row that covers 2 x 2 alone, one that covers 1 x 1, an equal twin.
+     */
+    const double rows[] = {9, 9, 0, 6, 2, 3, 3, 2, 6, 0, 2, 3};
+    const size_t expected[] = {1, 4, 2, 3, 5, 0};
+    size_t order[6];
+
+    pareto_order(rows, 6, 2, order);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(order[i], expected[i]);
+    }
+}
+
+static void an_order_takes_failed_rows_and_more_objectives(void **state)
+{
+    (void)state;
+    const double rows[] = {HUGE_VAL, HUGE_VAL, HUGE_VAL, 1,        2,        3,
+                           3,        2,        1,        HUGE_VAL, HUGE_VAL, HUGE_VAL};
+    size_t order[4];
+
+    pareto_order(rows, 4, 3, order);
+    assert_int_equal(order[0], 1);
+    assert_int_equal(order[1], 2);
+    assert_int_equal(order[2], 0);
+    assert_int_equal(order[3], 3);
+}
+
 static void volumes_of_known_shapes(void **state)
 {
     (void)state;
@@ -96,6 +125,8 @@ int main(void)
         cmocka_unit_test(equal_rows_do_not_dominate_each_other),
         cmocka_unit_test(rows_fall_into_fronts),
         cmocka_unit_test(the_ends_of_a_front_have_room_without_end),
+        cmocka_unit_test(rows_are_ordered_by_front_then_by_what_they_cover_alone),
+        cmocka_unit_test(an_order_takes_failed_rows_and_more_objectives),
         cmocka_unit_test(volumes_of_known_shapes),
         cmocka_unit_test(a_random_volume_is_the_share_of_points_it_covers),
     };

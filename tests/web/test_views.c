@@ -393,6 +393,38 @@ static void the_report_is_as_it_was_written(void **state)
     json_decref(doc);
 }
 
+static void several_objectives_have_a_front_and_points(void **state)
+{
+    struct store *store = *state;
+    json_t *doc = summary_of(store);
+
+    assert_int_equal(json_array_size(json_object_get(doc, "objectives")), 0);
+    assert_int_equal(json_array_size(json_object_get(doc, "front")), 0);
+    json_decref(doc);
+    run_sql(store,
+            "UPDATE study SET form = '{\"objective\":{\"pareto\":[\"addition\",\"prose\"]}}';"
+            "INSERT INTO scores VALUES (4, 1, 'bits', 1.25, NULL, 2);"
+            "INSERT INTO objectives VALUES (0, 0), (1, 1);"
+            "INSERT INTO front VALUES (4), (5);");
+    doc = summary_of(store);
+    assert_string_equal(string(doc, "objective"), "pareto");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(doc, "objectives"), 1)),
+                        "prose");
+    const json_t *first = json_array_get(json_object_get(doc, "front"), 0);
+
+    assert_int_equal(integer(first, "candidate"), 5);
+    assert_true(number(json_object_get(first, "tasks"), "prose") == 1.5);
+    json_decref(doc);
+    assert_int_equal(store_view_history(store, &doc, NULL), 0);
+    const json_t *points = json_object_get(doc, "objectives");
+
+    assert_int_equal(json_array_size(points), 5);
+    assert_true(json_number_value(json_array_get(json_array_get(points, 0), 1)) == 1.25);
+    assert_true(json_is_null(json_array_get(points, 2)));
+    assert_true(json_equal(json_array_get(points, 4), json_array_get(points, 0)));
+    json_decref(doc);
+}
+
 static void the_study_names_its_models(void **state)
 {
     json_t *doc = NULL;
@@ -423,6 +455,7 @@ int main(void)
         TEST(a_worker_has_its_record),
         TEST(events_come_oldest_first_from_where_one_left_off),
         TEST(the_report_is_as_it_was_written),
+        TEST(several_objectives_have_a_front_and_points),
         TEST(the_study_names_its_models),
     };
 

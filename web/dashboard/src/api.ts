@@ -14,6 +14,15 @@ export interface Baseline {
   recipe: string;
   value: number | null;
   failure: string | null;
+  tasks: Record<string, number | null>;
+}
+
+// Of several objectives, one that no other candidate beats in all of them.
+export interface FrontRow {
+  candidate: number;
+  generation: number;
+  value: number;
+  tasks: Record<string, number | null>;
 }
 
 export interface Best {
@@ -37,7 +46,7 @@ export interface Comparison {
 export interface ReportRow {
   candidate: number;
   label: string;
-  role: "winner" | "parent" | "baseline";
+  role: "winner" | "front" | "parent" | "baseline";
   n: number;
   value: number | null;
   difference: number | null; // winner minus this row
@@ -59,6 +68,8 @@ export interface Summary {
   leased: number;
   tasks: Task[];
   objective: string;
+  objectives: string[]; // tasks, none when the objective is one number
+  front: FrontRow[];
   best: Best | null;
   winner: Best | null;
   baselines: Baseline[];
@@ -83,6 +94,7 @@ export interface Generation {
 export interface History {
   generations: Generation[];
   values: (number | null)[]; // of each search candidate in order; null: failed or unfinished
+  objectives: (number[] | null)[]; // the same in each of several objectives, else empty
 }
 
 export interface CandidateRow {

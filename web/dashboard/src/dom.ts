@@ -15,6 +15,14 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+export function svg(tag: string, attributes: Record<string, string> = {}): SVGElement {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, text] of Object.entries(attributes)) {
+    element.setAttribute(name, text);
+  }
+  return element;
+}
+
 // Replace all children.
 export function fill(element: Element, ...children: Child[]): void {
   element.replaceChildren(...children.filter((child): child is Node | string => child !== null));

@@ -7,6 +7,7 @@ import { candidatesView } from "./candidates.ts";
 import { askForToken, controlsView } from "./controls.ts";
 import { $, el, say } from "./dom.ts";
 import { stateWord } from "./format.ts";
+import { frontView } from "./front.ts";
 import { heatmapView } from "./heatmap.ts";
 import { historyView } from "./history.ts";
 import { listen } from "./live.ts";
@@ -24,6 +25,7 @@ function page(): void {
     summary: summaryView(),
     standing: standingView(),
     history: historyView(),
+    front: frontView(),
     heatmap: heatmapView(),
     candidates: candidatesView(nameOf),
     workers: workersView(),
@@ -31,7 +33,7 @@ function page(): void {
     controls: controlsView(),
   };
   $("main").append(
-    el("div", { class: "grid" }, views.summary.root, views.standing.root, views.history.root, views.heatmap.root, views.candidates.root, views.workers.root, views.log.root),
+    el("div", { class: "grid" }, views.summary.root, views.standing.root, views.history.root, views.heatmap.root, views.front.root, views.candidates.root, views.workers.root, views.log.root),
   );
 
   let shown: Summary | null = null;
@@ -68,6 +70,7 @@ function page(): void {
     }
     const [history, workers] = await Promise.all([get<History>("/api/history"), get<{ workers: Worker[] }>("/api/workers")]);
     views.history.update(history, shown);
+    views.front.update(shown, history);
     views.workers.update(workers.workers);
     views.candidates.update(shown);
     const best = (shown.winner ?? shown.best)?.candidate ?? -1;
