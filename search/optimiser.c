@@ -88,6 +88,13 @@ const char *optimiser_algorithm(size_t i, const char **words)
     return algorithms[i].name;
 }
 
+bool optimiser_takes_several(const char *algorithm)
+{
+    const struct algorithm *found = find(algorithm);
+
+    return strcmp(algorithm, "auto") == 0 || (found != NULL && (found->can & SEVERAL) != 0);
+}
+
 /* ---- choosing ---- */
 
 static bool is_set(const char *choice)

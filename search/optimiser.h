@@ -81,6 +81,9 @@ const char *optimiser_choose(const struct optimiser_options *options, char *why,
 /* Name i and its sentence; NULL past the last. */
 const char *optimiser_algorithm(size_t i, const char **words);
 
+/* Whether an algorithm, or auto, is for more than one objective. */
+bool optimiser_takes_several(const char *algorithm);
+
 /* The algorithm, "with" what stands around it. Valid until optimiser_free. */
 const char *optimiser_name(const struct optimiser *optimiser);
 

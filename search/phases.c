@@ -167,6 +167,8 @@ static struct optimiser_options options_of(const struct phase *phase,
     const struct study_optimizer *optimizer = &phase->seen.optimizer;
     const bool plain = is_plain(begins->algorithm, optimizer);
     const size_t n = space_n(phase->space);
+    /* A kind that brings an algorithm of one objective has the mean of all tasks for it. */
+    const bool several = optimiser_takes_several(begins->algorithm);
     struct optimiser_options options = {
         .algorithm = begins->algorithm,
         .restarts = plain ? "none" : optimizer->restarts,
@@ -176,7 +178,7 @@ static struct optimiser_options options_of(const struct phase *phase,
         .deviations = begins->deviations,
         .sigma = begins->sigma,
         .lambda = optimizer->population,
-        .objectives = phase->seen.n_objectives,
+        .objectives = several ? phase->seen.n_objectives : 1,
         .seed = phase->seen.seed,
         .stream = phase->index > 0 ? RNG_SAMPLING + STREAM_STEP * phase->index : 0,
         .evaluations = evaluations,

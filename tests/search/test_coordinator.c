@@ -128,6 +128,25 @@ static void several_objectives_end_with_their_front(void **state)
     tear_down(&several);
 }
 
+static void a_phase_of_one_objective_is_told_the_mean_and_fills_the_front(void **state)
+{
+    struct house *house = mem_array(1, sizeof(*house));
+    void *several = house;
+
+    (void)state;
+    world_init(&house->world, 3, 4, 40);
+    world_objectives(&house->world);
+    house->world.failing = 0;
+    house->world.study.merge.n_free = 1; /* begins with a list */
+    must(house, store_open(&house->store, ":memory:", &house->err));
+    open_again(house);
+    work_until(house, hello(house, "one"), "finished");
+    assert_string_equal(status_of(house).state, "finished");
+    assert_true(count(house, "SELECT count(*) FROM phases") == 2);
+    assert_true(status_of(house).front >= 2);
+    tear_down(&several);
+}
+
 static void a_front_that_stands_still_ends_the_search(void **state)
 {
     void *several = build_several(10000);
@@ -789,6 +808,7 @@ int main(void)
         cmocka_unit_test(so_it_is_with_every_optimiser),
         cmocka_unit_test(so_it_is_with_several_objectives),
         cmocka_unit_test(several_objectives_end_with_their_front),
+        cmocka_unit_test(a_phase_of_one_objective_is_told_the_mean_and_fills_the_front),
         cmocka_unit_test(a_front_that_stands_still_ends_the_search),
         cmocka_unit_test(candidates_that_fail_are_not_on_the_front),
         TEST(the_search_ends_with_whole_generations),
