@@ -57,6 +57,8 @@ static const struct algorithm {
      INTEGERS | CATEGORIES},
     {"halton", "points that fill the box evenly: the better baseline", &optimiser_sampling,
      OPTIMISER_N_MAX, INTEGERS | CATEGORIES},
+    {"sobol", "points that fill every box evenly: the best of these baselines", &optimiser_sampling,
+     OPTIMISER_N_MAX, INTEGERS | CATEGORIES},
     {"listed", "points that are known beforehand", &optimiser_listed, OPTIMISER_N_MAX,
      INTEGERS | CATEGORIES | SEVERAL},
 };

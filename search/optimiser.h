@@ -19,7 +19,7 @@
  *     mo-cma-es                         mocma.c      several objectives
  *     nsga-ii                           nsga2.c      the same, many or whole coordinates
  *     discrete                          discrete.c   sets of choices
- *     random, halton                    sampling.c   honest baselines
+ *     random, halton, sobol             sampling.c   honest baselines
  *     listed                            listed.c     points that are known beforehand
  *
  * and around the single-objective ones, restarts (restarts.c) and care for noise.

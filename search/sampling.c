@@ -1,5 +1,6 @@
 /*
- * sampling.c - searches that learn nothing: random points, and Halton's, which fill the box evenly.
+ * sampling.c - searches that learn nothing: random points, and Halton's and Sobol's, which fill the
+ * box evenly.
  *
  * The honest baselines: an optimiser that does no better than these is not worth its name. Point
  * number i is a function of (seed, i) alone; what is told only moves the best so far.
@@ -7,7 +8,9 @@
  * A random point is uniform in the box. A Halton point is, in coordinate j, the digits of i + 1 in
  * the j-th prime base mirrored behind the point (Halton 1960), each digit passed through a
  * permutation of its own drawn from the seed, which keeps high coordinates from marching in step
- * (Owen, arXiv:1706.02808). An infinite side stands three sigmas from the start.
+ * (Owen, arXiv:1706.02808). A Sobol point (sobol.h) is scrambled from the seed so that boxes stay
+ * boxes (Owen 1995); coordinates beyond its table are Halton's. An infinite side stands three
+ * sigmas from the start.
  */
 #include <assert.h>
 #include <math.h>
@@ -19,19 +22,23 @@
 #include "search/bounds.h"
 #include "search/optimiser_kinds.h"
 #include "search/snapshot.h"
+#include "search/sobol.h"
 
 #define BATCH 16      /* candidates a generation, when not told */
 #define REACH 3.0     /* sigmas on a side without a bound */
 #define DIGITS_MAX 54 /* of a number below 2^53 in base 2 */
 #define MAGIC "SAMPLES"
 
+static const char *const names[] = {"random", "halton", "sobol"};
+enum { RANDOM, HALTON, SOBOL, KINDS };
+
 struct sampling {
-    size_t n, lambda;
+    size_t n, lambda, kind;
     uint64_t seed, stream, asked;
-    bool halton;
     double best;
     double *lower, *upper, *steps, *best_point; /* [N] */
     uint32_t *primes;                           /* [N] Halton's bases; NULL for random ones */
+    uint32_t (*directions)[SOBOL_BITS];         /* of the first coordinates; NULL but for Sobol's */
 };
 
 static void walk(struct sampling *t, struct snapshot *s)
@@ -50,7 +57,7 @@ static void sizes(struct sampling *t, struct snapshot *s)
 {
     snapshot_size(s, &t->n, 1, OPTIMISER_N_MAX);
     snapshot_size(s, &t->lambda, 1, 65536);
-    snapshot_flag(s, &t->halton);
+    snapshot_size(s, &t->kind, RANDOM, KINDS - 1);
 }
 
 /* The first n primes. */
@@ -76,9 +83,15 @@ static void allocate(struct sampling *t)
     t->upper = t->lower + t->n;
     t->steps = t->lower + 2 * t->n;
     t->best_point = t->lower + 3 * t->n;
-    if (t->halton) {
+    if (t->kind != RANDOM) {
         t->primes = mem_array(t->n, sizeof *t->primes);
         find_primes(t->primes, t->n);
+    }
+    if (t->kind == SOBOL) {
+        t->directions = mem_array(SOBOL_DIMENSIONS, sizeof *t->directions);
+        for (size_t j = 0; j < SOBOL_DIMENSIONS; j++) {
+            sobol_directions(j, t->directions[j]);
+        }
     }
 }
 
@@ -89,6 +102,7 @@ static void release(void *self)
     if (t != NULL) {
         free(t->lower);
         free(t->primes);
+        free(t->directions);
         free(t);
     }
 }
@@ -96,13 +110,18 @@ static void release(void *self)
 static int make(void **self, const struct optimiser_options *o, struct err *err)
 {
     struct sampling *t = mem_alloc(sizeof *t);
+    size_t kind = RANDOM;
 
     (void)err;
+    while (strcmp(names[kind], o->algorithm) != 0) {
+        kind++;
+        assert(kind < KINDS);
+    }
     *t = (struct sampling){.n = o->n,
+                           .kind = kind,
                            .lambda = o->lambda != 0 ? o->lambda : BATCH,
                            .seed = o->seed,
                            .stream = o->stream != 0 ? o->stream : RNG_SAMPLING,
-                           .halton = strcmp(o->algorithm, "halton") == 0,
                            .best = HUGE_VAL};
     allocate(t);
     for (size_t j = 0; j < t->n; j++) {
@@ -192,6 +211,30 @@ static double halton(const struct sampling *t, uint64_t i, size_t j)
     return fmin(sum, 1.0 - 0x1p-53);
 }
 
+/* The same of Sobol's. Each bit is flipped or not by those before it: a random permutation of the
+ * halves of every interval. */
+static double sobol(const struct sampling *t, uint64_t i, size_t j)
+{
+    const uint32_t plain = sobol_point(t->directions[j], (uint32_t)i);
+    uint32_t flips = 0;
+
+    for (unsigned place = 0; place < SOBOL_BITS; place++) {
+        uint64_t before = place == 0 ? 0 : plain >> (SOBOL_BITS - place);
+        uint64_t node = before | (uint64_t)place << 32 | (uint64_t)j << 37;
+
+        flips = flips << 1 | (uint32_t)(hash(t->seed ^ t->stream << 32, node) >> 63);
+    }
+    return ((double)(plain ^ flips) + 0.5) * 0x1p-32;
+}
+
+static double share_of(const struct sampling *t, uint64_t i, size_t j, struct rng64 *rng)
+{
+    if (t->kind == RANDOM) {
+        return rng64_uniform(rng);
+    }
+    return t->kind == SOBOL && j < SOBOL_DIMENSIONS ? sobol(t, i, j) : halton(t, i, j);
+}
+
 static double on_grid(const struct sampling *t, size_t j, double share)
 {
     double width = t->upper[j] - t->lower[j], step = t->steps[j];
@@ -208,12 +251,12 @@ static void place(const struct sampling *t, uint64_t i, double *point)
 {
     struct rng64 rng;
 
-    if (!t->halton) {
+    if (t->kind == RANDOM) {
         rng64_seed(&rng, t->seed, t->stream);
         rng64_advance(&rng, 0, i * t->n);
     }
     for (size_t j = 0; j < t->n; j++) {
-        point[j] = on_grid(t, j, t->halton ? halton(t, i, j) : rng64_uniform(&rng));
+        point[j] = on_grid(t, j, share_of(t, i, j, &rng));
     }
 }
 
@@ -245,7 +288,7 @@ static int tell(void *self, const double *fitness, struct err *err)
 
 static const char *name(const void *self)
 {
-    return ((const struct sampling *)self)->halton ? "halton" : "random";
+    return names[((const struct sampling *)self)->kind];
 }
 
 static size_t n_of(const void *self)

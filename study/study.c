@@ -250,9 +250,9 @@ static int parse_optimizer(struct study *study, json_t *doc, struct err *err)
 {
     static const char *const known[] = {"algorithm", "population", "sigma",
                                         "restarts",  "noise",      "warm_start"};
-    static const char *const algorithms[] = {"cma-es",    "auto",     "sep-cma-es", "dd-cma-es",
-                                             "lq-cma-es", "catcma",   "lm-ma-es",   "mo-cma-es",
-                                             "nsga-ii",   "discrete", "random",     "halton"};
+    static const char *const algorithms[] = {
+        "cma-es",    "auto",    "sep-cma-es", "dd-cma-es", "lq-cma-es", "catcma", "lm-ma-es",
+        "mo-cma-es", "nsga-ii", "discrete",   "random",    "halton",    "sobol"};
     static const char *const restarts[] = {"none", "ipop", "bipop"};
     static const char *const noises[] = {"none", "reevaluate", "adapt"};
     const char *algorithm, *restart, *noise, *warm_start;

@@ -52,6 +52,7 @@ static const struct row {
     {"discrete", NULL, NULL, true, 1, 1, 40},
     {"random", NULL, NULL, true, 1, 6, 20},
     {"halton", NULL, NULL, true, 1, 6, 20},
+    {"sobol", NULL, NULL, true, 1, 6, 20},
     {"listed", NULL, NULL, true, 1, 6, 20},
     {"listed", NULL, NULL, false, 2, 3, 20},
 };
@@ -427,6 +428,102 @@ static void halton_points_fill_every_coordinate_evenly(void **state)
     optimiser_free(o);
 }
 
+/* The first points [n, dims] of a sampler in the unit cube. */
+static double *sample(const char *algorithm, uint64_t seed, size_t n, size_t dims)
+{
+    double *box = mem_array(3 * dims, sizeof *box), *points = mem_array(n * dims, sizeof *points);
+    struct optimiser *o = NULL;
+
+    for (size_t j = 0; j < dims; j++) {
+        box[j] = 0.5;
+        box[2 * dims + j] = 1.0;
+    }
+    const struct optimiser_options options = {.algorithm = algorithm,
+                                              .n = dims,
+                                              .start = box,
+                                              .sigma = 0.25,
+                                              .lower = box + dims,
+                                              .upper = box + 2 * dims,
+                                              .lambda = n,
+                                              .seed = seed};
+    assert_int_equal(optimiser_new(&o, &options, NULL), 0);
+    optimiser_ask(o, points);
+    optimiser_free(o);
+    free(box);
+    return points;
+}
+
+static void sobol_points_stand_one_in_each_of_equal_boxes(void **state)
+{
+    const size_t n = 1024, dims = 60;
+    double *points = sample("sobol", 3, n, dims);
+
+    (void)state;
+    for (size_t j = 0; j < 53; j++) { /* one in each of n intervals */
+        unsigned char seen[1024] = {0};
+
+        for (size_t i = 0; i < n; i++) {
+            size_t at = (size_t)(points[i * dims + j] * (double)n);
+
+            assert_int_equal(seen[at]++, 0);
+        }
+    }
+    for (size_t cut = 0; cut <= 10; cut++) { /* 2^cut by 2^(10 - cut) boxes of the first two */
+        unsigned char seen[1024] = {0};
+
+        for (size_t i = 0; i < n; i++) {
+            size_t x = (size_t)(ldexp(points[i * dims], (int)cut));
+            size_t y = (size_t)(ldexp(points[i * dims + 1], (int)(10 - cut)));
+
+            assert_int_equal(seen[x << (10 - cut) | y]++, 0);
+        }
+    }
+    free(points);
+}
+
+/* The squared L2 star discrepancy: Warnock 1972. */
+static double discrepancy(const double *points, size_t n, size_t dims)
+{
+    double each = 0.0, pairs = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        double one = 1.0;
+
+        for (size_t d = 0; d < dims; d++) {
+            one *= 1.0 - points[i * dims + d] * points[i * dims + d];
+        }
+        each += one;
+        for (size_t j = 0; j < n; j++) {
+            double both = 1.0;
+
+            for (size_t d = 0; d < dims; d++) {
+                both *= 1.0 - fmax(points[i * dims + d], points[j * dims + d]);
+            }
+            pairs += both;
+        }
+    }
+    return pow(3.0, -(double)dims) - each * pow(2.0, 1.0 - (double)dims) / (double)n +
+           pairs / ((double)n * (double)n);
+}
+
+static void sobol_points_are_more_even_than_halton_s_and_those_than_random_ones(void **state)
+{
+    static const char *const samplers[] = {"sobol", "halton", "random"};
+    double sums[3] = {0};
+
+    (void)state;
+    for (size_t s = 0; s < 3; s++) {
+        for (uint64_t seed = 1; seed <= 9; seed++) {
+            double *points = sample(samplers[s], seed, 256, 6);
+
+            sums[s] += discrepancy(points, 256, 6);
+            free(points);
+        }
+    }
+    assert_true(sums[0] < sums[1]);
+    assert_true(sums[1] < 0.5 * sums[2]);
+}
+
 /* The true value of where a search of a noisy sphere stands after 5000 evaluations. */
 static double noisy_sphere(const char *noise, uint64_t seed)
 {
@@ -725,6 +822,8 @@ int main(void)
         cmocka_unit_test(an_accelerated_search_still_learns_a_bent_valley),
         cmocka_unit_test(restarts_leave_a_local_minimum),
         cmocka_unit_test(halton_points_fill_every_coordinate_evenly),
+        cmocka_unit_test(sobol_points_stand_one_in_each_of_equal_boxes),
+        cmocka_unit_test(sobol_points_are_more_even_than_halton_s_and_those_than_random_ones),
         cmocka_unit_test(care_for_noise_comes_closer_than_none),
         cmocka_unit_test(a_list_is_asked_in_its_order_and_no_further),
         cmocka_unit_test(a_thousand_coordinates_need_no_covariance),
