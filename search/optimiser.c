@@ -161,7 +161,9 @@ const char *optimiser_choose(const struct optimiser_options *o, char *why, size_
     bool small = o->evaluations != 0 && o->evaluations <= SMALL_BUDGET;
 
     if (o->n <= MODEL_MAX && small && !is_set(o->noise)) {
-        snprintf(why, n, "lq-cma-es: %zu coordinates and %llu evaluations, which a model can save",
+        snprintf(why, n,
+                 "lq-cma-es: %zu coordinates and %llu evaluations, which a model can save; it asks "
+                 "few at a time, so name cma-es when many workers wait",
                  o->n, (unsigned long long)o->evaluations);
         return "lq-cma-es";
     }
@@ -374,6 +376,12 @@ size_t optimiser_objectives(const struct optimiser *optimiser)
 size_t optimiser_asks(const struct optimiser *optimiser)
 {
     return optimiser->kind->asks(optimiser->self);
+}
+
+size_t optimiser_population(const struct optimiser *optimiser)
+{
+    return optimiser->kind->population != NULL ? optimiser->kind->population(optimiser->self)
+                                               : optimiser_asks(optimiser);
 }
 
 void optimiser_ask(struct optimiser *optimiser, double *points)

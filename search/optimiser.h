@@ -91,6 +91,8 @@ size_t optimiser_n(const struct optimiser *optimiser);
 size_t optimiser_objectives(const struct optimiser *optimiser);
 /* Candidates in the open generation; another number may stand in the next. */
 size_t optimiser_asks(const struct optimiser *optimiser);
+/* Candidates in a whole generation of the algorithm's own, which may be asked in portions. */
+size_t optimiser_population(const struct optimiser *optimiser);
 
 /* The open generation: points [asks, n], inside the bounds, integers on their grids. */
 void optimiser_ask(struct optimiser *optimiser, double *points);

@@ -19,6 +19,7 @@ struct optimiser_kind {
     size_t (*n)(const void *self);
     size_t (*objectives)(const void *self); /* NULL: 1 */
     size_t (*asks)(const void *self);
+    size_t (*population)(const void *self); /* NULL: asks */
     void (*ask)(void *self, double *points);
     int (*tell)(void *self, const double *fitness, struct err *err);
     int (*inject)(void *self, const double *point, struct err *err); /* NULL: takes none */

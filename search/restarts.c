@@ -286,6 +286,11 @@ static size_t n_of(const void *self)
     return ((const struct restarts *)self)->kept.options.n;
 }
 
+static size_t population(const void *self)
+{
+    return optimiser_population(((const struct restarts *)self)->run);
+}
+
 static size_t asks(const void *self)
 {
     return optimiser_asks(((const struct restarts *)self)->run);
@@ -337,6 +342,7 @@ const struct optimiser_kind optimiser_restarts = {
     .name = name,
     .n = n_of,
     .asks = asks,
+    .population = population,
     .ask = ask,
     .tell = tell,
     .inject = inject,

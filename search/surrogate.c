@@ -354,6 +354,11 @@ static int tell(void *self, const double *fitness, struct err *err)
 
 /* ---- at the door ---- */
 
+static size_t population(const void *self)
+{
+    return ((const struct surrogate *)self)->lambda;
+}
+
 static size_t asks(const void *self)
 {
     return ((const struct surrogate *)self)->n_open;
@@ -442,6 +447,7 @@ const struct optimiser_kind optimiser_surrogate = {
     .name = name,
     .n = n_of,
     .asks = asks,
+    .population = population,
     .ask = ask,
     .tell = tell,
     .inject = inject,

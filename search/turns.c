@@ -135,25 +135,34 @@ static void why_search_over(char out[REASON_MAX], const struct coordinator *coor
     }
 }
 
-/* Generations since the best so far, or since the phase began. */
-static uint64_t generations_without_better(const struct coordinator *coordinator,
-                                           const struct sequel *sequel)
+/* Nothing better for so many generations, counted from the best so far or from the beginning of
+ * the phase. What an optimiser asks in portions counts when a whole population is told. */
+static int look_for_stagnation(const struct coordinator *coordinator, const struct sequel *sequel,
+                               bool *stagnant, struct err *err)
 {
-    uint64_t since = coordinator->part.generation;
+    const uint64_t most = coordinator->options.study->budget.stagnation;
+    uint64_t since = coordinator->part.generation, evaluations = 0;
 
-    if (!isnan(coordinator->tally.best) && sequel->improved > since) {
-        since = sequel->improved;
+    *stagnant = false;
+    if (most == 0 || phase_is_list(coordinator->phase) || isnan(coordinator->tally.best)) {
+        return 0;
     }
-    return coordinator->open.row.generation - since;
+    since = sequel->improved > since ? sequel->improved : since;
+    if (coordinator->open.row.generation - since < most) {
+        return 0;
+    }
+    int rc = store_count_after(coordinator->store, since, &evaluations, err);
+
+    *stagnant = rc == 0 && evaluations >= most * optimiser_population(sequel->optimiser);
+    return rc;
 }
 
 /* Why the phase asks no further generation. */
 static void why_phase_over(char out[REASON_MAX], const struct coordinator *coordinator,
-                           const struct sequel *sequel)
+                           const struct sequel *sequel, bool stagnant)
 {
     const struct store_phase *part = &coordinator->part;
     uint64_t spent = coordinator->tally.searched - part->before;
-    uint32_t stagnation = coordinator->options.study->budget.stagnation;
 
     if (optimiser_stop(sequel->optimiser) != NULL) {
         snprintf(out, REASON_MAX, "%s", optimiser_stop_words(sequel->optimiser));
@@ -161,10 +170,9 @@ static void why_phase_over(char out[REASON_MAX], const struct coordinator *coord
                spent + optimiser_asks(sequel->optimiser) > part->evaluations) {
         snprintf(out, REASON_MAX, "its share of %llu evaluations is used",
                  (unsigned long long)part->evaluations);
-    } else if (stagnation > 0 && !phase_is_list(coordinator->phase) &&
-               !isnan(coordinator->tally.best) &&
-               generations_without_better(coordinator, sequel) >= stagnation) {
-        snprintf(out, REASON_MAX, "no better candidate for %u generations", stagnation);
+    } else if (stagnant) {
+        snprintf(out, REASON_MAX, "no better candidate for %u generations",
+                 coordinator->options.study->budget.stagnation);
     }
 }
 
@@ -196,7 +204,13 @@ int turn_decide(struct coordinator *coordinator, struct sequel *sequel, struct e
     if (sequel->over[0] != '\0') {
         return 0;
     }
-    why_phase_over(sequel->over, coordinator, sequel);
+    bool stagnant;
+    int rc = look_for_stagnation(coordinator, sequel, &stagnant, err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    why_phase_over(sequel->over, coordinator, sequel, stagnant);
     return sequel->over[0] == '\0' || is_last(coordinator) ? 0 : try_next(coordinator, sequel, err);
 }
 

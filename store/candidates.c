@@ -200,6 +200,15 @@ int store_best_candidates(struct store *store, size_t limit, struct store_candid
     return rc != 0 ? rc : take_all(store, row, out, n, err);
 }
 
+int store_count_after(struct store *store, uint64_t generation, uint64_t *out, struct err *err)
+{
+    return store_number(store, out, err,
+                        "SELECT count(*) FROM generations AS g"
+                        "  JOIN candidates AS c ON c.generation = g.number"
+                        " WHERE g.stage = 'search' AND g.generation > ?",
+                        "i", generation);
+}
+
 int store_find_candidate(struct store *store, const char *recipe_digest, enum split split,
                          uint64_t *out, struct err *err)
 {

@@ -216,6 +216,9 @@ int store_best_candidates(struct store *store, size_t limit, struct store_candid
                           size_t *n, struct err *err);
 void store_candidates_free(struct store_candidate *candidates, size_t n);
 
+/* Candidates of the search stage that were asked after this generation of it. */
+int store_count_after(struct store *store, uint64_t generation, uint64_t *out, struct err *err);
+
 /* The first candidate with this recipe and split that repeats no other; 0: none. */
 int store_find_candidate(struct store *store, const char *recipe_digest, enum split split,
                          uint64_t *out, struct err *err);

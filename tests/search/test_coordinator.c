@@ -212,6 +212,25 @@ static void a_search_without_progress_ends(void **state)
     assert_string_equal(status_of(house).reason, "no better candidate for 2 generations");
 }
 
+/* lq-CMA-ES asks a candidate or two at a time. */
+static void portions_of_a_generation_count_as_whole_ones_towards_stagnation(void **state)
+{
+    struct house *house = build("lq-cma-es", "none", 10000);
+    void *built = house;
+
+    (void)state;
+    house->world.study.budget.stagnation = 3;
+    work_until(house, hello(house, "one"), "finished");
+    assert_string_equal(status_of(house).reason, "no better candidate for 3 generations");
+    assert_true(count(house, "SELECT count(*) FROM candidates AS c JOIN generations AS g"
+                             "  ON g.number = c.generation WHERE g.stage = 'search' AND"
+                             "  c.candidate > (SELECT c.candidate FROM candidates AS c"
+                             "    JOIN generations AS g ON g.number = c.generation"
+                             "   WHERE g.stage = 'search'"
+                             "   ORDER BY c.value DESC, c.candidate LIMIT 1)") >= 3 * 4);
+    tear_down(&built);
+}
+
 static void asked_to_finish_it_tells_the_open_generation_and_goes_on_to_the_end(void **state)
 {
     struct house *house = *state;
@@ -813,6 +832,7 @@ int main(void)
         cmocka_unit_test(candidates_that_fail_are_not_on_the_front),
         TEST(the_search_ends_with_whole_generations),
         TEST(a_search_without_progress_ends),
+        cmocka_unit_test(portions_of_a_generation_count_as_whole_ones_towards_stagnation),
         TEST(asked_to_finish_it_tells_the_open_generation_and_goes_on_to_the_end),
         TEST(a_recipe_that_was_measured_is_not_measured_again),
         TEST(a_paused_study_hands_out_nothing_and_takes_in_what_comes),
