@@ -31,7 +31,10 @@
 
 #define MAGIC "MOCMA"
 #define LAMBDA_MAX 1024
-#define PARENTS_SHARE 3  /* a third of a generation. Ours, by trial at 150 to 1000 evaluations. */
+#define PARENTS_SHARE 3 /* a third of a generation. Ours, by trial at 150 to 1000 evaluations. */
+/* A generation has this times the root of the evaluations that are to come: few parents climb soon,
+ * many cover more in the end. Ours, by trial at 200 to 5000 evaluations. */
+#define BUDGET_SHARE 0.8
 #define SIGMA_SHARE 0.25 /* of the sigma of a search from one point: steps of (1+1) kind. Ours. */
 #define SUCCESS (1.0 / 5.5) /* the paper's table 1, from here on */
 #define SUCCESS_STALL 0.44  /* above it the path stands still */
@@ -103,10 +106,16 @@ static void release(void *self)
     }
 }
 
+static size_t lambda_default(const struct optimiser_options *o, size_t m)
+{
+    double lambda = fmax((double)cmaes_lambda_default(o->n), (double)(2 * PARENTS_SHARE * m));
+
+    return (size_t)fmin(fmax(lambda, BUDGET_SHARE * sqrt((double)o->evaluations)), LAMBDA_MAX);
+}
+
 static int make(void **self, const struct optimiser_options *o, struct err *err)
 {
     const size_t m = o->objectives > 0 ? o->objectives : 1;
-    const size_t usual = cmaes_lambda_default(o->n), least = 2 * PARENTS_SHARE * m;
 
     if (o->lambda > LAMBDA_MAX) {
         return err_set(err, ERR_LIMIT, "population %zu: at most %d for mo-cma-es", o->lambda,
@@ -116,9 +125,7 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
 
     *t = (struct mocma){.n = o->n,
                         .m = m,
-                        .lambda = o->lambda != 0  ? o->lambda
-                                  : usual > least ? usual
-                                                  : least,
+                        .lambda = o->lambda != 0 ? o->lambda : lambda_default(o, m),
                         .seed = o->seed,
                         .stream = o->stream != 0 ? o->stream : RNG_SAMPLING,
                         .sigma_start = SIGMA_SHARE * o->sigma};
