@@ -43,9 +43,8 @@ struct engine {
     unsigned char (*tensors)[DIGEST_SIZE];  /* [n_tensors] what decides each */
     unsigned char (*prefixes)[DIGEST_SIZE]; /* [n_layers + 1] the same of activations */
 
-    /* Resident: which tensor stands where the plan's i-th goes; zero: none. Of these weights. */
-    size_t n_placed;
-    unsigned char (*placed)[DIGEST_SIZE]; /* [n_placed] */
+    /* Resident: what stands in each place of the weights; zero: nothing. */
+    unsigned char (*placed)[DIGEST_SIZE]; /* [1 + layers, TENSOR_ROLES]; first what is in none */
 };
 
 struct engine *engine_new(uint64_t memory, enum numeric numeric)
@@ -149,7 +148,9 @@ static int fill_tensor(struct engine *engine, size_t i, struct err *err)
 {
     const struct plan_tensor *tensor = &engine->plan->tensors[i];
     const struct blend_sink sink = {.place = place, .store = store, .context = engine->weights};
-    unsigned char *placed = engine->streams ? NULL : engine->placed[i];
+    size_t row = tensors_role_in_layer(tensor->role) ? (size_t)tensor->layer + 1 : 0;
+    unsigned char *placed =
+        engine->streams ? NULL : engine->placed[row * TENSOR_ROLES + tensor->role];
     float *unused;
 
     if (placed != NULL && memcmp(placed, engine->tensors[i], DIGEST_SIZE) == 0) {
@@ -232,21 +233,41 @@ static int choose(const struct engine *engine, const struct plan *plan, enum num
                          (double)bytes / 1048576.0, (double)engine->memory / 1048576.0);
 }
 
-static int fit(struct engine *engine, const struct plan *plan, enum numeric numeric, bool streams,
-               struct err *err)
+/* Bytes more than the plan needs that the weights for the longest one so far take. */
+static uint64_t bytes_beyond(const struct engine *engine, const struct plan *plan)
+{
+    struct config longest = plan->config;
+
+    longest.n_layers = weights_layers_max(engine->weights);
+    return engine->streams ? 0 : weights_bytes(&longest) - weights_bytes(&plan->config);
+}
+
+/* Go on in the memory of the merge before: its like with other layers, as routes have them. */
+static bool adopt(struct engine *engine, const struct plan *plan, enum numeric numeric,
+                  struct engine_needs *needs)
+{
+    if (engine->weights == NULL || engine->forward == NULL || engine->streams != needs->streams ||
+        engine->numeric != numeric || engine->matrices != matrices_of(plan) ||
+        plan->config.n_layers > weights_layers_max(engine->weights) ||
+        bytes_beyond(engine, plan) > needs->kept ||
+        !weights_adopt(engine->weights, &plan->config)) {
+        return false;
+    }
+    needs->kept -= bytes_beyond(engine, plan);
+    return forward_adopt(engine->forward, &plan->config);
+}
+
+static int fit(struct engine *engine, const struct plan *plan, enum numeric numeric,
+               struct engine_needs *needs, struct err *err)
 {
     const struct config *config = &plan->config;
-    const enum dtype matrices = matrices_of(plan);
+    const struct weights_source source = {.fill = fill, .context = engine};
+    const size_t positions_max = needs->streams ? FORWARD_POSITIONS_ALL : 0;
 
-    if (engine->weights != NULL && engine->forward != NULL && engine->streams == streams &&
-        engine->numeric == numeric && engine->matrices == matrices &&
-        (streams || engine->n_placed == plan->n_tensors) &&
-        config_equal(weights_config(engine->weights), config)) {
+    if (adopt(engine, plan, numeric, needs)) {
         return 0;
     }
-    const struct weights_source source = {.fill = fill, .context = engine};
-
-    if (streams) {
+    if (needs->streams) {
         file_drop_passed();
     }
     drop_model(engine);
@@ -254,16 +275,14 @@ static int fit(struct engine *engine, const struct plan *plan, enum numeric nume
         prefix_free(engine->prefix);
         engine->prefix = prefix_new();
     }
-    engine->streams = streams;
+    engine->streams = needs->streams;
     engine->numeric = numeric;
-    engine->matrices = matrices;
-    engine->n_placed = plan->n_tensors;
-    engine->placed = mem_array(plan->n_tensors, DIGEST_SIZE);
-    int rc = streams ? weights_new_streamed(&engine->weights, config, matrices, &source, err)
-                     : weights_new_staged(&engine->weights, config, &source, err);
-    return rc != 0 ? rc
-                   : forward_new_on(&engine->forward, config, numeric,
-                                    streams ? FORWARD_POSITIONS_ALL : 0, err);
+    engine->matrices = matrices_of(plan);
+    engine->placed = mem_array(((size_t)config->n_layers + 1) * TENSOR_ROLES, DIGEST_SIZE);
+    int rc = needs->streams
+                 ? weights_new_streamed(&engine->weights, config, engine->matrices, &source, err)
+                 : weights_new_staged(&engine->weights, config, &source, err);
+    return rc != 0 ? rc : forward_new_on(&engine->forward, config, numeric, positions_max, err);
 }
 
 static void take_digests(struct engine *engine)
@@ -375,7 +394,7 @@ int engine_load(struct engine *engine, const struct plan *plan, const struct tri
     int rc = engine_needs(engine, plan, largest, &needs, err);
 
     if (rc == 0) {
-        rc = fit(engine, plan, engine_numeric(plan, engine->wish), needs.streams, err);
+        rc = fit(engine, plan, engine_numeric(plan, engine->wish), &needs, err);
     }
     if (rc != 0) {
         return rc;

@@ -102,13 +102,10 @@ void plan_digest_tensors(const struct plan *plan, unsigned char (*out)[DIGEST_SI
     }
 }
 
-/* The config but for what layers have each for themselves, and how many there are. */
 static void add_config(struct digest *digest, const struct config *config)
 {
-    struct config common = *config;
+    const struct config common = config_without_layers(config);
 
-    common.n_layers = 0;
-    memset(common.sliding, 0, sizeof(common.sliding));
     digest_add(digest, &common, sizeof(common));
 }
 

@@ -421,6 +421,23 @@ bool config_equal(const struct config *a, const struct config *b)
     return memcmp((const unsigned char *)a, (const unsigned char *)b, sizeof(*a)) == 0;
 }
 
+struct config config_without_layers(const struct config *config)
+{
+    struct config rest = *config;
+
+    rest.n_layers = 0;
+    memset(rest.sliding, 0, sizeof(rest.sliding));
+    return rest;
+}
+
+bool config_equal_but_layers(const struct config *a, const struct config *b)
+{
+    const struct config rest_a = config_without_layers(a);
+    const struct config rest_b = config_without_layers(b);
+
+    return config_equal(&rest_a, &rest_b);
+}
+
 bool config_slides(const struct config *config, uint32_t layer)
 {
     return layer < CONFIG_LAYERS_MAX && config->sliding[layer / 64] >> layer % 64 & 1;

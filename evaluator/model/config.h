@@ -113,6 +113,11 @@ int config_parse(struct config *out, const json_t *doc, const json_t *generation
  * from config_parse, or are copies of such. */
 bool config_equal(const struct config *a, const struct config *b);
 
+/* The same number of everything but layers, and of what each has for itself. */
+bool config_equal_but_layers(const struct config *a, const struct config *b);
+/* The rest: two such configs without it are equal. */
+struct config config_without_layers(const struct config *config);
+
 /* Of one layer: whether it slides; places it attends to, 0 for all; how its heads turn. */
 bool config_slides(const struct config *config, uint32_t layer);
 uint32_t config_window(const struct config *config, uint32_t layer);

@@ -62,6 +62,9 @@ int forward_new_on(struct forward **out, const struct config *config, enum numer
                    size_t positions_max, struct err *err);
 void forward_free(struct forward *forward); /* NULL is fine */
 
+/* Run models with other layers, any number, that are the same in all else: true. */
+bool forward_adopt(struct forward *forward, const struct config *config);
+
 /* forward_score asks this keeper from now on, which is copied; NULL: none. */
 void forward_keep(struct forward *forward, const struct forward_keeper *keeper);
 

@@ -158,6 +158,19 @@ void forward_free(struct forward *forward)
     }
 }
 
+bool forward_adopt(struct forward *forward, const struct config *config)
+{
+    if (!config_equal_but_layers(&forward->config, config)) {
+        return false;
+    }
+    if (forward->config.n_layers != config->n_layers) { /* lines are of all layers */
+        free(forward->lines.stacks);
+        forward->lines = (struct forward_lines){.bytes = forward->lines.bytes};
+    }
+    forward->config = *config;
+    return true;
+}
+
 /* [n, m] floats, zero. */
 static float *take_zeroed(size_t n, size_t m, const char *what, struct err *err)
 {

@@ -4,7 +4,9 @@
  * The table of tensors (tensors.h) says which there are and how large. Their order in the block is
  * ours: pieces that one product reads stand together.
  *
- *   embedding | layer 0: input_norm  q k v  biases  o ... down | layer 1 ... | final norm | head
+ *   embedding | final norm | head | layer 0: input_norm  q k v  biases  o ... down | layer 1 ...
+ *
+ * Layers come last, so that a model of fewer has every tensor at the same place.
  *
  * Streamed, every stage begins at the front of the block, and a tied head stands there too.
  */
@@ -56,7 +58,7 @@ static const struct {
 struct stages {
     struct weights_source source;
     bool streamed; /* one stage at a time, all in the same place */
-    bool *present; /* [n_layers + 2] */
+    bool *present; /* [layers_max + 2] */
 };
 
 struct weights {
@@ -64,14 +66,15 @@ struct weights {
     struct stages *stages; /* NULL: filled by hand */
     enum dtype matrices;   /* in which embedding and head are held */
     float *block;
-    float **slots;                /* [n_layers + 1, TENSOR_ROLES]; the last row is of no layer */
+    uint32_t layers_max;          /* that the block has room for */
+    float **slots;                /* [layers_max + 1, TENSOR_ROLES]; the first row is of no layer */
     bool *filled;                 /* the same */
-    struct weights_layer *layers; /* [n_layers] */
+    struct weights_layer *layers; /* [layers_max] */
 };
 
-static size_t slot_index(const struct weights *weights, enum tensor_role role, uint32_t layer)
+static size_t slot_index(enum tensor_role role, uint32_t layer)
 {
-    return (tensors_role_in_layer(role) ? layer : weights->config.n_layers) * TENSOR_ROLES + role;
+    return (tensors_role_in_layer(role) ? (size_t)layer + 1 : 0) * TENSOR_ROLES + role;
 }
 
 /* Elements of a tensor; 0 when the model has none. */
@@ -117,7 +120,7 @@ static void place_tensor(struct weights *weights, enum tensor_role role, uint32_
         *at = (*at + PIECE_FLOATS - 1) / PIECE_FLOATS * PIECE_FLOATS;
     }
     if (n > 0 && weights->block != NULL) {
-        weights->slots[slot_index(weights, role, layer)] = weights->block + *at;
+        weights->slots[slot_index(role, layer)] = weights->block + *at;
     }
     *at += count_floats(weights, role, n);
 }
@@ -135,9 +138,14 @@ static size_t lay_out(struct weights *weights)
     size_t at = 0;
 
     place_tensor(weights, TENSOR_EMBEDDING, 0, false, &at);
-    const size_t embedding = at;
     size_t largest = at;
 
+    if (streamed && !config->tied) {
+        at = 0;
+    }
+    place_tensor(weights, TENSOR_FINAL_NORM, 0, false, &at);
+    place_tensor(weights, TENSOR_HEAD, 0, false, &at);
+    largest = larger(largest, at);
     for (uint32_t layer = 0; layer < config->n_layers; layer++) {
         at = streamed ? 0 : at;
         for (size_t i = 0; i < LAYER_ORDER; i++) {
@@ -145,12 +153,7 @@ static size_t lay_out(struct weights *weights)
         }
         largest = larger(largest, at);
     }
-    if (streamed) {
-        at = config->tied ? embedding : 0;
-    }
-    place_tensor(weights, TENSOR_FINAL_NORM, 0, false, &at);
-    place_tensor(weights, TENSOR_HEAD, 0, false, &at);
-    return larger(largest, at);
+    return largest;
 }
 
 size_t weights_bytes(const struct config *config)
@@ -170,7 +173,7 @@ size_t weights_bytes_streamed(const struct config *config, enum dtype matrices)
 
 static const float *piece(const struct weights *weights, enum tensor_role role, uint32_t layer)
 {
-    return weights->slots[slot_index(weights, role, layer)];
+    return weights->slots[slot_index(role, layer)];
 }
 
 /* Where two roles share a place, the one that the model has. */
@@ -213,6 +216,7 @@ static int make_weights(struct weights **out, const struct config *config,
     size_t n_slots = ((size_t)config->n_layers + 1) * TENSOR_ROLES;
 
     weights->config = *config;
+    weights->layers_max = config->n_layers;
     weights->matrices = matrices;
     if (stages != NULL) {
         weights->stages = mem_array(1, sizeof(struct stages));
@@ -273,7 +277,7 @@ float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t lay
     if (role == TENSOR_UNKNOWN || layer >= weights->config.n_layers || is_stored(weights, role)) {
         return NULL;
     }
-    size_t i = slot_index(weights, role, layer);
+    size_t i = slot_index(role, layer);
 
     weights->filled[i] = true;
     return weights->slots[i];
@@ -281,7 +285,7 @@ float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t lay
 
 void *weights_store(struct weights *weights, enum tensor_role role)
 {
-    size_t i = slot_index(weights, role, 0);
+    size_t i = slot_index(role, 0);
 
     if (!is_stored(weights, role)) {
         return NULL;
@@ -301,7 +305,7 @@ static int check_filled(const struct weights *weights, size_t from, size_t to, s
             char name[TENSORS_NAME_MAX];
 
             tensors_name(&weights->config, (enum tensor_role)(i % TENSOR_ROLES),
-                         (uint32_t)(i / TENSOR_ROLES), name);
+                         (uint32_t)(i < TENSOR_ROLES ? 0 : i / TENSOR_ROLES - 1), name);
             rc = err_set(err, ERR_MISSING, "candidate: no values for tensor %s", name);
         }
         weights->filled[i] = false;
@@ -335,7 +339,7 @@ static int check_stage(const struct weights *weights, uint32_t stage, struct err
 
     for (int role = 0; role < (int)TENSOR_ROLES && rc == 0; role++) {
         uint32_t layer = stage > 0 && stage <= config->n_layers ? stage - 1 : 0;
-        size_t i = slot_index(weights, (enum tensor_role)role, layer);
+        size_t i = slot_index((enum tensor_role)role, layer);
 
         if (weights_in_stage(config, (enum tensor_role)role, layer, stage)) {
             rc = check_filled(weights, i, i + 1, err);
@@ -346,7 +350,7 @@ static int check_stage(const struct weights *weights, uint32_t stage, struct err
 
 static void forget_stages(const struct weights *weights)
 {
-    memset(weights->stages->present, 0, ((size_t)weights->config.n_layers + 2) * sizeof(bool));
+    memset(weights->stages->present, 0, ((size_t)weights->layers_max + 2) * sizeof(bool));
 }
 
 int weights_stage(const struct weights *weights, uint32_t stage, struct err *err)
@@ -372,6 +376,22 @@ void weights_renew(struct weights *weights)
     if (weights->stages != NULL) {
         forget_stages(weights);
     }
+}
+
+bool weights_adopt(struct weights *weights, const struct config *config)
+{
+    if (config->n_layers > weights->layers_max ||
+        !config_equal_but_layers(&weights->config, config)) {
+        return false;
+    }
+    weights->config = *config;
+    weights_renew(weights);
+    return true;
+}
+
+uint32_t weights_layers_max(const struct weights *weights)
+{
+    return weights->layers_max;
 }
 
 int weights_load(struct weights *weights, const struct checkpoint *checkpoint, struct err *err)

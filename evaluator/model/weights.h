@@ -85,6 +85,13 @@ int weights_stage(const struct weights *weights, uint32_t stage, struct err *err
 /* Forget which stages are present: the next candidate's are others. */
 void weights_renew(struct weights *weights);
 
+/* Be the weights of a model with other layers, fewer or as many, and the same in all else: true,
+ * and every tensor stays where it was. False, and nothing changes, when it is another. */
+bool weights_adopt(struct weights *weights, const struct config *config);
+
+/* The layers that there is room for. */
+uint32_t weights_layers_max(const struct weights *weights);
+
 /* Where the elements of a tensor go, in the file's order; NULL when the model has no such tensor,
  * or holds it as it is stored. The tensor counts as filled until the next weights_bind. */
 float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer);

@@ -132,6 +132,26 @@ static void candidate_open(struct candidate *out, const struct bench *bench, uns
     }
 }
 
+/* A route through the first model, and the second where a hop is LAYERS or more. */
+static void route_open(struct candidate *out, const struct bench *bench, const uint32_t *hops,
+                       size_t n)
+{
+    const char *digests[1] = {bench->digests[0]};
+    const struct method *method = NULL;
+    struct err err = {0};
+
+    *out = (struct candidate){0};
+    assert_int_equal(method_find(&method, "passthrough", NULL), 0);
+    recipe_init(&out->recipe, method, RECIPE_BFLOAT16, 1, LAYERS, digests, 1, NULL);
+    for (size_t k = 0; k < n; k++) {
+        recipe_add_hop(&out->recipe, hops[k] >= LAYERS ? bench->digests[1] : NULL, hops[k] % LAYERS,
+                       1.0);
+    }
+    if (plan_make(&out->plan, &out->recipe, bench->named, 2, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+}
+
 static void candidate_close(struct candidate *candidate)
 {
     plan_release(&candidate->plan);
@@ -311,6 +331,41 @@ static void what_stands_in_its_place_is_not_blended_again(void **state)
     bench_close(&bench);
 }
 
+static void routes_of_any_length_run_in_the_memory_of_the_longest(void **state)
+{
+    const uint32_t routes[][6] = {{0, 1, 1, 2, 2, 3}, {0, 1, 1, 3}, {0, 5, 6, 3}, {0, 1, 1, 2, 3}};
+    const size_t lengths[] = {6, 4, 4, 5};
+    struct bench bench;
+
+    (void)state;
+    bench_open(&bench);
+    for (size_t streamed = 0; streamed < 2; streamed++) {
+        struct engine *engine =
+            sharing_engine(&bench, streamed != 0 ? memory_of(&bench, true, 0) : 0);
+        const struct weights *first = NULL;
+
+        for (size_t i = 0; i < 4; i++) {
+            struct engine *alone = engine_new(0, NUMERIC_F32);
+            struct candidate candidate;
+
+            route_open(&candidate, &bench, routes[i], lengths[i]);
+            struct outcome shared = run(engine, &bench, &candidate);
+            struct outcome wanted = run(alone, &bench, &candidate);
+            assert_int_equal(wanted.rc, 0);
+            assert_same(&shared, &wanted);
+            first = i == 0 ? engine_weights(engine) : first;
+            assert_ptr_equal(engine_weights(engine), first);
+            assert_true(engine_streams(engine) == (streamed != 0));
+            candidate_close(&candidate);
+            engine_free(alone);
+        }
+        uint64_t blocks = forward_blocks(engine_forward(engine)) / bench.positions;
+        assert_true(streamed != 0 ? blocks < 6 + 4 + 4 + 5 : blocks == 6 + 1 + 3 + 1);
+        engine_free(engine);
+    }
+    bench_close(&bench);
+}
+
 static void a_shared_candidate_is_its_export(void **state)
 {
     struct bench bench;
@@ -397,6 +452,7 @@ int main(void)
         cmocka_unit_test(less_room_costs_time_and_changes_no_bit),
         cmocka_unit_test(a_candidate_is_blended_once_for_all_tries_where_memory_allows),
         cmocka_unit_test(what_stands_in_its_place_is_not_blended_again),
+        cmocka_unit_test(routes_of_any_length_run_in_the_memory_of_the_longest),
         cmocka_unit_test(a_shared_candidate_is_its_export),
         cmocka_unit_test(keeps_nothing_while_candidates_begin_alike_with_none),
         cmocka_unit_test(a_candidate_that_fails_leaves_nothing_wrong_behind),
