@@ -138,6 +138,12 @@ static int print_phases(const struct prepared *prepared, struct err *err)
 
 static int print_all(const struct prepared *prepared, struct err *err)
 {
+    struct forecast forecast;
+    int rc = forecast_make(&forecast, prepared, err);
+
+    if (rc != 0) {
+        return rc;
+    }
     printf("%s: ready\n\n", prepared->study.name);
     for (size_t i = 0; i < prepared->study.n_models; i++) {
         printf("  model %-10s %s  %s\n", prepared->study.models[i].name, prepared->digests[i],
@@ -146,15 +152,11 @@ static int print_all(const struct prepared *prepared, struct err *err)
     printf("\n");
     print_tasks(prepared);
     printf("\n");
-    int rc = print_phases(prepared, err);
-
+    rc = print_phases(prepared, err);
     if (rc != 0) {
         return rc;
     }
-    rc = forecast_print(prepared, stdout, err);
-    if (rc != 0) {
-        return rc;
-    }
+    forecast_print(&forecast, stdout);
     print_numeric(prepared);
     if (prepared->notes.size > 0) {
         printf("\n%s", text_get(&prepared->notes));

@@ -13,11 +13,10 @@
  */
 #include "cli/forecast.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
-#include "evaluator/evaluator.h"
 #include "search/route_space.h"
 
 #define MIB 1048576.0
@@ -48,9 +47,9 @@ static int run_pass(const struct passes *passes, size_t documents, double *secon
     return rc;
 }
 
-static int measure(const struct passes *passes, const struct evaluator_needs *needs, size_t n_tasks,
-                   double *seconds, size_t *documents, struct err *err)
+static int measure(const struct passes *passes, struct forecast *out, struct err *err)
 {
+    const struct evaluator_needs *needs = &out->needs;
     double first = 0, second = 0, third = 0;
     uint64_t few = 0, more = 0;
     int rc = run_pass(passes, 1, &first, &few, err);
@@ -59,9 +58,9 @@ static int measure(const struct passes *passes, const struct evaluator_needs *ne
         rc = run_pass(passes, 1, &second, &few, err);
     }
     size_t n = second * STRETCH_MAX < STRETCH_S ? STRETCH_MAX : (size_t)(STRETCH_S / second);
-    n = n > 2 ? n : 2;
+    out->documents = n > 2 ? n : 2;
     if (rc == 0) {
-        rc = run_pass(passes, n, &third, &more, err);
+        rc = run_pass(passes, out->documents, &third, &more, err);
     }
     if (rc != 0) {
         return rc;
@@ -69,10 +68,10 @@ static int measure(const struct passes *passes, const struct evaluator_needs *ne
     double rate = more > few && third > second ? (third - second) / (double)(more - few)
                                                : third / (double)more;
     double rest = (double)needs->positions - (double)few;
-    double anew = needs->streams ? second - rate * (double)few : 0;
 
-    *seconds = first + rate * (rest > 0 ? rest : 0) + (anew > 0 ? anew : 0) * (double)(n_tasks - 1);
-    *documents = n;
+    double blend = fmax(second - rate * (double)few, 0);
+
+    out->seconds = first + rate * fmax(rest, 0) + blend * (double)(needs->blends - 1);
     return 0;
 }
 
@@ -91,61 +90,61 @@ static int find_hops_max(const struct prepared *prepared, uint32_t *out, struct 
     return rc;
 }
 
-static void print_memory(const struct evaluator_needs *needs, uint32_t hops_max, uint64_t memory,
-                         FILE *to)
+static int fill(struct forecast *out, const struct prepared *prepared, struct evaluator *evaluator,
+                struct err *err)
 {
+    const struct passes passes = {.evaluator = evaluator,
+                                  .recipe = prepared->baselines[prepared->n_baselines - 1].recipe};
+    int rc = find_hops_max(prepared, &out->hops_max, err);
+
+    if (rc == 0) {
+        rc = evaluator_needs(evaluator, passes.recipe, strlen(passes.recipe), SPLIT_SEARCH,
+                             out->hops_max, &out->needs, err);
+    }
+    if (rc == 0 && measure(&passes, out, &out->why) != 0) {
+        out->seconds = (double)NAN; /* which is the candidate's failure, not ours */
+    }
+    return rc;
+}
+
+int forecast_make(struct forecast *out, const struct prepared *prepared, struct err *err)
+{
+    struct forecast made = {.memory = prepared->study.evaluator.memory};
+    struct evaluator *evaluator = NULL;
+    int rc = evaluator_open_models(&evaluator, &prepared->bundle, prepared->models, err);
+
+    if (rc == 0) {
+        rc = fill(&made, prepared, evaluator, err);
+    }
+    evaluator_close(evaluator);
+    if (rc == 0) {
+        *out = made;
+    }
+    return rc;
+}
+
+void forecast_print(const struct forecast *forecast, FILE *to)
+{
+    const struct evaluator_needs *needs = &forecast->needs;
+
     fprintf(to, "  a candidate%s runs %s in at most %.1f MiB a worker",
-            hops_max > 0 ? ", of the longest route," : "",
+            forecast->hops_max > 0 ? ", of the longest route," : "",
             needs->streams ? "a layer at a time" : "whole", (double)needs->bytes / MIB);
     if (needs->kept > 0) {
         fprintf(to, ", and what candidates share is kept in at most %.1f MiB more",
                 (double)needs->kept / MIB);
     }
-    if (memory > 0) {
-        fprintf(to, "; evaluator.memory is %.1f MiB", (double)memory / MIB);
+    if (forecast->memory > 0) {
+        fprintf(to, "; evaluator.memory is %.1f MiB", (double)forecast->memory / MIB);
     }
-    fprintf(to, "\n");
-}
-
-static int print_all(const struct prepared *prepared, struct evaluator *evaluator, FILE *to,
-                     struct err *err)
-{
-    const struct passes passes = {.evaluator = evaluator,
-                                  .recipe = prepared->baselines[prepared->n_baselines - 1].recipe};
-    struct evaluator_needs needs;
-    uint32_t hops_max = 0;
-    double seconds = 0;
-    size_t documents = 0;
-    int rc = find_hops_max(prepared, &hops_max, err);
-
-    if (rc == 0) {
-        rc = evaluator_needs(evaluator, passes.recipe, strlen(passes.recipe), SPLIT_SEARCH,
-                             hops_max, &needs, err);
+    if (isnan(forecast->seconds)) {
+        fprintf(to, "\n  how long a candidate takes could not be measured: %s\n",
+                forecast->why.text);
+        return;
     }
-    if (rc != 0) {
-        return rc;
-    }
-    print_memory(&needs, hops_max, prepared->study.evaluator.memory, to);
-    if (measure(&passes, &needs, prepared->study.n_tasks, &seconds, &documents, err) != 0) {
-        fprintf(to, "  how long a candidate takes could not be measured: %s\n", err->text);
-        return 0;
-    }
-    fprintf(
-        to,
-        "  a candidate takes about %.*f s on one core here, %zu positions: an estimate from %zu "
-        "documents\n",
-        seconds < 10 ? 2 : 0, seconds, needs.positions, documents);
-    return 0;
-}
-
-int forecast_print(const struct prepared *prepared, FILE *to, struct err *err)
-{
-    struct evaluator *evaluator = NULL;
-    int rc = evaluator_open_models(&evaluator, &prepared->bundle, prepared->models, err);
-
-    if (rc == 0) {
-        rc = print_all(prepared, evaluator, to, err);
-    }
-    evaluator_close(evaluator);
-    return rc;
+    fprintf(to,
+            "\n  a candidate takes about %.*f s on one core here, %zu positions: an estimate from "
+            "%zu documents\n",
+            forecast->seconds < 10 ? 2 : 0, forecast->seconds, needs->positions,
+            forecast->documents);
 }

@@ -417,6 +417,10 @@ int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size
         for (size_t t = 0; t < documents.n_tries; t++) {
             out->positions += trie_positions(documents.tries[t]);
         }
+        out->blends =
+            out->streams && out->positions * candidate.plan.config.width * sizeof(float) > out->kept
+                ? evaluator->bundle->n_tasks
+                : 1;
     }
     free(documents.tries);
     candidate_release(&candidate);

@@ -52,6 +52,7 @@ struct evaluator_needs {
     uint64_t bytes;   /* the most that a candidate takes at once */
     uint64_t kept;    /* and activations that candidates share, at most */
     size_t positions; /* that a candidate is run on, generated text left out */
+    size_t blends;    /* times that its weights are made: once, or once a task */
 };
 
 /* Found from the recipe of one candidate, without running it; of its like with that many layers
