@@ -15,7 +15,10 @@
 #include "evaluator/model/generate.h"
 #include "evaluator/prefix.h"
 
-#define SHARE_OF_MACHINE 4 /* workers together keep activations in this part of its memory */
+/* Where any memory may be taken, workers together keep activations in this part of the machine's,
+ * and one of them in no more than this: enough for some ten layers of a large model. */
+#define SHARE_OF_MACHINE 4
+#define SHARE_MAX ((uint64_t)1 << 30)
 
 struct engine {
     uint64_t memory;
@@ -305,9 +308,12 @@ static uint64_t share_of_machine(void)
     long page = sysconf(_SC_PAGESIZE);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-    return pages > 0 && page > 0 && cores > 0
-               ? (uint64_t)pages / SHARE_OF_MACHINE * (uint64_t)page / (uint64_t)cores
-               : 0;
+    if (pages <= 0 || page <= 0 || cores <= 0) {
+        return 0;
+    }
+    const uint64_t share = (uint64_t)pages / SHARE_OF_MACHINE * (uint64_t)page / (uint64_t)cores;
+
+    return share < SHARE_MAX ? share : SHARE_MAX;
 }
 
 /* What a candidate leaves of the memory is for lines of generated text first, then for activations
