@@ -158,6 +158,7 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
         memcpy(bundle->models[0].digest, digest, DIGEST_HEX);
         bundle->n_models = 1;
         bundle->memory = arguments->memory;
+        bundle->prefix_cache_off = true; /* there is but one candidate */
         bundle->numeric = arguments->numeric;
     }
     recipe_release(&recipe);
