@@ -78,11 +78,39 @@ static void bias(const struct forward *forward, float *x, const float *bias_or_n
     }
 }
 
+/* Weights [n, k] of a product, as they are and packed. */
+struct matrix {
+    const float *w, *packed;
+    size_t n, k;
+};
+
+/* out [rows, n] = x [rows, k] w^T. Few rows take the weights as they are: pack_layer, too, leaves
+ * them so. */
+static void multiply(struct forward *forward, float *out, const float *x, size_t rows,
+                     const struct matrix *by)
+{
+    if (forward->few) {
+        gemm_few(forward->numeric, out, x, by->w, rows, by->n, by->k, forward->packed);
+    } else {
+        gemm(forward->numeric, out, x, by->packed, rows, by->n, by->k);
+    }
+}
+
+static void multiply_add(struct forward *forward, float *out, const float *x, size_t rows,
+                         const struct matrix *by)
+{
+    if (forward->few) {
+        gemm_few_add(forward->numeric, out, x, by->w, rows, by->n, by->k, forward->packed);
+    } else {
+        gemm_add(forward->numeric, out, x, by->packed, rows, by->n, by->k);
+    }
+}
+
 /* A product that ends a branch: weights [D, k], their bias, and the norm of the result, the latter
  * two NULL when there is none. */
 struct ending {
-    const float *packed, *bias, *norm;
-    size_t k;
+    struct matrix matrix;
+    const float *bias, *norm;
 };
 
 /* x [n, D] += norm(weights mixed [n, k] + bias). */
@@ -91,13 +119,13 @@ static void join(struct forward *forward, const struct ending *ending, float *x,
     size_t d = forward->config.width;
 
     if (ending->norm == NULL) {
-        gemm_add(forward->numeric, x, forward->mixed, ending->packed, n, d, ending->k);
+        multiply_add(forward, x, forward->mixed, n, &ending->matrix);
         bias(forward, x, ending->bias, n, d);
         return;
     }
     const struct kernels_norm by = norm_by(forward, ending->norm);
 
-    gemm(forward->numeric, forward->normed, forward->mixed, ending->packed, n, d, ending->k);
+    multiply(forward, forward->normed, forward->mixed, n, &ending->matrix);
     bias(forward, forward->normed, ending->bias, n, d);
     forward->kernels->add_rms_norm(x, forward->normed, &by, n, d);
 }
@@ -134,8 +162,8 @@ static void attend(struct forward *forward, const struct weights_layer *layer, u
     struct attention_shape shape = forward->shape;
 
     shape.window = config_window(config, number);
-    gemm(forward->numeric, forward->wide, forward->normed, forward->packed_qkv, rows->n, qkv,
-         config->width);
+    multiply(forward, forward->wide, forward->normed, rows->n,
+             &(struct matrix){layer->qkv, forward->packed_qkv, qkv, config->width});
     bias(forward, forward->wide, layer->qkv_bias, rows->n, qkv);
     place_heads(forward, layer, number, rows->depths, rows->n);
     if (forward->lines.pass == FORWARD_SCORE) {
@@ -145,8 +173,9 @@ static void attend(struct forward *forward, const struct weights_layer *layer, u
         generate_attend(forward, number, rows, &shape);
     }
     join(forward,
-         &(struct ending){forward->packed_o, layer->o_bias, layer->attention_norm,
-                          forward_q_width(config)},
+         &(struct ending){{layer->o, forward->packed_o, config->width, forward_q_width(config)},
+                          layer->o_bias,
+                          layer->attention_norm},
          rows->x, rows->n);
 }
 
@@ -156,14 +185,17 @@ static void run_mlp(struct forward *forward, const struct weights_layer *layer, 
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
-    gemm(forward->numeric, forward->wide, forward->normed, forward->packed_gate_up, n, 2 * f, d);
+    multiply(forward, forward->wide, forward->normed, n,
+             &(struct matrix){layer->gate_up, forward->packed_gate_up, 2 * f, d});
     bias(forward, forward->wide, layer->gate_up_bias, n, 2 * f);
     if (forward->config.activation == CONFIG_GELU_TANH) {
         forward->kernels->gelu_up(forward->mixed, forward->wide, n, f);
     } else {
         forward->kernels->silu_up(forward->mixed, forward->wide, n, f);
     }
-    join(forward, &(struct ending){forward->packed_down, layer->down_bias, layer->mlp_out_norm, f},
+    join(forward,
+         &(struct ending){
+             {layer->down, forward->packed_down, d, f}, layer->down_bias, layer->mlp_out_norm},
          x, n);
 }
 
@@ -172,6 +204,9 @@ static void pack_layer(struct forward *forward, const struct weights_layer *laye
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
+    if (forward->few) {
+        return;
+    }
     gemm_pack(forward->numeric, forward->packed_qkv, layer->qkv,
               forward_qkv_width(&forward->config), d);
     gemm_pack(forward->numeric, forward->packed_o, layer->o, d, forward_q_width(&forward->config));
@@ -193,6 +228,7 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
     size_t own_stack = forward->n_stacks > 1 ? number : 0;
     float *stack = forward->stacks + own_stack * attention_stack_floats(&forward->shape);
 
+    forward->few = batch.n <= GEMM_FEW;
     pack_layer(forward, layer);
     for (size_t at = 0; at < batch.n; at += FORWARD_CHUNK) {
         const struct forward_rows rows = {.first = batch.first + at,
@@ -309,10 +345,14 @@ static void make_panel(struct forward *forward, const struct weights *weights, s
                        size_t column, size_t width)
 {
     size_t d = forward->config.width;
+    const float *head = weights_head_rows(weights, column, width, forward->panel);
 
-    gemm_pack(forward->numeric, forward->packed_panel,
-              weights_head_rows(weights, column, width, forward->panel), width, d);
-    gemm(forward->numeric, forward->wide, forward->normed, forward->packed_panel, n, width, d);
+    forward->few = n <= GEMM_FEW;
+    if (!forward->few) {
+        gemm_pack(forward->numeric, forward->packed_panel, head, width, d);
+    }
+    multiply(forward, forward->wide, forward->normed, n,
+             &(struct matrix){head, forward->packed_panel, width, d});
     if (forward->config.logit_cap > 0) {
         forward->kernels->soft_cap(forward->wide, n * width, (float)forward->config.logit_cap);
     }

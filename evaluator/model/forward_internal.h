@@ -8,6 +8,7 @@
 #ifndef MODEL_FORWARD_INTERNAL_H
 #define MODEL_FORWARD_INTERNAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -76,6 +77,7 @@ struct forward {
     float *mixed;  /* [max(Q, F, D)]; attention's output, then the MLP's inside */
     struct kernels_softmax *softmax; /* [FORWARD_CHUNK] */
     float *packed; /* one block of weights ready for products: of a layer, and of a panel */
+    bool few;      /* rows at hand: products take weights as they are, and this block as scratch */
     float *packed_qkv, *packed_o, *packed_gate_up, *packed_down, *packed_panel;
     float *panel; /* [FORWARD_PANEL, D] the head's, where it is not held as floats */
 

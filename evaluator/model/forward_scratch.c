@@ -58,10 +58,13 @@ static size_t packed_floats(const struct config *config, enum numeric numeric)
     size_t d = config->width;
     size_t f = config->mlp_width;
 
-    return gemm_packed_floats(numeric, forward_qkv_width(config), d) +
-           gemm_packed_floats(numeric, d, forward_q_width(config)) +
-           gemm_packed_floats(numeric, 2 * f, d) + gemm_packed_floats(numeric, d, f) +
-           gemm_packed_floats(numeric, FORWARD_PANEL, d) + FORWARD_PANEL * d;
+    size_t q = forward_q_width(config);
+    size_t whole = gemm_packed_floats(numeric, forward_qkv_width(config), d) +
+                   gemm_packed_floats(numeric, d, q) + gemm_packed_floats(numeric, 2 * f, d) +
+                   gemm_packed_floats(numeric, d, f) +
+                   gemm_packed_floats(numeric, FORWARD_PANEL, d) + FORWARD_PANEL * d;
+
+    return larger(whole, gemm_few_floats(numeric, larger(larger(d, q), f)));
 }
 
 static int take_packed(struct forward *forward, struct err *err)

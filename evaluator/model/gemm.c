@@ -116,6 +116,49 @@ void gemm_add(enum numeric numeric, float *out, const float *x, const float *pac
     product(numeric, out, x, packed, rows, n, k, true);
 }
 
+/* ---- few rows ---- */
+
+/* Whole panels of every kernel; with a thousand places of k, 256 KiB. */
+#define SLICE ((size_t)64)
+
+size_t gemm_few_floats(enum numeric numeric, size_t k)
+{
+    return gemm_packed_floats(numeric, SLICE, k);
+}
+
+/* Columns of out to and from a slice [rows, width]. */
+static void few(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
+                size_t n, size_t k, float *scratch, bool add)
+{
+    float slice[GEMM_FEW * SLICE];
+
+    assert(rows <= GEMM_FEW);
+    for (size_t column = 0; column < n; column += SLICE) {
+        const size_t width = n - column < SLICE ? n - column : SLICE;
+
+        gemm_pack(numeric, scratch, w + column * k, width, k);
+        for (size_t r = 0; r < rows && add; r++) {
+            memcpy(slice + r * width, out + r * n + column, width * sizeof(float));
+        }
+        product(numeric, slice, x, scratch, rows, width, k, add);
+        for (size_t r = 0; r < rows; r++) {
+            memcpy(out + r * n + column, slice + r * width, width * sizeof(float));
+        }
+    }
+}
+
+void gemm_few(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
+              size_t n, size_t k, float *scratch)
+{
+    few(numeric, out, x, w, rows, n, k, scratch, false);
+}
+
+void gemm_few_add(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
+                  size_t n, size_t k, float *scratch)
+{
+    few(numeric, out, x, w, rows, n, k, scratch, true);
+}
+
 const char *gemm_path(enum numeric numeric)
 {
     choose();

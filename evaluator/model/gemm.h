@@ -36,6 +36,18 @@ void gemm(enum numeric numeric, float *out, const float *x, const float *packed,
 void gemm_add(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
               size_t n, size_t k);
 
+/* Rows that do not pay for packing all of the weights. */
+#define GEMM_FEW ((size_t)64)
+
+/* The same products, to the same bits, of at most GEMM_FEW rows with weights w [n, k] that are not
+ * packed: some columns at a time are, on the way, in scratch, which stays in the caches. Floats of
+ * scratch, which starts at a multiple of 64 bytes too. */
+size_t gemm_few_floats(enum numeric numeric, size_t k);
+void gemm_few(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
+              size_t n, size_t k, float *scratch);
+void gemm_few_add(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
+                  size_t n, size_t k, float *scratch);
+
 /* "f32/avx512", "f32/openblas-SkylakeX/avx512", "amx2/avx512": arithmetic, whose products, our
  * other kernels. Static. */
 const char *gemm_path(enum numeric numeric);
