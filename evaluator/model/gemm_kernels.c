@@ -40,21 +40,64 @@
 /* Tried from 128 to 512: 256 places of a panel are 64 KiB with AVX-512, 16 KiB with AVX2. */
 #define DEPTH ((size_t)256)
 
-/* Sixteen places of k at a time, so that the lines written stay in the first level of cache. */
+/* Elements of two registers in turn: of their first halves, of their second halves. */
+#if LANES_WIDTH == 16
+#define FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define SECOND 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define STAGES 4
+#elif LANES_WIDTH == 8
+#define FIRST 0, 8, 1, 9, 2, 10, 3, 11
+#define SECOND 4, 12, 5, 13, 6, 14, 7, 15
+#define STAGES 3
+#else
+#define FIRST 0, 4, 1, 5
+#define SECOND 2, 6, 3, 7
+#define STAGES 2
+#endif
+
+/* packed [WIDTH, PANEL] = w [WIDTH, k] transposed: shuffled perfectly, as often as halving WIDTH
+ * goes. */
+static ALWAYS_INLINE void transpose(float *restrict packed, const float *restrict w, size_t k)
+{
+    vector rows[WIDTH];
+    vector mixed[WIDTH];
+
+    for (size_t c = 0; c < WIDTH; c++) {
+        rows[c] = vector_load(w + c * k);
+    }
+    for (size_t stage = 0; stage < STAGES; stage++) {
+        for (size_t c = 0; c < WIDTH / 2; c++) {
+            mixed[2 * c] = __builtin_shufflevector(rows[c], rows[c + WIDTH / 2], FIRST);
+            mixed[2 * c + 1] = __builtin_shufflevector(rows[c], rows[c + WIDTH / 2], SECOND);
+        }
+        memcpy(rows, mixed, sizeof(rows));
+    }
+    for (size_t i = 0; i < WIDTH; i++) {
+        vector_store(packed + i * PANEL, rows[i]);
+    }
+}
+
+/* A register's width of columns at a time: so few rows of w are read side by side without a miss.
+ */
 static void pack_panel(float *restrict packed, const float *restrict w, size_t columns, size_t k)
 {
-    for (size_t from = 0; from < k; from += 16) {
-        size_t end = from + 16 < k ? from + 16 : k;
+    size_t whole = 0;
 
-        for (size_t c = 0; c < columns; c++) {
-            for (size_t i = from; i < end; i++) {
+    for (; whole + WIDTH <= columns; whole += WIDTH) {
+        size_t i = 0;
+
+        for (; i + WIDTH <= k; i += WIDTH) {
+            transpose(packed + i * PANEL + whole, w + whole * k + i, k);
+        }
+        for (; i < k; i++) {
+            for (size_t c = whole; c < whole + WIDTH; c++) {
                 packed[i * PANEL + c] = w[c * k + i];
             }
         }
-        for (size_t c = columns; c < PANEL; c++) {
-            for (size_t i = from; i < end; i++) {
-                packed[i * PANEL + c] = 0.0F;
-            }
+    }
+    for (size_t i = 0; i < k && whole < PANEL; i++) {
+        for (size_t c = whole; c < PANEL; c++) {
+            packed[i * PANEL + c] = c < columns ? w[c * k + i] : 0.0F;
         }
     }
 }
