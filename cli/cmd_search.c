@@ -115,7 +115,7 @@ static void show_progress(struct evening *evening, const struct coordinator_stat
     double left = status->evaluations_max > status->evaluations
                       ? (double)(status->evaluations_max - status->evaluations)
                       : 0;
-    char eta[32], best[64] = "-", parent[48] = "";
+    char eta[32], best[64] = "-", parent[48] = "", phase[64] = "";
 
     if (status->front > 0) {
         snprintf(best, sizeof(best), "%.4f  %" PRIu64 " on the front", status->best, status->front);
@@ -125,11 +125,15 @@ static void show_progress(struct evening *evening, const struct coordinator_stat
     if (!isnan(status->best_parent) && status->front == 0) {
         snprintf(parent, sizeof(parent), " (best parent %.4f)", status->best_parent);
     }
-    progress_show(
-        &evening->progress, now_ms, "%s  %s  %" PRIu64 "/%" PRIu64 "  %.1f/s  ETA %s  best %s%s%s",
-        evening->prepared.study.name, status->stage, status->evaluations, status->evaluations_max,
-        rate, progress_span(eta, rate > 0 ? left / rate : (double)NAN), best, parent,
-        strcmp(status->state, "paused") == 0 ? "  paused" : "");
+    if (status->phase[0] != '\0' && strcmp(status->stage, "search") == 0) {
+        snprintf(phase, sizeof(phase), " (%s)", status->phase);
+    }
+    progress_show(&evening->progress, now_ms,
+                  "%s  %s%s  %" PRIu64 "/%" PRIu64 "  %.1f/s  ETA %s  best %s%s%s",
+                  evening->prepared.study.name, status->stage, phase, status->evaluations,
+                  status->evaluations_max, rate,
+                  progress_span(eta, rate > 0 ? left / rate : (double)NAN), best, parent,
+                  strcmp(status->state, "paused") == 0 ? "  paused" : "");
 }
 
 static void end_loop(struct evening *evening, int rc)

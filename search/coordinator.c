@@ -587,6 +587,7 @@ void coordinator_status(const struct coordinator *coordinator, struct coordinato
 
     *out = (struct coordinator_status){
         .stage = study->stage,
+        .phase = phases_n(coordinator->options.study) > 1 ? coordinator->part.name : "",
         .state = study->state,
         .reason = study->reason,
         .generation = study->generation,

@@ -167,6 +167,7 @@ uint64_t coordinator_wake(const struct coordinator *coordinator);
 
 struct coordinator_status {
     const char *stage;    /* "baseline", "search", "select", "report", "finished" */
+    const char *phase;    /* of the search, "weights, 4 groups"; "" when it has but one */
     const char *state;    /* "running", "paused", "stopped", "finished", "failed" */
     const char *reason;   /* why it ended or stands still, in words; "" while running */
     uint64_t generation;  /* of the search stage */

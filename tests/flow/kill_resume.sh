@@ -6,6 +6,7 @@ kills=${KILLS:-5}
 step=10 # finished candidates between two kills
 
 study quiet $((step * (kills + 3)))
+sed -i 's/^  layers: .*/  layers: [1, 2]\n  free: 2/' "$dir/quiet.yaml" # kills come in every phase
 cp "$dir/quiet.yaml" "$dir/killed.yaml"
 cp "$dir/quiet.yaml" "$dir/bereaved.yaml"
 

@@ -199,6 +199,7 @@ static void asked_to_finish_no_further_phase_begins(void **state)
     uint64_t worker = hello(house, "one");
 
     work_until(house, worker, "search");
+    assert_string_equal(status_of(house).phase, "weights, whole model");
     must(house, coordinator_command(rooms->coordinator, COORDINATOR_FINISH, 0, &rooms->err));
     work_until(house, worker, "finished");
     assert_int_equal(count(house, "SELECT count(*) FROM phases WHERE ending = 'asked to finish'"),

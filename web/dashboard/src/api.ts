@@ -54,6 +54,24 @@ export interface ReportRow {
   high: number | null;
 }
 
+// A part of the search, with coordinates and an optimiser of its own. It is there once it has begun.
+export interface Phase {
+  phase: number;
+  name: string;
+  optimiser: string;
+  why: string; // auto chose it; "": the study names it
+  evaluations: number; // at most
+  spent: number;
+  ending: string; // "": it goes on
+  coordinates: number;
+}
+
+// How far the scores of a coordinate's steps lie apart.
+export interface Effect {
+  name: string;
+  effect: number;
+}
+
 export interface Summary {
   study: string;
   state: "running" | "paused" | "stopped" | "finished" | "failed";
@@ -76,6 +94,8 @@ export interface Summary {
   comparison: Comparison | null;
   report: ReportRow[];
   verdict: string[];
+  phases: Phase[];
+  effects: Effect[]; // of a sensitivity pass, the largest first
   cost: { wall_s: number; cpu_s: number; elapsed_s: number };
   eta_s: number | null;
   workers: { known: number; active: number };

@@ -1,6 +1,6 @@
 // The first thing seen: how it stands in one sentence, how far along it is, what it has cost.
 
-import type { Summary } from "./api.ts";
+import type { Phase, Summary } from "./api.ts";
 import { card, el, fill, say } from "./dom.ts";
 import * as format from "./format.ts";
 
@@ -17,11 +17,27 @@ function tile(label: string): { root: HTMLElement; value: HTMLElement; note: HTM
   return { root: el("div", { class: "tile" }, el("dt", {}, label), value, note), value, note };
 }
 
+function phaseItem(phase: Phase): HTMLElement {
+  const over = phase.ending !== "";
+  const item = el(
+    "li",
+    { "data-state": over ? "done" : "now", title: over ? `ended: ${phase.ending}` : phase.why },
+    phase.name,
+    el("span", { class: "tile-note" }, ` ${format.count(phase.coordinates)} coordinates, ${phase.optimiser}, ${format.count(phase.spent)} evaluations`),
+  );
+  if (!over) {
+    item.setAttribute("aria-current", "step");
+  }
+  return item;
+}
+
 export function summaryView(): { root: HTMLElement; update: (summary: Summary) => void } {
   const sentence = el("p", { class: "headline" });
   const rest = el("ul", { class: "verdict" });
   const caveat = el("p", { class: "caveat" });
   const steps = el("ol", { class: "steps", "aria-label": "Stages of the study" });
+  const phases = el("ol", { class: "steps", "aria-label": "Phases of the search" });
+  const matters = el("p", { class: "progress-text" });
   const bar = el("progress", { class: "bar", max: "1", "aria-label": "Evaluations of the search" });
   const progress = el("p", { class: "progress-text" });
   const next = el("p", { class: "next" });
@@ -54,6 +70,8 @@ export function summaryView(): { root: HTMLElement; update: (summary: Summary) =
     body,
     el("div", { "aria-live": "polite" }, sentence, rest, caveat),
     steps,
+    phases,
+    matters,
     el("div", { class: "progress" }, bar, progress),
     el("dl", { class: "tiles" }, ...Object.values(tiles).map((one) => one.root)),
     next,
@@ -81,6 +99,10 @@ export function summaryView(): { root: HTMLElement; update: (summary: Summary) =
     fill(rest, ...summary.verdict.slice(1).map((line) => el("li", {}, format.sentence(line))));
     say(caveat, format.caveat(summary));
     markStages(summary);
+    phases.hidden = summary.phases.length < 2;
+    fill(phases, ...summary.phases.map(phaseItem));
+    const top = summary.effects.slice(0, 3).map((one) => one.name);
+    say(matters, top.length === 0 ? "" : `Most depends on ${top.join(", ")}.`);
     bar.max = Math.max(1, summary.evaluations_max);
     bar.value = summary.state === "finished" ? bar.max : summary.evaluations;
     bar.hidden = summary.state === "finished";
