@@ -40,6 +40,11 @@ struct phase_kind {
 extern const struct phase_kind phase_weights, phase_sensitivity, phase_freed, phase_map,
     phase_compose, phase_gains, phase_route;
 
+/* A finer coordinate looks at least this share of a fresh search's sigma far: what its neighbours
+ * had in common says little of how they differ. Ours, by tests/bench/schedule.sh: 0.2 to 0.7 do as
+ * well. */
+#define PHASE_DEVIATION_LEAST 0.4
+
 /* ---- what kinds over the coefficients of a merge share: phase_weights.c ---- */
 
 /* A merge is searched, and not together with routes: in how many phases. */

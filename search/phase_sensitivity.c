@@ -210,6 +210,9 @@ static void freed_begin(const struct phase *phase, const struct phase_past *past
     if (before != NULL) {
         phase_carry_mean(before, phase->space, out->start);
     }
+    for (size_t i = 0; i < space_n(phase->space) && phase->index > 1; i++) {
+        out->deviations[i] = PHASE_DEVIATION_LEAST; /* behind a coarser step, not only the pass */
+    }
 }
 
 static double freed_weight(const struct phase_setting *setting, size_t within)

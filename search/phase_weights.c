@@ -15,10 +15,6 @@
 #include "search/phase_kinds.h"
 #include "search/weight_space.h"
 
-/* A finer coordinate looks at least this share of a fresh search's sigma far: what its neighbours
- * had in common says little of how they differ. Ours. */
-#define DEVIATION_LEAST 0.4
-
 size_t phase_merge_n(const struct study *study)
 {
     return phase_weights.n(study) + phase_sensitivity.n(study) + phase_freed.n(study);
@@ -126,7 +122,7 @@ static void begin(const struct phase *phase, const struct phase_past *past,
     for (size_t i = 0; i < n_fine; i++) {
         double share = fabs(end[i] - out->start[i]) / out->sigma;
 
-        out->deviations[i] = fmin(fmax(share, DEVIATION_LEAST), 1.0);
+        out->deviations[i] = fmin(fmax(share, PHASE_DEVIATION_LEAST), 1.0);
     }
     free(mean);
     free(end);
