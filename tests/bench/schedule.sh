@@ -55,10 +55,10 @@ while [ "$seed" -le "$seeds" ]; do
     run each "layers: each" "$seed"
     run whole-each "layers: [1, each]" "$seed"
     run whole-2-each "layers: [1, 2, each]" "$seed"
-    run free-6 "layers: each
-  free: 6" "$seed"
+    run whole-free-5 "layers: [1, each]
+  free: 5" "$seed"
     seed=$((seed + 1))
 done
-for name in each whole-each whole-2-each free-6; do
+for name in each whole-each whole-2-each whole-free-5; do
     echo "schedule,$name,median,$(median < "$dir/$name.best"),$(median < "$dir/$name.report")"
 done
