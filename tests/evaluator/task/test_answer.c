@@ -155,9 +155,26 @@ static void reads_what_tokens_write(void **state)
     tokenizer_close(tokenizer);
 }
 
+/* "b" first leaves an "a" that no longer begins "ab". */
+static void stops_cut_one_after_the_other(void **state)
+{
+    struct strings stops = {0};
+
+    (void)state;
+    strings_add(&stops, mem_text("b"));
+    strings_add(&stops, mem_text("ab"));
+    strings_add(&stops, mem_text("x"));
+    assert_int_equal(answer_cut(&stops, "ab", 2), 1);
+    assert_int_equal(answer_cut(&stops, "yxab", 4), 1);
+    assert_int_equal(answer_cut(&stops, "none", 4), 4);
+    assert_int_equal(answer_cut(&stops, "", 0), 0);
+    strings_release(&stops);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stops_cut_one_after_the_other),
         cmocka_unit_test(is_right_when_the_answer_is_ended),
         cmocka_unit_test(is_right_in_whatever_tokens_it_is_written),
         cmocka_unit_test(waits_for_a_stop_text_of_several_tokens),
