@@ -52,6 +52,21 @@ near "gain back" 0.3333333 "$(sed 's/.*A4-5\*\([0-9.]*\).*/\1/' <<<"$route")"
 "$BRAID" export "$dir/found.db" "$dir/out" >/dev/null || fail "export"
 near "perplexity of the export" "$(perplexity "$examples/models/reverser")" "$(perplexity "$dir/out")"
 
+# Its tensors are those that were measured, and those of mergekit's slices; folded, each block is there once.
+weights() {
+    "$BRAID" inspect "$1" --json | sed -n 's/^ *"weights": *"\([0-9a-f]*\)".*/\1/p'
+}
+stored=$("$BRAID" show "$dir/found.db" best --json | sed -n 's/^ *"weights": *"\([0-9a-f]*\)".*/\1/p' | head -n 1)
+same "digest of the exported tensors" "$stored" "$(weights "$dir/out")"
+expect "the card's route" '^`A0-1 B2-3\*[0-9.]+ A4-5\*[0-9.]+`$' "$(cat "$dir/out/README.md")"
+(cd "$dir" && "$BRAID" merge out/mergekit_config.yml stacked) >"$dir/merge.out" 2>&1 || fail "merge: $(cat "$dir/merge.out")"
+same "digest of the stacked tensors" "$stored" "$(weights "$dir/stacked")"
+"$BRAID" export "$dir/found.db" "$dir/folded" --folded >/dev/null || fail "folded export"
+expect "the way through the folded blocks" \
+    '^\{"input_layers":\[0,1,2,3,4,5\],"input_scales":\[1.0,1.0,[0-9.]+,1.0,[0-9.]+,1.0\]\}$' "$(cat "$dir/folded/route.json")"
+"$BRAID" inspect "$dir/folded" >"$dir/folded.out" 2>&1 && fail "a folded route was taken for a model"
+expect "a folded route is no model to run" 'export it flat' "$(cat "$dir/folded.out")"
+
 # Killed in every phase, a little of each.
 routes killed 120 "mode: edits"
 cp "$dir/killed.yaml" "$dir/quiet.yaml"
