@@ -4,7 +4,10 @@
  *
  *   name value unit ratio reference         as CSV, the ratio below 1 where ours needs fewer
  *
- *     bench_evaluations [FILTER [ALGORITHM]]    lines whose name contains FILTER; by another one
+ *     bench_evaluations [FILTER [ALGORITHM [SEEDS]]]
+ *
+ * has lines whose name contains FILTER, by the algorithm named in the line (or ALGORITHM, unless it
+ * is -), over 25 seeds.
  *
  * A run counts evaluations one by one in the order asked and ends at the first f at the target, at
  * the limit, or when a rule stops it; the median is over runs that got there. References: the best
@@ -24,6 +27,7 @@
 #include "tests/support/objectives.h"
 
 #define RUNS 25
+#define RUNS_MAX 10000
 
 static const struct problem {
     const char *algorithm, *name;
@@ -193,9 +197,9 @@ static int ascending(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static void show(const struct problem *p, const char *algorithm, const char *filter)
+static void show(const struct problem *p, const char *algorithm, const char *filter, size_t runs)
 {
-    size_t hits[RUNS], n = 0;
+    size_t hits[RUNS_MAX], n = 0;
     char name[80];
 
     snprintf(name, sizeof name, "%s %s n=%zu%s", algorithm, p->name, p->n,
@@ -203,7 +207,7 @@ static void show(const struct problem *p, const char *algorithm, const char *fil
     if (strstr(name, filter) == NULL) {
         return;
     }
-    for (uint64_t seed = 1; seed <= RUNS; seed++) {
+    for (uint64_t seed = 1; seed <= runs; seed++) {
         size_t hit = run(p, algorithm, seed);
 
         if (hit > 0) {
@@ -214,16 +218,21 @@ static void show(const struct problem *p, const char *algorithm, const char *fil
     const size_t low = n > 0 ? (n - 1) / 2 : 0, high = n / 2;
     double median = n == 0 ? HUGE_VAL : 0.5 * (double)(hits[low] + hits[high]);
 
-    printf("%s (%zu of %d runs; reference %.0f %%),%.1f,evaluations,%.3f,%.1f\n", name, n, RUNS,
+    printf("%s (%zu of %zu runs; reference %.0f %%),%.1f,evaluations,%.3f,%.1f\n", name, n, runs,
            100.0 * p->rate, median, median / p->reference, p->reference);
     fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
+    const char *filter = argc > 1 ? argv[1] : "";
+    const char *other = argc > 2 && strcmp(argv[2], "-") != 0 ? argv[2] : NULL;
+    size_t runs = argc > 3 ? strtoul(argv[3], NULL, 10) : RUNS;
+
+    runs = runs < RUNS_MAX ? runs : RUNS_MAX;
     printf("name,value,unit,ratio,reference\n");
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
-        show(&problems[i], argc > 2 ? argv[2] : problems[i].algorithm, argc > 1 ? argv[1] : "");
+        show(&problems[i], other != NULL ? other : problems[i].algorithm, filter, runs);
     }
     return 0;
 }
