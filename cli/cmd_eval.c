@@ -374,7 +374,7 @@ int cmd_eval(int argc, char **argv)
     command_parse(&argp, argc, argv, &arguments);
     command_catch_signals();
     if (arguments.serve) {
-        return serve_model(arguments.model, arguments.port, &err) == 0
+        return serve_model(arguments.model, arguments.port, arguments.numeric, &err) == 0
                    ? COMMAND_DONE
                    : command_fail(argv[0], &err);
     }

@@ -232,10 +232,10 @@ static int listen_and_answer(struct service *service, uint16_t port, struct err 
     return rc;
 }
 
-int serve_model(const char *folder, uint16_t port, struct err *err)
+int serve_model(const char *folder, uint16_t port, enum numeric numeric, struct err *err)
 {
     struct service service = {.base = event_base_new()};
-    int rc = served_open(&service.model, folder, err);
+    int rc = served_open(&service.model, folder, numeric, err);
 
     service.last = &service.first;
     service.turn = evtimer_new(service.base, on_turn, &service);

@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "evaluator/model/numeric.h"
 
 /* Serve the model folder on 127.0.0.1:port (0 picks one) until a signal comes. The address and the
  * harness's command go to standard error. */
-int serve_model(const char *folder, uint16_t port, struct err *err);
+int serve_model(const char *folder, uint16_t port, enum numeric numeric, struct err *err);
 
 #endif

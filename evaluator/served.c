@@ -20,7 +20,20 @@ static size_t positions_of(const struct config *config)
     return scaled > 0 && scaled < trained ? scaled : trained;
 }
 
-static int read_weights(struct served *made, const struct checkpoint *checkpoint, struct err *err)
+static bool all_brain(const struct checkpoint *checkpoint)
+{
+    for (size_t i = 0; i < checkpoint_count(checkpoint); i++) {
+        const struct checkpoint_tensor *tensor = checkpoint_at(checkpoint, i);
+
+        if (tensor->n_dims == 2 && tensor->dtype != DTYPE_BF16) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int read_weights(struct served *made, const struct checkpoint *checkpoint,
+                        enum numeric numeric, struct err *err)
 {
     made->config = *checkpoint_config(checkpoint);
     made->positions = positions_of(&made->config);
@@ -30,12 +43,13 @@ static int read_weights(struct served *made, const struct checkpoint *checkpoint
         rc = weights_load(made->weights, checkpoint, err);
     }
     if (rc == 0) {
-        rc = forward_new(&made->forward, &made->config, 0, err);
+        rc = forward_new_on(&made->forward, &made->config,
+                            all_brain(checkpoint) ? numeric : NUMERIC_F32, 0, err);
     }
     return rc == 0 ? 0 : err_wrap(err, "%s", made->folder);
 }
 
-int served_open(struct served *out, const char *folder, struct err *err)
+int served_open(struct served *out, const char *folder, enum numeric numeric, struct err *err)
 {
     struct served made = {.folder = mem_text(folder)};
     struct checkpoint *checkpoint = NULL;
@@ -51,7 +65,7 @@ int served_open(struct served *out, const char *folder, struct err *err)
         rc = tokenizer_open(&made.tokenizer, checkpoint_folder(checkpoint), err);
     }
     if (rc == 0) {
-        rc = read_weights(&made, checkpoint, err);
+        rc = read_weights(&made, checkpoint, numeric, err);
     }
     checkpoint_close(checkpoint);
     if (rc != 0) {

@@ -28,8 +28,9 @@ struct served {
     struct forward *forward;
 };
 
-/* Read a model folder into memory, weights as they are stored. Errors name file and part. */
-int served_open(struct served *out, const char *folder, struct err *err);
+/* Read a model folder into memory, weights as they are stored. Answers are made in numeric, which
+ * is available, where matrices are bfloat16, else in f32. Errors name file and part. */
+int served_open(struct served *out, const char *folder, enum numeric numeric, struct err *err);
 void served_close(struct served *served); /* all zero is fine */
 
 /*

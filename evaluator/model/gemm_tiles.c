@@ -61,16 +61,29 @@ static size_t smaller(size_t a, size_t b)
 
 /* ---- weights ---- */
 
-/* One tile: columns [columns] of w at places [places] of k; the rest is zero. */
-static void pack_tile(uint16_t *restrict tile, const float *restrict w, size_t k, size_t columns,
-                      size_t places)
+static ALWAYS_INLINE void round_row(uint16_t *restrict to, const float *restrict w, size_t places)
 {
-    if (columns < TILE_SIDE || places < TILE_STEP) {
-        memset(tile, 0, TILE * sizeof(*tile));
+    for (size_t i = 0; i < places; i++) {
+        to[i] = bits_bf16_of_f32(w[i]);
     }
+}
+
+/* One tile: columns [columns] of w at places [places] of k; the rest is zero. Columns are rounded
+ * as they lie, then turned, a pair at a time. */
+static void pack_tile(uint16_t *tile, const float *w, size_t k, size_t columns, size_t places)
+{
+    uint16_t rows[TILE_SIDE][TILE_STEP] = {0};
+
     for (size_t c = 0; c < columns; c++) {
-        for (size_t i = 0; i < places; i++) {
-            tile[i / 2 * TILE_STEP + 2 * c + i % 2] = bits_bf16_of_f32(w[c * k + i]);
+        if (places == TILE_STEP) {
+            round_row(rows[c], w + c * k, TILE_STEP);
+        } else {
+            round_row(rows[c], w + c * k, places);
+        }
+    }
+    for (size_t pair = 0; pair < TILE_SIDE; pair++) {
+        for (size_t c = 0; c < TILE_SIDE; c++) {
+            memcpy(tile + pair * TILE_STEP + 2 * c, &rows[c][2 * pair], 2 * sizeof(*tile));
         }
     }
 }

@@ -248,15 +248,20 @@ static double score_seconds(struct forward *forward, const struct weights *weigh
     return seconds;
 }
 
-static struct forward *forward_for(const struct config *config)
+static struct forward *forward_in(const struct config *config, enum numeric numeric)
 {
     struct err err;
     struct forward *forward = NULL;
 
-    if (forward_new(&forward, config, 0, &err) != 0) {
+    if (forward_new_on(&forward, config, numeric, 0, &err) != 0) {
         fail(&err);
     }
     return forward;
+}
+
+static struct forward *forward_for(const struct config *config)
+{
+    return forward_in(config, NUMERIC_F32);
 }
 
 static void bench_tiny(const struct product *product)
@@ -307,6 +312,33 @@ static void bench_prefill(const struct product *product)
     printf("forward_prefill_768,%.1f,GFLOP/s,%.3f,sgemm 2048^3 %.1f GFLOP/s\n", rate * flops * 1e-9,
            rate * flops * 1e-9 / reference, reference);
     trie_free(trie);
+    forward_free(forward);
+    weights_free(weights);
+}
+
+/* The same on the processor's matrix units, against f32 on the same weights. */
+static void bench_matrix_units(enum numeric numeric)
+{
+    const struct config config = wide_config();
+    struct weights *weights = random_weights(&config);
+    struct forward *forward = forward_in(&config, numeric);
+    struct forward *reference = forward_for(&config);
+    struct trie *trie = separate(config.vocab, 4, 528, 527);
+    double flops = 2.0 * layer_products(&config) * config.n_layers * (double)trie_positions(trie);
+    double rates[ROUNDS], ratios[ROUNDS];
+
+    score_seconds(forward, weights, trie);
+    score_seconds(reference, weights, trie);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        double seconds = score_seconds(forward, weights, trie);
+
+        rates[i] = flops * 1e-9 / seconds;
+        ratios[i] = score_seconds(reference, weights, trie) / seconds;
+    }
+    printf("forward_prefill_768_%s,%.1f,GFLOP/s,%.3f,f32 path\n", numeric_name(numeric),
+           median(rates), median(ratios));
+    trie_free(trie);
+    forward_free(reference);
     forward_free(forward);
     weights_free(weights);
 }
@@ -421,6 +453,11 @@ int main(void)
     fprintf(stderr, "path %s\n", gemm_path(NUMERIC_F32));
     bench_tiny(&product);
     bench_prefill(&product);
+    for (int i = NUMERIC_AMX2; i < NUMERIC_N; i++) {
+        if (numeric_available((enum numeric)i)) {
+            bench_matrix_units((enum numeric)i);
+        }
+    }
     bench_choices();
     bench_decode("tiny", tiny_config());
     bench_decode("768", wide_config());

@@ -26,7 +26,7 @@ static int open_adder(void **state)
     struct served *served = mem_alloc(sizeof *served);
     struct err err = {0};
 
-    if (served_open(served, ADDER, &err) != 0) {
+    if (served_open(served, ADDER, NUMERIC_F32, &err) != 0) {
         fail_msg("%s", err.text);
     }
     *state = served;
