@@ -760,36 +760,54 @@ static void drop(float *d, const unsigned char *keep, size_t n)
  */
 struct states {
     lane_states even, odd;
-    uint64_t mul, add; /* LANES steps at once */
+    lane_states mul, add; /* DRAW_WAYS * LANES steps at once */
 };
 
-INLINED struct states states_from(const struct rng32 *stream)
-{
-    struct states states = {.mul = 1};
-    uint64_t state = stream->state;
+/* Registers of outputs that do not wait for one another's states. */
+#define DRAW_WAYS 2
 
-    for (size_t lane = 0; lane < LANES; lane++) {
-        if (lane % 2 == 0) {
-            states.even[lane / 2] = state;
-        } else {
-            states.odd[lane / 2] = state;
+/* Way w starts LANES * w outputs on. */
+INLINED void states_from(struct states ways[DRAW_WAYS], const struct rng32 *stream)
+{
+    uint64_t state = stream->state;
+    uint64_t mul = 1;
+    uint64_t add = 0;
+
+    for (size_t way = 0; way < DRAW_WAYS; way++) {
+        for (size_t lane = 0; lane < LANES; lane++) {
+            if (lane % 2 == 0) {
+                ways[way].even[lane / 2] = state;
+            } else {
+                ways[way].odd[lane / 2] = state;
+            }
+            state = state * RNG32_MUL + stream->inc;
+            add = add * RNG32_MUL + stream->inc;
+            mul *= RNG32_MUL;
         }
-        state = state * RNG32_MUL + stream->inc;
-        states.add = states.add * RNG32_MUL + stream->inc;
-        states.mul *= RNG32_MUL;
     }
-    return states;
+    for (size_t way = 0; way < DRAW_WAYS; way++) {
+        ways[way].mul = (lane_states){0} + mul;
+        ways[way].add = (lane_states){0} + add;
+    }
 }
 
 /* The upper halves of both, and the lower ones. */
 INLINED lane_bits upper_of(lane_states even, lane_states odd)
 {
+#if defined(__AVX512F__)
+    return (lane_bits)_mm512_mask_shuffle_epi32((__m512i)odd, 0x5555, (__m512i)even, _MM_PERM_DDBB);
+#else
     return (lane_bits)(even >> 32 | (odd & ~(uint64_t)0xffffffffU));
+#endif
 }
 
 INLINED lane_bits lower_of(lane_states even, lane_states odd)
 {
+#if defined(__AVX512F__)
+    return (lane_bits)_mm512_mask_shuffle_epi32((__m512i)even, 0xaaaa, (__m512i)odd, _MM_PERM_CCAA);
+#else
     return (lane_bits)((even & 0xffffffffU) | odd << 32);
+#endif
 }
 
 /* The output is made of bits 27 to 58 of state ^ state >> 18, turned right by bits 59 to 63. */
@@ -828,21 +846,38 @@ INLINED uint32_t halves_equal(lane_bits draws, uint32_t limit)
 #endif
 }
 
+/* The next 2 * LANES elements; returns the bits of those that equal the limit. */
+INLINED uint32_t draw_some(unsigned char *below, unsigned char *equal, struct states *states,
+                           uint32_t limit, size_t at)
+{
+    lane_bits draws = outputs_of(states);
+    uint32_t same = halves_equal(draws, limit);
+
+    store_keep(below, at, halves_below(draws, limit));
+    if (equal != NULL) {
+        store_keep(equal, at, same);
+    }
+    return same;
+}
+
 INLINED bool draw_all(unsigned char *below, unsigned char *equal, const struct rng32 *stream,
                       uint32_t limit, size_t n)
 {
-    struct states states = states_from(stream);
+    const size_t some = 2 * LANES;
+    struct states ways[DRAW_WAYS];
     uint32_t any = 0;
+    size_t at = 0;
 
-    for (size_t at = 0; at < n; at += 2 * LANES) {
-        lane_bits draws = outputs_of(&states);
-        uint32_t same = halves_equal(draws, limit);
-
-        store_keep(below, at, halves_below(draws, limit));
-        if (equal != NULL) {
-            store_keep(equal, at, same);
+    states_from(ways, stream);
+    for (; n - at >= DRAW_WAYS * some; at += DRAW_WAYS * some) {
+        for (size_t way = 0; way < DRAW_WAYS; way++) {
+            any |= draw_some(below, equal, &ways[way], limit, at + way * some);
         }
-        any |= n - at >= 2 * LANES ? same : same & ((1U << (n - at)) - 1);
+    }
+    for (size_t way = 0; at < n; way++, at += some) {
+        uint32_t same = draw_some(below, equal, &ways[way], limit, at);
+
+        any |= n - at >= some ? same : same & ((1U << (n - at)) - 1);
     }
     return any != 0;
 }
