@@ -117,7 +117,7 @@ static void print_phase(void *context, const struct phase_plan *plan)
                space_n(phase->space), plan->algorithm, plan->evaluations);
     }
     if (plan->why[0] != '\0') {
-        printf("  auto chose %s\n", plan->why);
+        printf("  %s\n", plan->why);
     }
     if (phase->effects == NULL) {
         print_coordinates(phase->space);
@@ -154,6 +154,7 @@ static int print_all(const struct prepared *prepared, struct err *err)
     printf("\n");
     rc = print_phases(prepared, err);
     if (rc != 0) {
+        fputs(text_get(&prepared->notes), stderr);
         return rc;
     }
     forecast_print(&forecast, stdout);

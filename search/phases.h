@@ -116,9 +116,10 @@ uint64_t phase_evaluations(const struct phase_setting *setting, size_t index, ui
 /* A phase as far as it is known before the search. */
 struct phase_plan {
     const struct phase *phase;
-    uint64_t evaluations;    /* it may spend at most, when none ends early */
-    const char *algorithm;   /* of its optimiser */
-    char why[PHASE_WHY_MAX]; /* auto chose it; "": the study names it */
+    uint64_t evaluations;  /* it may spend at most, when none ends early */
+    const char *algorithm; /* of its optimiser */
+    /* Why auto chose it, what a warm start found; "": nothing to say. */
+    char why[PHASE_WHY_MAX];
 };
 
 /* Every phase in order, each as if those before it had told nothing; visit may be NULL. Errors are

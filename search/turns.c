@@ -246,7 +246,7 @@ static int add_phase(struct coordinator *coordinator, const struct sequel *seque
         rc = store_add_event(
             coordinator->store, &event, err, "phase %llu, %s: %zu coordinates by %s%s%s",
             (unsigned long long)part->phase, part->name, space_n(sequel->phase->space),
-            part->optimiser, part->why[0] != '\0' ? ", since " : "", part->why);
+            part->optimiser, part->why[0] != '\0' ? "; " : "", part->why);
     }
     return rc;
 }

@@ -62,7 +62,7 @@ CREATE TABLE phases (
     phase           INTEGER PRIMARY KEY,        -- from 0, in the order they are searched
     name            TEXT NOT NULL,              -- as "weights, 4 groups"
     optimiser       TEXT NOT NULL,              -- as "cma-es with ipop restarts"
-    why             TEXT NOT NULL,              -- why auto chose it; '': the study names it
+    why             TEXT NOT NULL,              -- why auto chose it, what a warm start found; '': nothing
     generation      INTEGER NOT NULL,           -- of the search stage, its first one
     before          INTEGER NOT NULL,           -- search candidates of the phases before it
     evaluations     INTEGER NOT NULL,           -- search candidates it may have, at most
