@@ -11,6 +11,7 @@
 #include "cli/forecast.h"
 #include "cli/prepare.h"
 #include "cli/table.h"
+#include "search/optimiser.h"
 #include "search/phases.h"
 
 static void print_tasks(const struct prepared *prepared)
@@ -104,6 +105,23 @@ static void print_numeric(const struct prepared *prepared)
 }
 
 /* One part of the search: its coordinates, its optimiser, what it may spend. */
+/* A covariance that needs this many times the generations there are will not help. Ours. */
+#define HOPELESS 10.0
+
+static void print_horizon(const struct phase_plan *plan, size_t population)
+{
+    const size_t n = space_n(plan->phase->space);
+    double horizon = optimiser_horizon(plan->algorithm, n, &population);
+    double generations = (double)plan->evaluations / (double)population;
+
+    if (horizon > HOPELESS * generations) {
+        printf("  too many coordinates to adapt to: the covariance of %zu is learned in %.0f "
+               "generations of %zu,\n  and %.0f are paid for; the search is close to blind "
+               "mutation\n",
+               n, horizon, population, generations);
+    }
+}
+
 static void print_phase(void *context, const struct phase_plan *plan)
 {
     const struct phase *phase = plan->phase;
@@ -120,6 +138,7 @@ static void print_phase(void *context, const struct phase_plan *plan)
         printf("  %s\n", plan->why);
     }
     if (phase->effects == NULL) {
+        print_horizon(plan, phase->seen.optimizer.population);
         print_coordinates(phase->space);
     }
     printf("\n");

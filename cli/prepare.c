@@ -11,6 +11,7 @@
 #include "base/layered.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "evaluator/merge/plan.h"
 #include "evaluator/model/config_differ.h"
 #include "evaluator/model/tokenizer.h"
 #include "evaluator/task/dataset.h"
@@ -35,14 +36,40 @@ static bool is_merged(const struct study *study, size_t model)
     return found;
 }
 
-/* Models of one study have the same tensors; one that only lends blocks may have more or fewer. */
+/* A model that only lends blocks may have more or fewer of them; a route through one must be one
+ * that a plan can be made of. */
+static int compare_lender(const struct prepared *prepared, size_t i, struct err *err)
+{
+    const char *sources[] = {prepared->digests[prepared->host]};
+    const struct plan_model models[] = {
+        {prepared->digests[prepared->host], prepared->models[prepared->host]},
+        {prepared->digests[i], prepared->models[i]}};
+    const struct method *passthrough = NULL;
+    struct recipe recipe = {0};
+    struct plan plan = {0};
+    int rc = method_find(&passthrough, "passthrough", err);
+
+    if (rc != 0) {
+        return rc;
+    }
+    recipe_init(&recipe, passthrough, prepared->study.evaluator.dtype, prepared->study.seed,
+                prepared->model_layers[prepared->host], sources, 1, NULL);
+    recipe_add_hop(&recipe, NULL, 0, 1.0);
+    recipe_add_hop(&recipe, prepared->digests[i], 0, 1.0);
+    rc = plan_make(&plan, &recipe, models, 2, err);
+    plan_release(&plan);
+    recipe_release(&recipe);
+    return rc;
+}
+
+/* Models of one study have the same tensors. */
 static int compare_models(const struct prepared *prepared, size_t i, struct err *err)
 {
     const size_t host = prepared->host;
     bool lends = prepared->study.route.mode != STUDY_ROUTE_NONE && !is_merged(&prepared->study, i);
     bool other_depth = prepared->model_layers[i] != prepared->model_layers[host];
     int rc = lends && other_depth
-                 ? 0
+                 ? compare_lender(prepared, i, err)
                  : checkpoint_compare(prepared->models[host], prepared->models[i], err);
 
     return rc == 0 ? 0 : err_wrap(err, "model %s", prepared->study.models[i].name);

@@ -129,17 +129,29 @@ static bool has_categories(const struct optimiser_options *o)
     return any;
 }
 
-/* Evaluations after which a full covariance has forgotten its start: lambda / (c_1 + c_mu). */
-static double learning_time(size_t n)
+double optimiser_horizon(const char *algorithm, size_t n, size_t *lambda)
 {
+    static const char *const full[] = {"cma-es", "dd-cma-es", "lq-cma-es", "catcma"};
+    const bool diagonal = strcmp(algorithm, "sep-cma-es") == 0;
     struct cmaes_constants c;
-    size_t lambda = cmaes_lambda_default(n);
+    bool learns = diagonal;
 
-    cmaes_constants_init(&c, n, lambda, false);
-    double time = (double)lambda / (c.c_1 + c.c_mu);
+    for (size_t i = 0; i < sizeof full / sizeof *full; i++) {
+        learns = learns || strcmp(algorithm, full[i]) == 0;
+    }
+    *lambda = *lambda > 0 ? *lambda : cmaes_lambda_default(n);
+    if (!learns) {
+        return 0.0;
+    }
+    if (diagonal) {
+        cmaes_constants_init_diagonal(&c, n, *lambda, false);
+    } else {
+        cmaes_constants_init(&c, n, *lambda, false);
+    }
+    double horizon = 1.0 / (c.c_1 + c.c_mu);
 
     cmaes_constants_release(&c);
-    return time;
+    return horizon;
 }
 
 const char *optimiser_choose(const struct optimiser_options *o, char *why, size_t n)
@@ -175,7 +187,8 @@ const char *optimiser_choose(const struct optimiser_options *o, char *why, size_
         snprintf(why, n, "lm-ma-es: a covariance of %zu coordinates does not fit", o->n);
         return "lm-ma-es";
     }
-    double time = learning_time(o->n);
+    size_t lambda = 0;
+    double time = optimiser_horizon("cma-es", o->n, &lambda) * (double)lambda;
 
     if (o->evaluations != 0 && (double)o->evaluations < time) {
         snprintf(why, n,

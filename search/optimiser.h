@@ -78,6 +78,10 @@ int optimiser_check(const struct optimiser_options *options, struct err *err);
 
 /* What auto is for these options, and why: one sentence [at most n bytes]. Returns the name. */
 const char *optimiser_choose(const struct optimiser_options *options, char *why, size_t n);
+/* Generations of lambda candidates (0: the usual number, which *lambda becomes) after which a
+ * covariance of n coordinates has forgotten its start; 0 for algorithms that learn none. */
+double optimiser_horizon(const char *algorithm, size_t n, size_t *lambda);
+
 /* Name i and its sentence; NULL past the last. */
 const char *optimiser_algorithm(size_t i, const char **words);
 

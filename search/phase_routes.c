@@ -20,9 +20,6 @@
 #define MAP_SHARE 2  /* of the budget the map takes at most one part of so many */
 #define ROUTES_TOP 3 /* get gains: what is best without them need not be best with them */
 #define EDITS_TOP 32 /* of the map, to compose: five hundred pairs, more than are ever tried */
-#define WEIGHT                                                                          \
-    4.0 /* of a step beside those of a merge: as sixteen of its coordinates; of all the \
-           gains together */
 
 /* ---- which phases there are ---- */
 
@@ -52,11 +49,23 @@ static size_t n_others(const struct study *study)
     return study->route.mode != STUDY_ROUTE_NONE && !is_by_steps(study) ? 1 : 0;
 }
 
+/* As much for routes, beyond what the map costs, as for the merge before them; steps share it
+ * equally. */
 static double weight(const struct phase_setting *setting, size_t within)
 {
-    (void)setting;
+    static const struct phase_kind *const merges[] = {&phase_weights, &phase_freed};
+    const struct study *study = setting->study;
+    double all = 0.0;
+
     (void)within;
-    return WEIGHT;
+    for (size_t k = 0; k < sizeof merges / sizeof *merges; k++) {
+        for (size_t i = 0; i < merges[k]->n(study); i++) {
+            all += merges[k]->weight(setting, i);
+        }
+    }
+    size_t steps = n_composings(study) + (n_gains(study) > 0 ? 1 : 0) + n_others(study);
+
+    return (all > 0.0 ? all : 1.0) / (double)steps;
 }
 
 /* ---- host and models ---- */

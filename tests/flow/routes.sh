@@ -67,6 +67,18 @@ expect "the way through the folded blocks" \
 "$BRAID" inspect "$dir/folded" >"$dir/folded.out" 2>&1 && fail "a folded route was taken for a model"
 expect "a folded route is no model to run" 'export it flat' "$(cat "$dir/folded.out")"
 
+# A bit a block: at least as good as the splice, on the same documents.
+routes splice 50 "mode: edits, edits: 1, gains: false"
+routes bits 900 "mode: indicators, repeats: 2, scales: none"
+sed -i 's/metric: perplexity/&, limit: 100/' "$dir/splice.yaml" "$dir/bits.yaml"
+for name in splice bits; do
+    search "$dir/$name.yaml" --workers 2 >"$dir/$name.out" 2>&1 || fail "$name: $(tail -n 3 "$dir/$name.out")"
+done
+splice=$("$BRAID" show "$dir/splice.db" --map | awk '$2 == "splice" && $3 == "2-3" { print $1 }')
+bits=$(sed -n 's/.*best so far: candidate [0-9]*, \(-[0-9.]*\) .*/\1/p' "$dir/bits.out")
+awk -v a="$bits" -v b="$splice" 'BEGIN { exit !(a != "" && a >= b) }' || fail "indicators: $bits is worse than the splice's $splice"
+ok
+
 # Killed in every phase, a little of each.
 routes killed 120 "mode: edits"
 cp "$dir/killed.yaml" "$dir/quiet.yaml"

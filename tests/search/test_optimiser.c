@@ -697,6 +697,19 @@ static void auto_chooses_by_size_and_budget_and_says_why(void **state)
     assert_non_null(strstr(why, "the budget is 2000"));
 }
 
+/* The published search over layer routes: 4288 coordinates, 128 candidates a generation. */
+static void the_horizon_of_a_covariance_is_known_beforehand(void **state)
+{
+    size_t lambda = 128, usual = 0;
+    double published = optimiser_horizon("cma-es", 4288, &lambda);
+
+    (void)state;
+    assert_true(published > 270000.0 && published < 280000.0);
+    assert_true(optimiser_horizon("sep-cma-es", 4288, &lambda) < published / 1000.0);
+    assert_true(optimiser_horizon("random", 10, &usual) == 0.0);
+    assert_int_equal(usual, 10);
+}
+
 static void what_an_algorithm_cannot_do_is_refused_by_name(void **state)
 {
     (void)state;
@@ -832,6 +845,7 @@ int main(void)
         cmocka_unit_test(a_discrete_search_asks_nothing_twice),
         cmocka_unit_test(from_few_evaluations_small_strategies_cover_more_than_a_population),
         cmocka_unit_test(auto_chooses_by_size_and_budget_and_says_why),
+        cmocka_unit_test(the_horizon_of_a_covariance_is_known_beforehand),
         cmocka_unit_test(what_an_algorithm_cannot_do_is_refused_by_name),
     };
 

@@ -392,9 +392,76 @@ static void a_plan_has_what_each_phase_is_and_may_spend(void **state)
     study_release(&study);
 }
 
+/* A recipe of the study's weights phase at a place of its box, as it is told; free it. */
+static char *recipe_at(const struct phase *phase, double place)
+{
+    const double point[] = {place, place};
+    struct recipe recipe = {0};
+    struct text text = {0};
+
+    assert_int_equal(space_n(phase->space), 2);
+    space_decode(phase->space, point, &recipe);
+    recipe_print(&text, &recipe);
+    recipe_release(&recipe);
+    return text_take(&text);
+}
+
+static void routes_go_through_the_best_merge_before_them(void **state)
+{
+    (void)state;
+    struct study study = study_of("1", ",\"route\":{\"pinned\":1}");
+    const struct phase_setting setting = setting_of(&study);
+    struct phase *weights = lay_out(&study, 0), *map = NULL;
+    char *recipes[] = {recipe_at(weights, 0.25), recipe_at(weights, 0.75)};
+    struct phase_told told[] = {{.recipe = recipes[0], .value = 0.4},
+                                {.recipe = recipes[1], .value = 0.6}};
+    const struct phase_past past = {2, told};
+    struct recipe recipe = {0};
+
+    assert_int_equal(phases_n(&study), 1 + 1 + 1 + 3);
+    assert_int_equal(phase_new(&map, &setting, 1, &past, NULL), 0);
+    assert_string_equal(map->name, PHASE_MAP_NAME);
+    space_decode(map->space, space_start(map->space), &recipe);
+    assert_true(fabs(recipe.groups[0].source_values[0] - 1.5) < 1e-12);
+    assert_int_equal(recipe.route.n_hops, 8); /* two blocks twice */
+    recipe_release(&recipe);
+    phase_free(map);
+    phase_free(weights);
+    free(recipes[0]);
+    free(recipes[1]);
+    study_release(&study);
+}
+
+static void a_merge_and_routes_may_be_one_search(void **state)
+{
+    (void)state;
+    struct study study = study_of("1", ",\"route\":{\"pinned\":1,\"order\":\"together\"}");
+    struct phase *phase = lay_out(&study, 0);
+    struct recipe recipe = {0};
+    double point[64], again[64];
+    const size_t n = space_n(phase->space);
+
+    assert_int_equal(phases_n(&study), 1);
+    assert_string_equal(phase->name, "weights and routes by edits");
+    assert_int_equal(n, 2 + 2 * 4 + 3 * 3 * 3);
+    memcpy(point, space_start(phase->space), n * sizeof *point);
+    point[0] = 0.75;
+    point[2] = space_place(phase->space, 2, 3.0); /* a splice, at the usual place */
+    space_decode(phase->space, point, &recipe);
+    assert_true(fabs(recipe.groups[0].source_values[0] - 1.5) < 1e-12);
+    assert_int_equal(recipe.n_route_models, 1);
+    assert_int_equal(space_encode(phase->space, &recipe, again, NULL), 0);
+    assert_true(fabs(again[0] - 0.75) < 1e-12 && again[2] == point[2]);
+    recipe_release(&recipe);
+    phase_free(phase);
+    study_release(&study);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(routes_go_through_the_best_merge_before_them),
+        cmocka_unit_test(a_merge_and_routes_may_be_one_search),
         cmocka_unit_test(a_study_without_a_schedule_has_one_phase),
         cmocka_unit_test(a_schedule_has_a_phase_a_step),
         cmocka_unit_test(finer_steps_have_more_of_the_budget),
