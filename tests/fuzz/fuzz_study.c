@@ -58,6 +58,10 @@ static void check_values(const struct study *study)
 {
     const struct study_merge *merge = &study->merge;
 
+    if (merge->method == NULL) {
+        must(study->route.mode != STUDY_ROUTE_NONE && study->route.host < study->n_models);
+        return;
+    }
     must(merge->n_sources >= 1 && merge->n_search >= 1);
     must(merge->n_search + merge->n_fixed <= merge->method->n_parameters);
     must(merge->n_search + merge->n_fixed >= n_spoken(merge->method));
