@@ -150,5 +150,6 @@ int main(void)
     bench(40, 200);
     bench(100, 40);
     bench(400, 12);
+    bench(1000, 5);
     return 0;
 }
