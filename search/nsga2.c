@@ -370,12 +370,6 @@ static void mean(const void *self, double *out)
     archive_compromise(&t->archive, t->start, out);
 }
 
-static double sigma(const void *self)
-{
-    (void)self;
-    return 0.0;
-}
-
 static double best(const void *self, double *point)
 {
     const struct nsga2 *t = self;
@@ -398,6 +392,5 @@ const struct optimiser_kind optimiser_nsga2 = {
     .front = front,
     .stop = stop,
     .mean = mean,
-    .sigma = sigma,
     .best = best,
 };

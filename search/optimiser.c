@@ -469,7 +469,7 @@ void optimiser_deviations(const struct optimiser *optimiser, double *out)
 
 double optimiser_sigma(const struct optimiser *optimiser)
 {
-    return optimiser->kind->sigma(optimiser->self);
+    return optimiser->kind->sigma != NULL ? optimiser->kind->sigma(optimiser->self) : 0.0;
 }
 
 double optimiser_best(const struct optimiser *optimiser, double *point)

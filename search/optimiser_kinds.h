@@ -28,7 +28,7 @@ struct optimiser_kind {
     const char *(*stop)(const void *self, const char **words);
     void (*mean)(const void *self, double *out);
     void (*deviations)(const void *self, double *out); /* NULL: sigma */
-    double (*sigma)(const void *self);
+    double (*sigma)(const void *self);                 /* NULL: 0, it has no width */
     double (*best)(const void *self, double *point);
 };
 

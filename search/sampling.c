@@ -316,12 +316,6 @@ static void mean(const void *self, double *out)
     memcpy(out, t->best_point, t->n * sizeof *out);
 }
 
-static double sigma(const void *self)
-{
-    (void)self;
-    return 0.0;
-}
-
 static double best(const void *self, double *point)
 {
     const struct sampling *t = self;
@@ -345,6 +339,5 @@ const struct optimiser_kind optimiser_sampling = {
     .tell = tell,
     .stop = stop,
     .mean = mean,
-    .sigma = sigma,
     .best = best,
 };
