@@ -13,6 +13,7 @@
  */
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,14 +104,11 @@ static void release(void *self)
 {
     struct catcma *t = self;
 
-    if (t != NULL) {
-        cmaes_free(t->gauss);
-        free(t->lower);
-        free(t->gauss_at);
-        free(t->chances);
-        free(t->weights);
-        free(t);
-    }
+    cmaes_free(t->gauss);
+    free(t->lower);
+    free(t->gauss_at);
+    free(t->chances);
+    free(t->weights);
 }
 
 /* How many coordinates are not continuous, for the margin they share. */
@@ -156,9 +154,9 @@ static int make_gauss(struct catcma *t, const struct optimiser_options *o, struc
     return rc;
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
-    struct catcma *t = mem_alloc(sizeof *t);
+    struct catcma *t = self;
 
     *t = (struct catcma){.n = o->n,
                          .lambda = o->lambda != 0 ? o->lambda : cmaes_lambda_default(o->n),
@@ -185,12 +183,7 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
     if (rc == 0 && t->n_gauss > 0) {
         rc = make_gauss(t, o, err);
     }
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    *self = t;
-    return 0;
+    return rc;
 }
 
 /* ---- bytes ---- */
@@ -221,24 +214,6 @@ static void walk_state(struct catcma *t, struct snapshot *s)
     snapshot_doubles(s, &t->best, 1);
 }
 
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct catcma *t = (struct catcma *)self; /* the walk reads it only */
-    unsigned char *inner = NULL;
-    struct snapshot s;
-    size_t n_inner = 0;
-
-    snapshot_write(&s, MAGIC);
-    walk_box(t, &s);
-    walk_state(t, &s);
-    if (t->gauss != NULL) {
-        cmaes_save(t->gauss, &inner, &n_inner);
-    }
-    snapshot_inner(&s, &inner, &n_inner);
-    free(inner);
-    snapshot_take(&s, bytes, n);
-}
-
 /* What was read is a state that a search can have. */
 static bool is_sound(const struct catcma *t)
 {
@@ -255,46 +230,43 @@ static bool is_sound(const struct catcma *t)
     return sound;
 }
 
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
+static bool is_box_sound(const struct catcma *t)
 {
-    struct catcma *t = mem_alloc(sizeof *t);
-    unsigned char *inner = NULL;
-    size_t n_inner = 0;
-    struct snapshot s;
+    bool sound = true;
 
-    *t = (struct catcma){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    walk_box(t, &s);
-    for (size_t j = 0; j < t->n && !s.bad; j++) {
-        double step = t->steps[j];
+    for (size_t j = 0; j < t->n; j++) {
+        const double step = t->steps[j];
 
-        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]) &&
-                                fabs(t->best_point[j]) <= 1e200);
-        snapshot_expect(&s,
-                        step == 0.0 || (bounds_take_step(fabs(step), t->lower[j], t->upper[j]) &&
-                                        (step > 0.0 || !isinf(t->upper[j] - t->lower[j]))));
+        sound = sound && bounds_are_usable(t->lower[j], t->upper[j]) &&
+                fabs(t->best_point[j]) <= 1e200 &&
+                (step == 0.0 || bounds_take_step(fabs(step), t->lower[j], t->upper[j])) &&
+                (step >= 0.0 || !isinf(t->upper[j] - t->lower[j]));
     }
-    int rc = s.bad ? snapshot_end(&s, "CatCMA", err) : part(t, err);
+    return sound;
+}
 
-    if (rc == 0) {
-        walk_state(t, &s);
-        snapshot_inner(&s, &inner, &n_inner);
-        snapshot_expect(&s, is_sound(t));
-        rc = snapshot_end(&s, "CatCMA", err);
+static int walk(void *self, struct snapshot *s, struct err *err)
+{
+    struct catcma *t = self;
+
+    walk_box(t, s);
+    if (s->reading) {
+        snapshot_expect(s, is_box_sound(t));
+        int rc = s->bad ? 0 : part(t, err);
+
+        if (s->bad || rc != 0) {
+            return rc;
+        }
     }
-    if (rc == 0 && t->n_gauss > 0) {
-        rc = cmaes_restore(&t->gauss, inner, n_inner, err);
+    walk_state(t, s);
+    snapshot_expect(s, !s->reading || is_sound(t));
+    int rc = s->bad ? 0 : cmaes_walk_inner(&t->gauss, s, err);
+
+    if (rc == 0 && s->reading) {
+        snapshot_expect(s, (t->gauss != NULL ? cmaes_n(t->gauss) : 0) == t->n_gauss);
+        snapshot_expect(s, t->gauss == NULL || cmaes_lambda(t->gauss) == t->lambda);
     }
-    if (rc == 0 && t->gauss != NULL &&
-        (cmaes_n(t->gauss) != t->n_gauss || cmaes_lambda(t->gauss) != t->lambda)) {
-        rc = err_set(err, ERR_FORMAT, "optimiser state: a Gaussian part of another size");
-    }
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    *self = t;
-    return 0;
+    return rc;
 }
 
 /* ---- asking ---- */
@@ -510,21 +482,16 @@ static const char *stop(const void *self, const char **words)
                           strcmp(rule, "maxiter") == 0)) {
         return NULL;
     }
-    for (unsigned i = 0; cmaes_stop_name(i) != NULL; i++) {
-        *words = strcmp(cmaes_stop_name(i), rule) == 0 ? cmaes_stop_words(i) : *words;
-    }
+    *words = cmaes_stop_words(rule);
     return rule;
 }
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    (void)self;
-    return "catcma";
-}
+    const struct catcma *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct catcma *)self)->n;
+    *out = (struct optimiser_card){.n = t->n, .objectives = 1};
+    snprintf(out->name, sizeof out->name, "catcma");
 }
 
 static size_t asks(const void *self)
@@ -573,12 +540,12 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_catcma = {
     .magic = MAGIC,
+    .what = "CatCMA",
+    .size = sizeof(struct catcma),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,

@@ -144,11 +144,10 @@ int cmaes_tell(struct cmaes *cmaes, const double *fitness, struct err *err);
  * of range: cannot go on); NULL: go on. A stopped search may go on all the same, unless "numeric".
  * A constant. */
 const char *cmaes_stop(const struct cmaes *cmaes);
-/* Every rule that fired: bit i belongs to cmaes_stop_name(i); NULL past the last. */
+/* Every rule that fired: a bit each. */
 unsigned cmaes_stops(const struct cmaes *cmaes);
-const char *cmaes_stop_name(unsigned rule);
-/* The same in words for people: "the steps became too small to matter". */
-const char *cmaes_stop_words(unsigned rule);
+/* A rule's name in words for people: "the steps became too small to matter". */
+const char *cmaes_stop_words(const char *rule);
 
 /* The distribution's mean [n] as the objective sees it, and the standard deviations [n] in the
  * coordinates' units, before folding. */
@@ -171,5 +170,14 @@ double cmaes_best(const struct cmaes *cmaes, double *point);
  */
 void cmaes_save(const struct cmaes *cmaes, unsigned char **bytes, size_t *n);
 int cmaes_restore(struct cmaes **out, const unsigned char *bytes, size_t n, struct err *err);
+
+struct snapshot;
+
+/* The same behind the first eight bytes, for a state that begins with its own: writes *cmaes, or
+ * makes it (NULL before, and after bad bytes). */
+int cmaes_walk(struct cmaes **cmaes, struct snapshot *s, struct err *err);
+/* A CMA-ES inside another one's state; NULL where there is none, one way and the other. */
+int cmaes_walk_inner(struct cmaes **cmaes, struct snapshot *s, struct err *err);
+void cmaes_limits_walk(struct cmaes_limits *limits, struct snapshot *s);
 
 #endif

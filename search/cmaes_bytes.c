@@ -1,23 +1,17 @@
 /*
- * cmaes_bytes.c - the state of a CMA-ES as bytes and back.
+ * cmaes_bytes.c - the state of a CMA-ES as bytes and back, by one walk (snapshot.h).
  *
  *      0   8  "CMAES\0\0" and the version, one byte
  *      8   8  n
  *     16   8  lambda
  *     24   8  what kind of search, a bit each: 1 passive, 2 separable, 4 accelerated, 8 integer
  *             coordinates, 16 adaptive rates; from bit 32 on how many candidates are foreign
- *     32      the fields listed in state_fields(), one after the other, 8 bytes a value:
- *               doubles     the bits of the binary64
- *               counters    as they are
- *               flags       0 or 1
- *               triangle    rows 0 .. n - 1, columns 0 .. row, of doubles
- *             what this kind of search lacks takes no bytes
+ *     32      the state, field after field as walk_state() passes them; of the covariance rows
+ *             0 .. n - 1, columns 0 .. row. What this kind of search lacks takes no bytes.
  *
- * All little-endian. The axes are stored although they follow from a covariance: with lazy
- * decomposition it is an older covariance, which is gone. Samples are not stored: they follow from
- * seed and round.
+ * The axes are stored although they follow from a covariance: with lazy decomposition it is an
+ * older covariance, which is gone. Samples are not stored: they follow from seed and round.
  */
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,227 +19,100 @@
 #include "base/mem.h"
 #include "search/bounds.h"
 #include "search/cmaes_internal.h"
+#include "search/snapshot.h"
 
-#define HEADER_BYTES 32
+#define MAGIC "CMAES"
 
 enum { PASSIVE = 1, SEPARABLE = 2, ACCELERATED = 4, MIXED = 8, ADAPTIVE = 16, KINDS = 31 };
 
-static const unsigned char magic[8] = {'C', 'M', 'A', 'E', 'S', 0, 0, 1};
-
-enum kind { DOUBLES, COUNTERS, FLAGS, TRIANGLE };
-
-/* `n` values at `at`; a triangle has n rows of n doubles there. */
-struct field {
-    enum kind kind;
-    void *at;
-    size_t n;
-};
-
-#define FIELDS 64
-
-/* All that a restored search needs, in the order of the bytes. The only list of it. */
-static size_t state_fields(struct cmaes *s, struct field out[FIELDS])
+void cmaes_limits_walk(struct cmaes_limits *l, struct snapshot *s)
 {
-    struct cmaes_limits *l = &s->limits;
-    const size_t n = s->n;
-    const size_t matrix = s->model == CMAES_SEPARABLE ? 0 : n;
-    const size_t path = s->model == CMAES_ACCELERATED ? n : 0, cells = s->mixed ? n : 0;
-    const size_t adaptive = s->rates != NULL ? 1 : 0;
-    struct cmaes_rates none = {0}, *rates = adaptive != 0 ? s->rates : &none;
-    const struct field fields[] = {
-        {COUNTERS, &s->seed, 1},
-        {COUNTERS, &s->stream, 1},
-        {DOUBLES, &l->f_target, 1},
-        {COUNTERS, &l->rounds, 1},
-        {DOUBLES, &l->x, 1},
-        {DOUBLES, &l->f, 1},
-        {DOUBLES, &l->f_history, 1},
-        {COUNTERS, &l->flat, 1},
-        {DOUBLES, &l->x_up, 1},
-        {DOUBLES, &l->sigma_up, 1},
-        {DOUBLES, &l->condition, 1},
-        {FLAGS, &l->no_effect, 1},
-        {FLAGS, &l->stagnation, 1},
-        {DOUBLES, &l->x_stagnation, 1},
-        {DOUBLES, s->lower, n},
-        {DOUBLES, s->upper, n},
-        {DOUBLES, &s->sigma_start, 1},
-        {DOUBLES, s->scales_start, n},
-        {DOUBLES, s->mean, n},
-        {DOUBLES, &s->sigma, 1},
-        {DOUBLES, s->scales, n},
-        {TRIANGLE, s->covariance, matrix},
-        {DOUBLES, s->axes, matrix * n},
-        {DOUBLES, s->lengths, n},
-        {DOUBLES, s->p_c, n},
-        {DOUBLES, s->p_sigma, n},
-        {COUNTERS, &s->generation, 1},
-        {COUNTERS, &s->round, 1},
-        {COUNTERS, &s->decomposed, 1},
-        {COUNTERS, &s->stops, 1},
-        {DOUBLES, &s->best, 1},
-        {DOUBLES, s->best_point, n},
-        {COUNTERS, &s->best_generation, 1},
-        {COUNTERS, &s->flat, 1},
-        {DOUBLES, s->recent, s->n_recent},
-        {DOUBLES, s->slow_best, s->n_slow},
-        {DOUBLES, s->slow_median, s->n_slow},
-        {DOUBLES, s->anchor, n},
-        {COUNTERS, &s->anchor_generation, 1},
-        {DOUBLES, s->p_d, path},
-        {DOUBLES, &s->margin, s->mixed ? 1 : 0},
-        {DOUBLES, s->steps, cells},
-        {DOUBLES, s->spreads, cells},
-        {DOUBLES, s->mutation, cells},
-        {DOUBLES, &rates->mean.eta, adaptive},
-        {DOUBLES, &rates->mean.W, adaptive},
-        {DOUBLES, rates->mean.E, adaptive * n},
-        {DOUBLES, &rates->covariance.eta, adaptive},
-        {DOUBLES, &rates->covariance.W, adaptive},
-        {DOUBLES, rates->covariance.E, adaptive * n * n},
-        {DOUBLES, s->injected, (size_t)s->foreign * n},
-    };
-    const size_t count = sizeof fields / sizeof *fields;
-
-    static_assert(sizeof fields / sizeof *fields <= FIELDS, "room for every field");
-    memcpy(out, fields, sizeof fields);
-    return count;
+    snapshot_doubles(s, &l->f_target, 1);
+    snapshot_count(s, &l->rounds, UINT64_MAX);
+    snapshot_doubles(s, &l->x, 1);
+    snapshot_doubles(s, &l->f, 1);
+    snapshot_doubles(s, &l->f_history, 1);
+    snapshot_count(s, &l->flat, UINT64_MAX);
+    snapshot_doubles(s, &l->x_up, 1);
+    snapshot_doubles(s, &l->sigma_up, 1);
+    snapshot_doubles(s, &l->condition, 1);
+    snapshot_flag(s, &l->no_effect);
+    snapshot_flag(s, &l->stagnation);
+    snapshot_doubles(s, &l->x_stagnation, 1);
 }
 
-static uint64_t kind_of(const struct cmaes *s)
+static void walk_distribution(struct cmaes *c, struct snapshot *s)
 {
-    uint64_t kind = s->passive ? PASSIVE : 0;
+    const size_t n = c->n, matrix = c->model == CMAES_SEPARABLE ? 0 : n;
 
-    kind |= s->model == CMAES_SEPARABLE     ? SEPARABLE
-            : s->model == CMAES_ACCELERATED ? ACCELERATED
-                                            : 0;
-    kind |= s->mixed ? MIXED : 0;
-    kind |= s->rates != NULL ? ADAPTIVE : 0;
-    return kind | s->foreign << 32;
-}
-
-static size_t field_values(const struct field *field)
-{
-    return field->kind == TRIANGLE ? field->n * (field->n + 1) / 2 : field->n;
-}
-
-static size_t state_bytes(struct cmaes *s)
-{
-    struct field fields[FIELDS];
-    size_t count = state_fields(s, fields);
-    size_t bytes = HEADER_BYTES;
-
-    for (size_t i = 0; i < count; i++) {
-        bytes += 8 * field_values(&fields[i]);
+    snapshot_any(s, c->lower, n);
+    snapshot_any(s, c->upper, n);
+    snapshot_any(s, &c->sigma_start, 1);
+    snapshot_any(s, c->scales_start, n);
+    snapshot_any(s, c->mean, n);
+    snapshot_any(s, &c->sigma, 1);
+    snapshot_any(s, c->scales, n);
+    for (size_t row = 0; row < matrix; row++) {
+        snapshot_any(s, c->covariance + row * n, row + 1);
     }
-    return bytes;
+    snapshot_any(s, c->axes, matrix * n);
+    snapshot_any(s, c->lengths, n);
+    snapshot_any(s, c->p_c, n);
+    snapshot_any(s, c->p_sigma, n);
 }
 
-static unsigned char *put(unsigned char *at, uint64_t value)
+/* What the rules remember, and how far the search is. */
+static void walk_history(struct cmaes *c, struct snapshot *s)
 {
-    for (int i = 0; i < 8; i++) {
-        at[i] = (unsigned char)(value >> 8 * i);
-    }
-    return at + 8;
+    snapshot_count(s, &c->generation, UINT64_MAX);
+    snapshot_count(s, &c->round, UINT64_MAX);
+    snapshot_count(s, &c->decomposed, UINT64_MAX);
+    snapshot_count(s, &c->stops, UINT64_MAX);
+    snapshot_any(s, &c->best, 1);
+    snapshot_any(s, c->best_point, c->n);
+    snapshot_count(s, &c->best_generation, UINT64_MAX);
+    snapshot_count(s, &c->flat, UINT64_MAX);
+    snapshot_any(s, c->recent, c->n_recent);
+    snapshot_any(s, c->slow_best, c->n_slow);
+    snapshot_any(s, c->slow_median, c->n_slow);
+    snapshot_any(s, c->anchor, c->n);
+    snapshot_count(s, &c->anchor_generation, UINT64_MAX);
 }
 
-static unsigned char *put_doubles(unsigned char *at, const double *values, size_t n)
+static void walk_rate(struct cmaes_rate *rate, size_t n, struct snapshot *s)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t bits;
-
-        memcpy(&bits, values + i, sizeof bits);
-        at = put(at, bits);
-    }
-    return at;
+    snapshot_any(s, &rate->eta, 1);
+    snapshot_any(s, &rate->W, 1);
+    snapshot_any(s, rate->E, n);
 }
 
-static unsigned char *put_field(unsigned char *at, const struct field *field)
+/* All that a restored search needs, in the order of the bytes. */
+static void walk_state(struct cmaes *c, struct snapshot *s)
 {
-    const double *doubles = field->at;
-    const uint64_t *counters = field->at;
-    const bool *flags = field->at;
+    const size_t n = c->n;
 
-    if (field->kind == DOUBLES) {
-        return put_doubles(at, doubles, field->n);
+    snapshot_count(s, &c->seed, UINT64_MAX);
+    snapshot_count(s, &c->stream, UINT64_MAX);
+    cmaes_limits_walk(&c->limits, s);
+    walk_distribution(c, s);
+    walk_history(c, s);
+    if (c->model == CMAES_ACCELERATED) {
+        snapshot_any(s, c->p_d, n);
     }
-    for (size_t i = 0; i < field->n; i++) {
-        at = field->kind == TRIANGLE ? put_doubles(at, doubles + i * field->n, i + 1)
-                                     : put(at, field->kind == FLAGS ? flags[i] : counters[i]);
+    if (c->mixed) {
+        snapshot_any(s, &c->margin, 1);
+        snapshot_any(s, c->steps, n);
+        snapshot_any(s, c->spreads, n);
+        snapshot_any(s, c->mutation, n);
     }
-    return at;
+    if (c->rates != NULL) {
+        walk_rate(&c->rates->mean, n, s);
+        walk_rate(&c->rates->covariance, n * n, s);
+    }
+    snapshot_any(s, c->injected, (size_t)c->foreign * n);
 }
 
-void cmaes_save(const struct cmaes *cmaes, unsigned char **bytes, size_t *n)
-{
-    struct cmaes *s =
-        (struct cmaes *)cmaes; /* the field list serves reading and writing; here it reads */
-    struct field fields[FIELDS];
-    size_t count = state_fields(s, fields);
-    size_t size = state_bytes(s);
-    unsigned char *made = mem_alloc(size);
-    unsigned char *at = made;
-
-    memcpy(at, magic, sizeof magic);
-    at = put(at + sizeof magic, s->n);
-    at = put(at, s->lambda);
-    at = put(at, kind_of(s));
-    for (size_t i = 0; i < count; i++) {
-        at = put_field(at, &fields[i]);
-    }
-    assert(at == made + size);
-    *bytes = made;
-    *n = size;
-}
-
-static uint64_t get(const unsigned char *at)
-{
-    uint64_t value = 0;
-
-    for (int i = 8; i-- > 0;) {
-        value = value << 8 | at[i];
-    }
-    return value;
-}
-
-static const unsigned char *get_doubles(const unsigned char *at, double *values, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint64_t bits = get(at + 8 * i);
-
-        memcpy(values + i, &bits, sizeof bits);
-    }
-    return at + 8 * n;
-}
-
-/* NULL when a flag is neither 0 nor 1. */
-static const unsigned char *get_field(const unsigned char *at, const struct field *field)
-{
-    double *doubles = field->at;
-
-    if (field->kind == DOUBLES) {
-        return get_doubles(at, doubles, field->n);
-    }
-    for (size_t i = 0; i < field->n; i++) {
-        if (field->kind == TRIANGLE) {
-            at = get_doubles(at, doubles + i * field->n, i + 1);
-            continue;
-        }
-        uint64_t value = get(at);
-
-        at += 8;
-        if (field->kind == COUNTERS) {
-            ((uint64_t *)field->at)[i] = value;
-        } else if (value <= 1) {
-            ((bool *)field->at)[i] = value == 1;
-        } else {
-            return NULL;
-        }
-    }
-    return at;
-}
-
-/* ---- hostile bytes ---- */
+/* ---- bytes that nobody saved ---- */
 
 static bool all_within(const double *values, size_t n, double least, double most)
 {
@@ -263,13 +130,6 @@ static bool counters_agree(const struct cmaes *s)
            s->best_generation <= s->generation && s->anchor_generation <= s->generation &&
            s->flat <= s->round && s->stops >> CMAES_RULES == 0 &&
            s->round < UINT64_MAX / 2 / (s->lambda * s->n);
-}
-
-static bool limits_are_numbers(const struct cmaes_limits *l)
-{
-    return !isnan(l->f_target) && !isnan(l->x) && !isnan(l->f) && !isnan(l->f_history) &&
-           !isnan(l->x_up) && !isnan(l->sigma_up) && !isnan(l->condition) &&
-           !isnan(l->x_stagnation);
 }
 
 /* What a search that stopped with "numeric" can have at most, so that sampling still gives finite
@@ -332,73 +192,107 @@ static bool extras_are_sound(const struct cmaes *s)
            all_within(s->injected, (size_t)s->foreign * s->n, -1e100, 1e100);
 }
 
-/* The fixed head; sizes are checked before anything is allocated. */
-static int read_header(struct cmaes **out, const unsigned char *bytes, size_t size, struct err *err)
+static bool is_sound(const struct cmaes *c)
 {
-    if (size < HEADER_BYTES || memcmp(bytes, magic, sizeof magic) != 0) {
-        return err_set(err, ERR_FORMAT, "optimiser state: not a CMA-ES of this version");
-    }
-    uint64_t n = get(bytes + 8), lambda = get(bytes + 16), kind = get(bytes + 24);
-    uint64_t foreign = kind >> 32, model = kind & (SEPARABLE | ACCELERATED);
+    return counters_agree(c) && distribution_is_sound(c) && extras_are_sound(c);
+}
 
-    if (n < 1 || n > CMAES_N_MAX || lambda < 2 || lambda > CMAES_LAMBDA_MAX ||
-        (kind & UINT32_MAX) > KINDS || model == (SEPARABLE | ACCELERATED) || foreign > lambda / 2 ||
-        ((kind & (MIXED | ADAPTIVE)) != 0 && model == ACCELERATED) ||
-        ((kind & ADAPTIVE) != 0 && (kind & (MIXED | SEPARABLE)) != 0)) {
-        return err_set(err, ERR_FORMAT, "optimiser state: %llu coordinates, %llu candidates",
-                       (unsigned long long)n, (unsigned long long)lambda);
-    }
-    if (size / 8 < (model == SEPARABLE
-                        ? n
-                        : n * n)) { /* too short whatever the rest says: do not allocate for it */
-        return err_set(err, ERR_FORMAT, "optimiser state: %zu bytes are too few", size);
-    }
-    const struct cmaes_shape shape = {.n = (size_t)n,
-                                      .lambda = (size_t)lambda,
-                                      .model = model == SEPARABLE     ? CMAES_SEPARABLE
-                                               : model == ACCELERATED ? CMAES_ACCELERATED
-                                                                      : CMAES_FULL,
-                                      .passive = (kind & PASSIVE) != 0,
-                                      .mixed = (kind & MIXED) != 0,
-                                      .adaptive = (kind & ADAPTIVE) != 0};
-    int rc = cmaes_allocate(out, &shape, err);
+/* ---- the walk ---- */
 
-    if (rc == 0) {
-        (*out)->foreign = foreign;
+static uint64_t kind_of(const struct cmaes *c)
+{
+    return (c->passive ? PASSIVE : 0) | (c->model == CMAES_SEPARABLE ? SEPARABLE : 0) |
+           (c->model == CMAES_ACCELERATED ? ACCELERATED : 0) | (c->mixed ? MIXED : 0) |
+           (c->rates != NULL ? ADAPTIVE : 0) | c->foreign << 32;
+}
+
+static bool can_be(uint64_t kind, size_t lambda)
+{
+    const uint64_t model = kind & (SEPARABLE | ACCELERATED);
+
+    return (kind & UINT32_MAX) <= KINDS && kind >> 32 <= lambda / 2 &&
+           model != (SEPARABLE | ACCELERATED) &&
+           !(model == ACCELERATED && (kind & (MIXED | ADAPTIVE)) != 0) &&
+           !((kind & ADAPTIVE) != 0 && (kind & (MIXED | SEPARABLE)) != 0);
+}
+
+static struct cmaes_shape shape_of(uint64_t kind, size_t n, size_t lambda)
+{
+    return (struct cmaes_shape){.n = n,
+                                .lambda = lambda,
+                                .model = (kind & SEPARABLE) != 0     ? CMAES_SEPARABLE
+                                         : (kind & ACCELERATED) != 0 ? CMAES_ACCELERATED
+                                                                     : CMAES_FULL,
+                                .passive = (kind & PASSIVE) != 0,
+                                .mixed = (kind & MIXED) != 0,
+                                .adaptive = (kind & ADAPTIVE) != 0};
+}
+
+int cmaes_walk(struct cmaes **cmaes, struct snapshot *s, struct err *err)
+{
+    size_t n = s->reading ? 0 : (*cmaes)->n, lambda = s->reading ? 0 : (*cmaes)->lambda;
+    uint64_t kind = s->reading ? 0 : kind_of(*cmaes);
+
+    snapshot_size(s, &n, 1, CMAES_N_MAX);
+    snapshot_size(s, &lambda, 2, CMAES_LAMBDA_MAX);
+    snapshot_count(s, &kind, UINT64_MAX);
+    if (s->reading) {
+        const struct cmaes_shape shape = shape_of(kind, n, lambda);
+
+        snapshot_expect(s, can_be(kind, lambda) &&
+                               snapshot_holds(s, shape.model == CMAES_SEPARABLE ? n : n * n));
+        int rc = s->bad ? 0 : cmaes_allocate(cmaes, &shape, err);
+
+        if (s->bad || rc != 0) {
+            return rc;
+        }
+        (*cmaes)->foreign = kind >> 32;
     }
-    return rc;
+    walk_state(*cmaes, s);
+    snapshot_expect(s, !s->reading || is_sound(*cmaes));
+    return 0;
+}
+
+void cmaes_save(const struct cmaes *cmaes, unsigned char **bytes, size_t *n)
+{
+    struct cmaes *c = (struct cmaes *)cmaes; /* writing, the walk only looks */
+    struct snapshot s;
+
+    snapshot_write(&s, MAGIC);
+    cmaes_walk(&c, &s, NULL);
+    snapshot_take(&s, bytes, n);
 }
 
 int cmaes_restore(struct cmaes **out, const unsigned char *bytes, size_t n, struct err *err)
 {
-    struct cmaes *s = NULL;
-    struct field fields[FIELDS];
-    const unsigned char *at = bytes + HEADER_BYTES;
+    struct cmaes *made = NULL;
+    struct snapshot s;
 
-    int rc = read_header(&s, bytes, n, err);
+    snapshot_read(&s, MAGIC, bytes, n);
+    int rc = cmaes_walk(&made, &s, err);
+
+    rc = rc == 0 ? snapshot_end(&s, "CMA-ES", err) : rc;
     if (rc != 0) {
-        goto out;
+        cmaes_free(made);
+        return rc;
     }
-    assert(s != NULL);
-    if (n != state_bytes(s)) {
-        rc = err_set(err, ERR_FORMAT, "optimiser state: %zu bytes where %zu belong", n,
-                     state_bytes(s));
-        goto out;
-    }
-    size_t count = state_fields(s, fields);
+    *out = made;
+    return 0;
+}
 
-    for (size_t i = 0; i < count && at != NULL; i++) {
-        at = get_field(at, &fields[i]);
-    }
-    if (at == NULL || !counters_agree(s) || !limits_are_numbers(&s->limits) ||
-        !distribution_is_sound(s) || !extras_are_sound(s)) {
-        rc = err_set(err, ERR_FORMAT, "optimiser state: values that no search can have");
-        goto out;
-    }
-    *out = s;
-    s = NULL;
+int cmaes_walk_inner(struct cmaes **cmaes, struct snapshot *s, struct err *err)
+{
+    unsigned char *bytes = NULL;
+    size_t n = 0;
 
-out:
-    cmaes_free(s);
-    return rc;
+    if (s->reading) {
+        snapshot_inner(s, &bytes, &n);
+        return n == 0 ? 0 : cmaes_restore(cmaes, bytes, n, err);
+    }
+    if (*cmaes != NULL) {
+        cmaes_save(*cmaes, &bytes, &n);
+    }
+    snapshot_inner(s, &bytes, &n);
+    free(bytes);
+    return 0;
 }

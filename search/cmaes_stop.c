@@ -54,14 +54,15 @@ unsigned cmaes_stops(const struct cmaes *cmaes)
     return (unsigned)cmaes->stops;
 }
 
-const char *cmaes_stop_name(unsigned rule)
+const char *cmaes_stop_words(const char *rule)
 {
-    return rule < CMAES_RULES ? rules[rule].name : NULL;
-}
+    size_t i = 0;
 
-const char *cmaes_stop_words(unsigned rule)
-{
-    return rule < CMAES_RULES ? rules[rule].words : NULL;
+    while (strcmp(rules[i].name, rule) != 0) {
+        i++;
+        assert(i < CMAES_RULES);
+    }
+    return rules[i].words;
 }
 
 const char *cmaes_stop(const struct cmaes *cmaes)

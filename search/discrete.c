@@ -15,6 +15,7 @@
  */
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,13 +69,10 @@ static void release(void *self)
 {
     struct discrete *t = self;
 
-    if (t != NULL) {
-        free(t->lower);
-        free(t->points);
-        free(t->values);
-        free(t->hashes);
-        free(t);
-    }
+    free(t->lower);
+    free(t->points);
+    free(t->values);
+    free(t->hashes);
 }
 
 static size_t parents_of(size_t lambda)
@@ -93,7 +91,7 @@ static double on_grid(const struct discrete *t, size_t j, double x)
     return fmin(fmax(x, t->lower[j]), last);
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
     size_t lambda = o->lambda != 0 ? o->lambda : cmaes_lambda_default(o->n);
 
@@ -101,7 +99,7 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
         return err_set(err, ERR_LIMIT, "population %zu: at most %d for discrete", lambda,
                        LAMBDA_MAX);
     }
-    struct discrete *t = mem_alloc(sizeof *t);
+    struct discrete *t = self;
 
     *t = (struct discrete){.n = o->n,
                            .lambda = lambda,
@@ -121,20 +119,48 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
         t->start[j] = on_grid(t, j, o->start[j]);
     }
     memcpy(t->best_point, t->start, t->n * sizeof *t->start);
-    *self = t;
     return 0;
 }
 
 /* ---- bytes ---- */
 
-static void walk_sizes(struct discrete *t, struct snapshot *s)
+/* What was read is a state that a search can have: every point lies in the box. */
+static bool is_inside(const struct discrete *t, const double *point)
 {
-    snapshot_size(s, &t->n, 1, N_MAX);
-    snapshot_size(s, &t->lambda, 2, LAMBDA_MAX);
+    bool inside = true;
+
+    for (size_t j = 0; j < t->n; j++) {
+        inside = inside && point[j] >= t->lower[j] && point[j] <= t->upper[j];
+    }
+    return inside;
 }
 
-static void walk(struct discrete *t, struct snapshot *s)
+static bool is_sound(const struct discrete *t)
 {
+    bool sound = is_inside(t, t->start) && is_inside(t, t->best_point);
+
+    for (size_t j = 0; j < t->n; j++) {
+        sound =
+            sound && bounds_are_usable(t->lower[j], t->upper[j]) &&
+            (t->steps[j] == 0.0 || bounds_take_step(fabs(t->steps[j]), t->lower[j], t->upper[j]));
+    }
+    for (size_t i = 0; i < t->parents; i++) {
+        sound = sound && is_inside(t, t->points + i * t->n);
+    }
+    return sound;
+}
+
+static int walk(void *self, struct snapshot *s, struct err *err)
+{
+    struct discrete *t = self;
+
+    (void)err;
+    snapshot_size(s, &t->n, 1, N_MAX);
+    snapshot_size(s, &t->lambda, 2, LAMBDA_MAX);
+    if (s->reading) {
+        t->mu = parents_of(t->lambda);
+        allocate(t);
+    }
     snapshot_count(s, &t->seed, UINT64_MAX);
     snapshot_count(s, &t->stream, UINT64_MAX);
     snapshot_count(s, &t->round, UINT64_C(1) << 31);
@@ -148,55 +174,7 @@ static void walk(struct discrete *t, struct snapshot *s)
         snapshot_count(s, &t->hashes[i], UINT64_MAX);
     }
     snapshot_flag(s, &t->exhausted);
-}
-
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct discrete *t = (struct discrete *)self; /* the walk reads it only */
-    struct snapshot s;
-
-    snapshot_write(&s, MAGIC);
-    walk_sizes(t, &s);
-    walk(t, &s);
-    snapshot_take(&s, bytes, n);
-}
-
-/* Every coordinate of a point that was read lies in the box. */
-static void expect_inside(const struct discrete *t, const double *point, struct snapshot *s)
-{
-    for (size_t j = 0; j < t->n; j++) {
-        snapshot_expect(s, point[j] >= t->lower[j] && point[j] <= t->upper[j]);
-    }
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct discrete *t = mem_alloc(sizeof *t);
-    struct snapshot s;
-
-    *t = (struct discrete){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    walk_sizes(t, &s);
-    t->mu = parents_of(t->lambda);
-    allocate(t);
-    walk(t, &s);
-    for (size_t j = 0; j < t->n; j++) {
-        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]));
-        snapshot_expect(&s, t->steps[j] == 0.0 ||
-                                bounds_take_step(fabs(t->steps[j]), t->lower[j], t->upper[j]));
-    }
-    expect_inside(t, t->start, &s);
-    expect_inside(t, t->best_point, &s);
-    for (size_t i = 0; i < t->parents; i++) {
-        expect_inside(t, t->points + i * t->n, &s);
-    }
-    int rc = snapshot_end(&s, "discrete search", err);
-
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    *self = t;
+    snapshot_expect(s, !s->reading || is_sound(t));
     return 0;
 }
 
@@ -428,15 +406,12 @@ static int tell(void *self, const double *fitness, struct err *err)
 
 /* ---- looking ---- */
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    (void)self;
-    return "discrete";
-}
+    const struct discrete *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct discrete *)self)->n;
+    *out = (struct optimiser_card){.n = t->n, .objectives = 1};
+    snprintf(out->name, sizeof out->name, "discrete");
 }
 
 static size_t asks(const void *self)
@@ -453,35 +428,27 @@ static const char *stop(const void *self, const char **words)
     return "exhausted";
 }
 
-static void mean(const void *self, double *out)
-{
-    const struct discrete *t = self;
-
-    memcpy(out, t->best_point, t->n * sizeof *out);
-}
-
 static double best(const void *self, double *point)
 {
     const struct discrete *t = self;
 
     if (point != NULL) {
-        mean(t, point);
+        memcpy(point, t->best_point, t->n * sizeof *point);
     }
     return t->best;
 }
 
 const struct optimiser_kind optimiser_discrete = {
     .magic = MAGIC,
+    .what = "discrete search",
+    .size = sizeof(struct discrete),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,
     .stop = stop,
-    .mean = mean,
     .best = best,
 };

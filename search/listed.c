@@ -5,6 +5,7 @@
  * told, saved and resumed like any search.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,16 +25,6 @@ struct listed {
     double *best_point;
 };
 
-static void sizes(struct listed *t, struct snapshot *s)
-{
-    snapshot_size(s, &t->n, 1, OPTIMISER_N_MAX);
-    snapshot_size(s, &t->lambda, 1, 65536);
-    snapshot_size(s, &t->count, 1, OPTIMISER_POINTS_MAX);
-    snapshot_size(s, &t->at, 0, t->count);
-    snapshot_size(s, &t->objectives, 1, OPTIMISER_OBJECTIVES_MAX);
-    snapshot_doubles(s, &t->best, 1);
-}
-
 static void allocate(struct listed *t)
 {
     t->numbers = mem_array((t->count + 1) * t->n, sizeof *t->numbers);
@@ -45,19 +36,16 @@ static void release(void *self)
 {
     struct listed *t = self;
 
-    if (t != NULL) {
-        free(t->numbers);
-        free(t);
-    }
+    free(t->numbers);
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
     if (o->points == NULL || o->n_points < 1 || o->n_points > OPTIMISER_POINTS_MAX) {
         return err_set(err, ERR_LIMIT, "listed: %zu points, 1 to %d are possible", o->n_points,
                        OPTIMISER_POINTS_MAX);
     }
-    struct listed *t = mem_alloc(sizeof *t);
+    struct listed *t = self;
 
     *t = (struct listed){.n = o->n,
                          .lambda = o->lambda != 0 ? o->lambda : BATCH,
@@ -67,41 +55,27 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
     allocate(t);
     memcpy(t->points, o->points, t->count * t->n * sizeof *t->points);
     memcpy(t->best_point, o->start, t->n * sizeof *t->best_point);
-    *self = t;
     return 0;
 }
 
-static void save(const void *self, unsigned char **bytes, size_t *n)
+static int walk(void *self, struct snapshot *s, struct err *err)
 {
-    struct listed *t = (struct listed *)self; /* the walk reads it only */
-    struct snapshot s;
+    struct listed *t = self;
 
-    snapshot_write(&s, MAGIC);
-    sizes(t, &s);
-    snapshot_finite(&s, t->numbers, (t->count + 1) * t->n);
-    snapshot_take(&s, bytes, n);
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct listed *t = mem_alloc(sizeof *t);
-    struct snapshot s;
-
-    *t = (struct listed){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    sizes(t, &s);
-    snapshot_expect(&s, snapshot_holds(&s, (t->count + 1) * t->n));
-    t->n = s.bad ? 1 : t->n;
-    t->count = s.bad ? 1 : t->count;
-    allocate(t);
-    snapshot_finite(&s, t->numbers, (t->count + 1) * t->n);
-    int rc = snapshot_end(&s, "listed points", err);
-
-    if (rc != 0) {
-        release(t);
-        return rc;
+    (void)err;
+    snapshot_size(s, &t->n, 1, OPTIMISER_N_MAX);
+    snapshot_size(s, &t->lambda, 1, 65536);
+    snapshot_size(s, &t->count, 1, OPTIMISER_POINTS_MAX);
+    snapshot_size(s, &t->at, 0, t->count);
+    snapshot_size(s, &t->objectives, 1, OPTIMISER_OBJECTIVES_MAX);
+    snapshot_doubles(s, &t->best, 1);
+    if (s->reading) {
+        snapshot_expect(s, snapshot_holds(s, (t->count + 1) * t->n));
+        t->n = s->bad ? 1 : t->n;
+        t->count = s->bad ? 1 : t->count;
+        allocate(t);
     }
-    *self = t;
+    snapshot_finite(s, t->numbers, (t->count + 1) * t->n);
     return 0;
 }
 
@@ -140,20 +114,12 @@ static int tell(void *self, const double *fitness, struct err *err)
 
 /* ---- looking ---- */
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    (void)self;
-    return "listed";
-}
+    const struct listed *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct listed *)self)->n;
-}
-
-static size_t objectives(const void *self)
-{
-    return ((const struct listed *)self)->objectives;
+    *out = (struct optimiser_card){.n = t->n, .objectives = t->objectives};
+    snprintf(out->name, sizeof out->name, "listed");
 }
 
 static const char *stop(const void *self, const char **words)
@@ -162,14 +128,6 @@ static const char *stop(const void *self, const char **words)
 
     *words = "every point of the list was asked";
     return t->at == t->count ? "listed" : NULL;
-}
-
-/* It looks nowhere in particular: the best so far says more. */
-static void mean(const void *self, double *out)
-{
-    const struct listed *t = self;
-
-    memcpy(out, t->best_point, t->n * sizeof *out);
 }
 
 static double best(const void *self, double *point)
@@ -184,17 +142,15 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_listed = {
     .magic = MAGIC,
+    .what = "listed points",
+    .size = sizeof(struct listed),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
-    .objectives = objectives,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,
     .stop = stop,
-    .mean = mean,
     .best = best,
 };

@@ -15,6 +15,7 @@
  */
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,16 +81,13 @@ static void release(void *self)
 {
     struct lmma *t = self;
 
-    if (t != NULL) {
-        free(t->weights);
-        free(t->lower);
-        free(t);
-    }
+    free(t->weights);
+    free(t->lower);
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
-    struct lmma *t = mem_alloc(sizeof *t);
+    struct lmma *t = self;
 
     *t = (struct lmma){.n = o->n,
                        .lambda = o->lambda != 0 ? o->lambda : cmaes_lambda_default(o->n),
@@ -101,24 +99,34 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
                        .best = HUGE_VAL};
     int rc = allocate(t, err);
 
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    for (size_t j = 0; j < t->n; j++) {
+    for (size_t j = 0; j < t->n && rc == 0; j++) {
         t->lower[j] = o->lower != NULL ? o->lower[j] : -HUGE_VAL;
         t->upper[j] = o->upper != NULL ? o->upper[j] : HUGE_VAL;
         t->scales[j] = o->deviations != NULL ? o->deviations[j] : 1.0;
         t->mean[j] = bounds_unfold(o->start[j], t->lower[j], t->upper[j]);
         t->best_point[j] = o->start[j];
     }
-    *self = t;
-    return 0;
+    return rc;
 }
 
 /* ---- bytes ---- */
 
-static void walk(struct lmma *t, struct snapshot *s)
+/* Samples of what was read are numbers: no direction is longer than a search makes it. */
+static bool is_sound(const struct lmma *t)
+{
+    bool sound = t->sigma > 0.0 && t->sigma <= FAR && t->sigma_start > 0.0;
+
+    for (size_t j = 0; j < t->n; j++) {
+        sound = sound && bounds_are_usable(t->lower[j], t->upper[j]) && t->scales[j] > 0.0 &&
+                t->scales[j] <= FAR / t->sigma && fabs(t->mean[j]) <= FAR;
+    }
+    for (size_t i = 0; i < t->r * t->n; i++) {
+        sound = sound && fabs(t->directions[i]) <= 1e6;
+    }
+    return sound;
+}
+
+static void walk_state(struct lmma *t, struct snapshot *s)
 {
     snapshot_count(s, &t->seed, UINT64_MAX);
     snapshot_count(s, &t->stream, UINT64_MAX);
@@ -136,62 +144,24 @@ static void walk(struct lmma *t, struct snapshot *s)
     snapshot_finite(s, t->path, t->n);
     snapshot_finite(s, t->best_point, t->n);
     snapshot_finite(s, t->directions, t->r * t->n);
+    snapshot_expect(s, !s->reading || is_sound(t));
 }
 
-static void walk_sizes(struct lmma *t, struct snapshot *s)
+static int walk(void *self, struct snapshot *s, struct err *err)
 {
+    struct lmma *t = self;
+
     snapshot_size(s, &t->n, 1, OPTIMISER_N_MAX);
     snapshot_size(s, &t->lambda, 2, CMAES_LAMBDA_MAX);
-}
+    if (s->reading) {
+        snapshot_expect(s, snapshot_holds(s, 6 * t->n));
+        int rc = s->bad ? 0 : allocate(t, err);
 
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct lmma *t = (struct lmma *)self; /* the walk reads it only */
-    struct snapshot s;
-
-    snapshot_write(&s, MAGIC);
-    walk_sizes(t, &s);
-    walk(t, &s);
-    snapshot_take(&s, bytes, n);
-}
-
-/* Samples of what was read are numbers: no direction is longer than a search makes it. */
-static bool is_sound(const struct lmma *t)
-{
-    bool sound = t->sigma > 0.0 && t->sigma <= FAR && t->sigma_start > 0.0;
-
-    for (size_t j = 0; j < t->n; j++) {
-        sound = sound && bounds_are_usable(t->lower[j], t->upper[j]) && t->scales[j] > 0.0 &&
-                t->scales[j] <= FAR / t->sigma && fabs(t->mean[j]) <= FAR;
+        if (s->bad || rc != 0) {
+            return rc;
+        }
     }
-    for (size_t i = 0; i < t->r * t->n; i++) {
-        sound = sound && fabs(t->directions[i]) <= 1e6;
-    }
-    return sound;
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct lmma *t = mem_alloc(sizeof *t);
-    struct snapshot s;
-    int rc;
-
-    *t = (struct lmma){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    walk_sizes(t, &s);
-    snapshot_expect(&s, snapshot_holds(&s, 6 * t->n));
-    if (s.bad) {
-        rc = snapshot_end(&s, "LM-MA-ES", err);
-    } else if ((rc = allocate(t, err)) == 0) {
-        walk(t, &s);
-        snapshot_expect(&s, is_sound(t));
-        rc = snapshot_end(&s, "LM-MA-ES", err);
-    }
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    *self = t;
+    walk_state(t, s);
     return 0;
 }
 
@@ -361,23 +331,16 @@ static const char *stop(const void *self, const char **words)
     static const char *const names[] = {NULL, "ftarget", "tolx", "numeric"};
     const struct lmma *t = self;
 
-    for (unsigned i = 0; t->stop != GO_ON && cmaes_stop_name(i) != NULL; i++) {
-        if (strcmp(cmaes_stop_name(i), names[t->stop]) == 0) {
-            *words = cmaes_stop_words(i);
-        }
-    }
+    *words = t->stop != GO_ON ? cmaes_stop_words(names[t->stop]) : NULL;
     return names[t->stop];
 }
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    (void)self;
-    return "lm-ma-es";
-}
+    const struct lmma *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct lmma *)self)->n;
+    *out = (struct optimiser_card){.n = t->n, .objectives = 1};
+    snprintf(out->name, sizeof out->name, "lm-ma-es");
 }
 
 static size_t asks(const void *self)
@@ -411,12 +374,12 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_lmma = {
     .magic = MAGIC,
+    .what = "LM-MA-ES",
+    .size = sizeof(struct lmma),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,

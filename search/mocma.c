@@ -18,6 +18,7 @@
  */
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,15 +96,12 @@ static void release(void *self)
 {
     struct mocma *t = self;
 
-    if (t != NULL) {
-        for (size_t i = 0; i < t->mu; i++) {
-            free(t->parents[i].x);
-        }
-        free(t->parents);
-        free(t->lower);
-        archive_release(&t->archive);
-        free(t);
+    for (size_t i = 0; i < t->mu; i++) {
+        free(t->parents[i].x);
     }
+    free(t->parents);
+    free(t->lower);
+    archive_release(&t->archive);
 }
 
 static size_t lambda_default(const struct optimiser_options *o, size_t m)
@@ -113,7 +111,7 @@ static size_t lambda_default(const struct optimiser_options *o, size_t m)
     return (size_t)fmin(fmax(lambda, BUDGET_SHARE * sqrt((double)o->evaluations)), LAMBDA_MAX);
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
     const size_t m = o->objectives > 0 ? o->objectives : 1;
 
@@ -121,7 +119,7 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
         return err_set(err, ERR_LIMIT, "population %zu: at most %d for mo-cma-es", o->lambda,
                        LAMBDA_MAX);
     }
-    struct mocma *t = mem_alloc(sizeof *t);
+    struct mocma *t = self;
 
     *t = (struct mocma){.n = o->n,
                         .m = m,
@@ -136,14 +134,49 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
         t->scales[j] = o->deviations != NULL ? o->deviations[j] : 1.0;
         t->start[j] = o->start[j];
     }
-    *self = t;
     return 0;
 }
 
 /* ---- bytes ---- */
 
-static void walk(struct mocma *t, struct snapshot *s)
+static void walk_parent(const struct mocma *t, struct member *parent, struct snapshot *s)
 {
+    snapshot_finite(s, &parent->sigma, 1);
+    snapshot_finite(s, &parent->success, 1);
+    snapshot_finite(s, parent->x, 2 * t->n); /* and path */
+    snapshot_doubles(s, parent->values, t->m);
+    snapshot_finite(s, parent->covariance, t->n * t->n);
+}
+
+/* What was read is a state that a search can have. */
+static bool is_sound(const struct mocma *t)
+{
+    bool sound = t->sigma_start > 0.0;
+
+    for (size_t j = 0; j < t->n; j++) {
+        sound = sound && bounds_are_usable(t->lower[j], t->upper[j]) && t->scales[j] > 0.0 &&
+                t->start[j] >= t->lower[j] && t->start[j] <= t->upper[j];
+    }
+    for (size_t i = 0; i < t->mu && t->round > 0; i++) {
+        sound = sound && t->parents[i].sigma > 0.0;
+        for (size_t j = 0; j < t->n; j++) {
+            sound = sound && t->parents[i].x[j] >= t->lower[j] && t->parents[i].x[j] <= t->upper[j];
+        }
+    }
+    return sound;
+}
+
+static int walk(void *self, struct snapshot *s, struct err *err)
+{
+    struct mocma *t = self;
+
+    (void)err;
+    snapshot_size(s, &t->n, 1, MOCMA_N_MAX);
+    snapshot_size(s, &t->m, 1, OPTIMISER_OBJECTIVES_MAX);
+    snapshot_size(s, &t->lambda, 2, LAMBDA_MAX);
+    if (s->reading) {
+        allocate(t);
+    }
     snapshot_count(s, &t->seed, UINT64_MAX);
     snapshot_count(s, &t->stream, UINT64_MAX);
     snapshot_count(s, &t->round, UINT64_C(1) << 32);
@@ -151,64 +184,10 @@ static void walk(struct mocma *t, struct snapshot *s)
     snapshot_doubles(s, t->lower, 2 * t->n);
     snapshot_finite(s, t->scales, 2 * t->n); /* and start */
     for (size_t i = 0; i < t->mu && t->round > 0; i++) {
-        struct member *parent = &t->parents[i];
-
-        snapshot_finite(s, &parent->sigma, 1);
-        snapshot_finite(s, &parent->success, 1);
-        snapshot_finite(s, parent->x, 2 * t->n); /* and path */
-        snapshot_doubles(s, parent->values, t->m);
-        snapshot_finite(s, parent->covariance, t->n * t->n);
+        walk_parent(t, &t->parents[i], s);
     }
     archive_walk(&t->archive, s);
-}
-
-static void walk_sizes(struct mocma *t, struct snapshot *s)
-{
-    snapshot_size(s, &t->n, 1, MOCMA_N_MAX);
-    snapshot_size(s, &t->m, 1, OPTIMISER_OBJECTIVES_MAX);
-    snapshot_size(s, &t->lambda, 2, LAMBDA_MAX);
-}
-
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct mocma *t = (struct mocma *)self; /* the walk reads it only */
-    struct snapshot s;
-
-    snapshot_write(&s, MAGIC);
-    walk_sizes(t, &s);
-    walk(t, &s);
-    snapshot_take(&s, bytes, n);
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct mocma *t = mem_alloc(sizeof *t);
-    struct snapshot s;
-
-    *t = (struct mocma){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    walk_sizes(t, &s);
-    allocate(t);
-    walk(t, &s);
-    snapshot_expect(&s, t->sigma_start > 0.0);
-    for (size_t j = 0; j < t->n; j++) {
-        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]) && t->scales[j] > 0.0);
-        snapshot_expect(&s, t->start[j] >= t->lower[j] && t->start[j] <= t->upper[j]);
-    }
-    for (size_t i = 0; i < t->mu && t->round > 0; i++) {
-        snapshot_expect(&s, t->parents[i].sigma > 0.0);
-        for (size_t j = 0; j < t->n; j++) {
-            snapshot_expect(&s,
-                            t->parents[i].x[j] >= t->lower[j] && t->parents[i].x[j] <= t->upper[j]);
-        }
-    }
-    int rc = snapshot_end(&s, "MO-CMA-ES", err);
-
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    *self = t;
+    snapshot_expect(s, !s->reading || is_sound(t));
     return 0;
 }
 
@@ -436,20 +415,12 @@ static const char *stop(const void *self, const char **words)
     return "tolx";
 }
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    (void)self;
-    return "mo-cma-es";
-}
+    const struct mocma *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct mocma *)self)->n;
-}
-
-static size_t objectives(const void *self)
-{
-    return ((const struct mocma *)self)->m;
+    *out = (struct optimiser_card){.n = t->n, .objectives = t->m};
+    snprintf(out->name, sizeof out->name, "mo-cma-es");
 }
 
 static size_t asks(const void *self)
@@ -482,13 +453,12 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_mocma = {
     .magic = MAGIC,
+    .what = "MO-CMA-ES",
+    .size = sizeof(struct mocma),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
-    .objectives = objectives,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,

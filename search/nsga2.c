@@ -13,6 +13,7 @@
  */
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,22 +60,19 @@ static void release(void *self)
 {
     struct nsga2 *t = self;
 
-    if (t != NULL) {
-        free(t->lower);
-        free(t->points);
-        free(t->values);
-        archive_release(&t->archive);
-        free(t);
-    }
+    free(t->lower);
+    free(t->points);
+    free(t->values);
+    archive_release(&t->archive);
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
     if (o->lambda > POPULATION_MAX) {
         return err_set(err, ERR_LIMIT, "population %zu: at most %d for nsga-ii", o->lambda,
                        POPULATION_MAX);
     }
-    struct nsga2 *t = mem_alloc(sizeof *t);
+    struct nsga2 *t = self;
 
     *t = (struct nsga2){.n = o->n,
                         .m = o->objectives > 0 ? o->objectives : 1,
@@ -92,21 +90,39 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
         t->upper[j] = isinf(t->upper[j]) ? o->start[j] + reach : t->upper[j];
         t->start[j] = o->start[j];
     }
-    *self = t;
     return 0;
 }
 
 /* ---- bytes ---- */
 
-static void walk_sizes(struct nsga2 *t, struct snapshot *s)
+/* What was read is a state that a search can have. */
+static bool is_sound(const struct nsga2 *t)
 {
+    bool sound = t->parents == 0 || t->parents == t->lambda;
+
+    for (size_t j = 0; j < t->n; j++) {
+        sound = sound && bounds_are_usable(t->lower[j], t->upper[j]) &&
+                (t->steps[j] == 0.0 || bounds_take_step(t->steps[j], t->lower[j], t->upper[j]));
+        for (size_t i = 0; i < t->parents; i++) {
+            const double x = t->points[i * t->n + j];
+
+            sound = sound && x >= t->lower[j] && x <= t->upper[j];
+        }
+    }
+    return sound;
+}
+
+static int walk(void *self, struct snapshot *s, struct err *err)
+{
+    struct nsga2 *t = self;
+
+    (void)err;
     snapshot_size(s, &t->n, 1, 4096);
     snapshot_size(s, &t->m, 1, OPTIMISER_OBJECTIVES_MAX);
     snapshot_size(s, &t->lambda, 2, POPULATION_MAX);
-}
-
-static void walk(struct nsga2 *t, struct snapshot *s)
-{
+    if (s->reading) {
+        allocate(t);
+    }
     snapshot_count(s, &t->seed, UINT64_MAX);
     snapshot_count(s, &t->stream, UINT64_MAX);
     snapshot_count(s, &t->round, UINT64_C(1) << 32);
@@ -115,47 +131,7 @@ static void walk(struct nsga2 *t, struct snapshot *s)
     snapshot_finite(s, t->points, t->parents * t->n);
     snapshot_doubles(s, t->values, t->parents * t->m);
     archive_walk(&t->archive, s);
-}
-
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct nsga2 *t = (struct nsga2 *)self; /* the walk reads it only */
-    struct snapshot s;
-
-    snapshot_write(&s, MAGIC);
-    walk_sizes(t, &s);
-    walk(t, &s);
-    snapshot_take(&s, bytes, n);
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct nsga2 *t = mem_alloc(sizeof *t);
-    struct snapshot s;
-
-    *t = (struct nsga2){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    walk_sizes(t, &s);
-    allocate(t);
-    walk(t, &s);
-    snapshot_expect(&s, t->parents == 0 || t->parents == t->lambda);
-    for (size_t j = 0; j < t->n; j++) {
-        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]));
-        snapshot_expect(&s, t->steps[j] == 0.0 ||
-                                bounds_take_step(t->steps[j], t->lower[j], t->upper[j]));
-        for (size_t i = 0; i < t->parents; i++) {
-            double x = t->points[i * t->n + j];
-
-            snapshot_expect(&s, x >= t->lower[j] && x <= t->upper[j]);
-        }
-    }
-    int rc = snapshot_end(&s, "NSGA-II", err);
-
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    *self = t;
+    snapshot_expect(s, !s->reading || is_sound(t));
     return 0;
 }
 
@@ -324,29 +300,12 @@ static int tell(void *self, const double *fitness, struct err *err)
     return 0;
 }
 
-/* ---- looking ---- */
-
-static const char *stop(const void *self, const char **words)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    (void)self;
-    (void)words;
-    return NULL; /* a front can always be filled more finely */
-}
+    const struct nsga2 *t = self;
 
-static const char *name(const void *self)
-{
-    (void)self;
-    return "nsga-ii";
-}
-
-static size_t n_of(const void *self)
-{
-    return ((const struct nsga2 *)self)->n;
-}
-
-static size_t objectives(const void *self)
-{
-    return ((const struct nsga2 *)self)->m;
+    *out = (struct optimiser_card){.n = t->n, .objectives = t->m};
+    snprintf(out->name, sizeof out->name, "nsga-ii");
 }
 
 static size_t asks(const void *self)
@@ -379,18 +338,16 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_nsga2 = {
     .magic = MAGIC,
+    .what = "NSGA-II",
+    .size = sizeof(struct nsga2),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
-    .objectives = objectives,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,
     .front = front,
-    .stop = stop,
     .mean = mean,
     .best = best,
 };

@@ -22,6 +22,7 @@
 
 struct optimiser {
     const struct optimiser_kind *kind;
+    struct optimiser_card card;
     void *self;
 };
 
@@ -300,19 +301,30 @@ int optimiser_check(const struct optimiser_options *o, struct err *err)
 
 /* ---- making ---- */
 
-static struct optimiser *wrap(const struct optimiser_kind *kind, void *self)
+static struct optimiser *blank(const struct optimiser_kind *kind)
 {
     struct optimiser *made = mem_alloc(sizeof *made);
 
-    *made = (struct optimiser){.kind = kind, .self = self};
+    *made = (struct optimiser){.kind = kind, .self = mem_array(1, kind->size)};
     return made;
+}
+
+/* Hand out what was made, or let it go. */
+static int finish(struct optimiser *made, int rc, struct optimiser **out)
+{
+    if (rc != 0) {
+        optimiser_free(made);
+        return rc;
+    }
+    made->kind->introduce(made->self, &made->card);
+    *out = made;
+    return 0;
 }
 
 int optimiser_new(struct optimiser **out, const struct optimiser_options *options, struct err *err)
 {
     struct optimiser_options o = *options;
     char why[160];
-    void *self = NULL;
 
     if (o.n < 1 || o.n > OPTIMISER_N_MAX) {
         return err_set(err, ERR_LIMIT, "%zu coordinates: 1 to %d are possible", o.n,
@@ -331,59 +343,81 @@ int optimiser_new(struct optimiser **out, const struct optimiser_options *option
                                         : reevaluates      ? &optimiser_reevaluation
                                                            : find(o.algorithm)->kind;
 
-    rc = kind->make(&self, &o, err);
-    if (rc == 0) {
-        *out = wrap(kind, self);
-    }
-    return rc;
+    struct optimiser *made = blank(kind);
+
+    return finish(made, kind->make(made->self, &o, err), out);
 }
 
 void optimiser_free(struct optimiser *optimiser)
 {
     if (optimiser != NULL) {
-        optimiser->kind->free(optimiser->self);
+        optimiser->kind->release(optimiser->self);
+        free(optimiser->self);
         free(optimiser);
     }
 }
 
 void optimiser_save(const struct optimiser *optimiser, unsigned char **bytes, size_t *n)
 {
-    optimiser->kind->save(optimiser->self, bytes, n);
+    struct snapshot s;
+
+    snapshot_write(&s, optimiser->kind->magic);
+    optimiser->kind->walk(optimiser->self, &s, NULL); /* writing, it only looks */
+    snapshot_take(&s, bytes, n);
+}
+
+static int restore(struct optimiser **out, const struct optimiser_kind *kind,
+                   const unsigned char *bytes, size_t n, struct err *err)
+{
+    struct optimiser *made = blank(kind);
+    struct snapshot s;
+
+    snapshot_read(&s, kind->magic, bytes, n);
+    int rc = kind->walk(made->self, &s, err);
+
+    return finish(made, rc == 0 ? snapshot_end(&s, kind->what, err) : rc, out);
 }
 
 int optimiser_restore(struct optimiser **out, const unsigned char *bytes, size_t n, struct err *err)
 {
     for (size_t i = 0; kinds[i] != NULL; i++) {
-        void *self = NULL;
-
-        if (!snapshot_has_magic(kinds[i]->magic, bytes, n)) {
-            continue;
+        if (snapshot_has_magic(kinds[i]->magic, bytes, n)) {
+            return restore(out, kinds[i], bytes, n, err);
         }
-        int rc = kinds[i]->restore(&self, bytes, n, err);
-
-        if (rc == 0) {
-            *out = wrap(kinds[i], self);
-        }
-        return rc;
     }
     return err_set(err, ERR_FORMAT, "optimiser state: not of an optimiser of this version");
+}
+
+int optimiser_walk(struct optimiser **inner, struct snapshot *s, struct err *err)
+{
+    unsigned char *bytes = NULL;
+    size_t n = 0;
+
+    if (s->reading) {
+        snapshot_inner(s, &bytes, &n);
+        return s->bad ? 0 : optimiser_restore(inner, bytes, n, err);
+    }
+    optimiser_save(*inner, &bytes, &n);
+    snapshot_inner(s, &bytes, &n);
+    free(bytes);
+    return 0;
 }
 
 /* ---- passing on ---- */
 
 const char *optimiser_name(const struct optimiser *optimiser)
 {
-    return optimiser->kind->name(optimiser->self);
+    return optimiser->card.name;
 }
 
 size_t optimiser_n(const struct optimiser *optimiser)
 {
-    return optimiser->kind->n(optimiser->self);
+    return optimiser->card.n;
 }
 
 size_t optimiser_objectives(const struct optimiser *optimiser)
 {
-    return optimiser->kind->objectives != NULL ? optimiser->kind->objectives(optimiser->self) : 1;
+    return optimiser->card.objectives;
 }
 
 size_t optimiser_asks(const struct optimiser *optimiser)
@@ -437,23 +471,32 @@ size_t optimiser_front(const struct optimiser *optimiser, const double **points,
                                           : 0;
 }
 
+static const char *stop(const struct optimiser *optimiser, const char **words)
+{
+    return optimiser->kind->stop != NULL ? optimiser->kind->stop(optimiser->self, words) : NULL;
+}
+
 const char *optimiser_stop(const struct optimiser *optimiser)
 {
     const char *words = NULL;
 
-    return optimiser->kind->stop(optimiser->self, &words);
+    return stop(optimiser, &words);
 }
 
 const char *optimiser_stop_words(const struct optimiser *optimiser)
 {
     const char *words = NULL;
 
-    return optimiser->kind->stop(optimiser->self, &words) != NULL ? words : NULL;
+    return stop(optimiser, &words) != NULL ? words : NULL;
 }
 
 void optimiser_mean(const struct optimiser *optimiser, double *out)
 {
-    optimiser->kind->mean(optimiser->self, out);
+    if (optimiser->kind->mean != NULL) {
+        optimiser->kind->mean(optimiser->self, out);
+    } else {
+        optimiser->kind->best(optimiser->self, out);
+    }
 }
 
 void optimiser_deviations(const struct optimiser *optimiser, double *out)

@@ -78,22 +78,6 @@ static void walk_name(char name[OPTIMISER_NAME_MAX], struct snapshot *s)
     name[OPTIMISER_NAME_MAX - 1] = '\0';
 }
 
-static void walk_limits(struct cmaes_limits *l, struct snapshot *s)
-{
-    snapshot_doubles(s, &l->f_target, 1);
-    snapshot_count(s, &l->rounds, UINT64_MAX);
-    snapshot_doubles(s, &l->x, 1);
-    snapshot_doubles(s, &l->f, 1);
-    snapshot_doubles(s, &l->f_history, 1);
-    snapshot_count(s, &l->flat, UINT64_MAX);
-    snapshot_doubles(s, &l->x_up, 1);
-    snapshot_doubles(s, &l->sigma_up, 1);
-    snapshot_doubles(s, &l->condition, 1);
-    snapshot_flag(s, &l->no_effect);
-    snapshot_flag(s, &l->stagnation);
-    snapshot_doubles(s, &l->x_stagnation, 1);
-}
-
 void kept_walk(struct kept *kept, struct snapshot *s)
 {
     struct optimiser_options *o = &kept->options;
@@ -107,7 +91,7 @@ void kept_walk(struct kept *kept, struct snapshot *s)
     walk_name(kept->algorithm, s);
     walk_name(kept->restarts, s);
     walk_name(kept->noise, s);
-    walk_limits(&kept->limits, s);
+    cmaes_limits_walk(&kept->limits, s);
     snapshot_doubles(s, &o->sigma, 1);
     snapshot_size(s, &o->lambda, 0, 65536);
     snapshot_count(s, &o->seed, UINT64_MAX);

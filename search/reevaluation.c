@@ -36,7 +36,6 @@ struct reevaluation {
     struct optimiser *search;
     uint64_t round;
     double times, S; /* measurements a candidate, rounded when used */
-    char name[64];
 };
 
 /* ---- sizes ---- */
@@ -66,88 +65,35 @@ static void release(void *self)
 {
     struct reevaluation *t = self;
 
-    if (t != NULL) {
-        optimiser_free(t->search);
-        kept_release(&t->kept);
-        free(t);
-    }
+    optimiser_free(t->search);
+    kept_release(&t->kept);
 }
 
-static void put_name(struct reevaluation *t)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
-    snprintf(t->name, sizeof t->name, "%s with re-evaluation", optimiser_name(t->search));
-}
-
-static int make(void **self, const struct optimiser_options *o, struct err *err)
-{
-    struct reevaluation *t = mem_alloc(sizeof *t);
+    struct reevaluation *t = self;
     struct optimiser_options options = *o;
 
     *t = (struct reevaluation){.times = 1.0};
     kept_init(&t->kept, o);
     options.noise = "none";
-    int rc = optimiser_new(&t->search, &options, err);
-
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    put_name(t);
-    *self = t;
-    return 0;
+    return optimiser_new(&t->search, &options, err);
 }
 
-static void walk(struct reevaluation *t, struct snapshot *s)
+static int walk(void *self, struct snapshot *s, struct err *err)
 {
+    struct reevaluation *t = self;
+
     kept_walk(&t->kept, s);
     snapshot_count(s, &t->round, UINT64_C(1) << 40);
     snapshot_finite(s, &t->times, 1);
     snapshot_finite(s, &t->S, 1);
-}
+    snapshot_expect(s, t->times >= 1.0 && t->times <= TIMES_MAX);
+    int rc = optimiser_walk(&t->search, s, err);
 
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct reevaluation *t = (struct reevaluation *)self; /* the walk reads it only */
-    unsigned char *inner;
-    struct snapshot s;
-    size_t n_inner;
-
-    snapshot_write(&s, MAGIC);
-    walk(t, &s);
-    optimiser_save(t->search, &inner, &n_inner);
-    snapshot_inner(&s, &inner, &n_inner);
-    free(inner);
-    snapshot_take(&s, bytes, n);
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct reevaluation *t = mem_alloc(sizeof *t);
-    unsigned char *inner = NULL;
-    size_t n_inner = 0;
-    struct snapshot s;
-
-    *t = (struct reevaluation){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    walk(t, &s);
-    snapshot_inner(&s, &inner, &n_inner);
-    snapshot_expect(&s, t->times >= 1.0 && t->times <= TIMES_MAX);
-    int rc = snapshot_end(&s, "re-evaluation", err);
-
-    if (rc == 0) {
-        rc = optimiser_restore(&t->search, inner, n_inner, err);
-    }
-    if (rc == 0 &&
-        (optimiser_n(t->search) != t->kept.options.n || optimiser_objectives(t->search) != 1)) {
-        rc = err_set(err, ERR_FORMAT, "optimiser state: a search of other coordinates");
-    }
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    put_name(t);
-    *self = t;
-    return 0;
+    snapshot_expect(s, t->search != NULL && optimiser_n(t->search) == t->kept.options.n &&
+                           optimiser_objectives(t->search) == 1);
+    return rc;
 }
 
 /* ---- asking ---- */
@@ -291,14 +237,12 @@ static const char *stop(const void *self, const char **words)
     return optimiser_stop(t->search);
 }
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    return ((const struct reevaluation *)self)->name;
-}
+    const struct reevaluation *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct reevaluation *)self)->kept.options.n;
+    *out = (struct optimiser_card){.n = t->kept.options.n, .objectives = 1};
+    snprintf(out->name, sizeof out->name, "%s with re-evaluation", optimiser_name(t->search));
 }
 
 static int inject(void *self, const double *point, struct err *err)
@@ -328,12 +272,12 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_reevaluation = {
     .magic = MAGIC,
+    .what = "re-evaluation",
+    .size = sizeof(struct reevaluation),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,

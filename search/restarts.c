@@ -41,11 +41,12 @@ struct restarts {
     size_t lambda, lambda_of_large; /* of the first run and of the last large one */
     double best;
     double *best_point, *best_mean; /* [N] */
-    char name[64];
 };
 
-static void walk(struct restarts *r, struct snapshot *s)
+static int walk(void *self, struct snapshot *s, struct err *err)
 {
+    struct restarts *r = self;
+
     kept_walk(&r->kept, s);
     const size_t n = r->kept.options.n;
 
@@ -65,67 +66,19 @@ static void walk(struct restarts *r, struct snapshot *s)
     snapshot_doubles(s, &r->best, 1);
     snapshot_finite(s, r->best_point, n);
     snapshot_finite(s, r->best_mean, n);
+    int rc = optimiser_walk(&r->run, s, err);
+
+    snapshot_expect(s, r->run != NULL && optimiser_n(r->run) == n);
+    return rc;
 }
 
 static void release(void *self)
 {
     struct restarts *r = self;
 
-    if (r != NULL) {
-        optimiser_free(r->run);
-        kept_release(&r->kept);
-        free(r->best_point);
-        free(r);
-    }
-}
-
-static void put_name(struct restarts *r)
-{
-    snprintf(r->name, sizeof r->name, "%s with %s restarts", optimiser_name(r->run),
-             r->kept.restarts);
-}
-
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct restarts *r = (struct restarts *)self; /* the walk reads it only */
-    unsigned char *inner;
-    struct snapshot s;
-    size_t n_inner;
-
-    snapshot_write(&s, MAGIC);
-    walk(r, &s);
-    optimiser_save(r->run, &inner, &n_inner);
-    snapshot_inner(&s, &inner, &n_inner);
-    free(inner);
-    snapshot_take(&s, bytes, n);
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct restarts *r = mem_alloc(sizeof *r);
-    unsigned char *inner = NULL;
-    size_t n_inner = 0;
-    struct snapshot s;
-
-    *r = (struct restarts){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    walk(r, &s);
-    snapshot_inner(&s, &inner, &n_inner);
-    int rc = snapshot_end(&s, "restarts", err);
-
-    if (rc == 0) {
-        rc = optimiser_restore(&r->run, inner, n_inner, err);
-    }
-    if (rc == 0 && optimiser_n(r->run) != r->kept.options.n) {
-        rc = err_set(err, ERR_FORMAT, "optimiser state: a run of other coordinates");
-    }
-    if (rc != 0) {
-        release(r);
-        return rc;
-    }
-    put_name(r);
-    *self = r;
-    return 0;
+    optimiser_free(r->run);
+    kept_release(&r->kept);
+    free(r->best_point);
 }
 
 /* ---- runs ---- */
@@ -208,9 +161,9 @@ static int next_run(struct restarts *r, struct err *err)
     return rc;
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
-    struct restarts *r = mem_alloc(sizeof *r);
+    struct restarts *r = self;
 
     *r = (struct restarts){.small = true, .best = HUGE_VAL};
     kept_init(&r->kept, o);
@@ -220,15 +173,9 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
     memcpy(r->best_mean, o->start, o->n * sizeof *r->best_mean);
     int rc = begin_run(r, NULL, o->sigma, o->lambda, err);
 
-    if (rc != 0) {
-        release(r);
-        return rc;
-    }
     r->lambda = o->lambda != 0 ? o->lambda : cmaes_lambda_default(o->n);
     r->lambda_of_large = r->lambda;
-    put_name(r);
-    *self = r;
-    return 0;
+    return rc;
 }
 
 /* ---- at the door ---- */
@@ -276,14 +223,13 @@ static const char *stop(const void *self, const char **words)
     return "maxrestarts";
 }
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    return ((const struct restarts *)self)->name;
-}
+    const struct restarts *r = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct restarts *)self)->kept.options.n;
+    *out = (struct optimiser_card){.n = r->kept.options.n, .objectives = 1};
+    snprintf(out->name, sizeof out->name, "%s with %s restarts", optimiser_name(r->run),
+             r->kept.restarts);
 }
 
 static size_t population(const void *self)
@@ -335,12 +281,12 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_restarts = {
     .magic = MAGIC,
+    .what = "restarts",
+    .size = sizeof(struct restarts),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .population = population,
     .ask = ask,

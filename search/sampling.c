@@ -14,6 +14,7 @@
  */
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,25 +41,6 @@ struct sampling {
     uint32_t *primes;                           /* [N] Halton's bases; NULL for random ones */
     uint32_t (*directions)[SOBOL_BITS];         /* of the first coordinates; NULL but for Sobol's */
 };
-
-static void walk(struct sampling *t, struct snapshot *s)
-{
-    snapshot_count(s, &t->seed, UINT64_MAX);
-    snapshot_count(s, &t->stream, UINT64_MAX);
-    snapshot_count(s, &t->asked, UINT64_C(1) << 52);
-    snapshot_doubles(s, &t->best, 1);
-    snapshot_finite(s, t->lower, t->n);
-    snapshot_finite(s, t->upper, t->n);
-    snapshot_finite(s, t->steps, t->n);
-    snapshot_finite(s, t->best_point, t->n);
-}
-
-static void sizes(struct sampling *t, struct snapshot *s)
-{
-    snapshot_size(s, &t->n, 1, OPTIMISER_N_MAX);
-    snapshot_size(s, &t->lambda, 1, 65536);
-    snapshot_size(s, &t->kind, RANDOM, KINDS - 1);
-}
 
 /* The first n primes. */
 static void find_primes(uint32_t *out, size_t n)
@@ -99,17 +81,14 @@ static void release(void *self)
 {
     struct sampling *t = self;
 
-    if (t != NULL) {
-        free(t->lower);
-        free(t->primes);
-        free(t->directions);
-        free(t);
-    }
+    free(t->lower);
+    free(t->primes);
+    free(t->directions);
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
-    struct sampling *t = mem_alloc(sizeof *t);
+    struct sampling *t = self;
     size_t kind = RANDOM;
 
     (void)err;
@@ -134,45 +113,40 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
         t->upper[j] = isinf(t->upper[j]) ? o->start[j] + reach : t->upper[j];
         t->best_point[j] = o->start[j];
     }
-    *self = t;
     return 0;
 }
 
-static void save(const void *self, unsigned char **bytes, size_t *n)
+/* What was read is a box with a grid in it. */
+static bool is_sound(const struct sampling *t)
 {
-    struct sampling *t = (struct sampling *)self; /* the walk reads it only */
-    struct snapshot s;
+    bool sound = true;
 
-    snapshot_write(&s, MAGIC);
-    sizes(t, &s);
-    walk(t, &s);
-    snapshot_take(&s, bytes, n);
+    for (size_t j = 0; j < t->n; j++) {
+        sound = sound && bounds_are_usable(t->lower[j], t->upper[j]) &&
+                (t->steps[j] == 0.0 || bounds_take_step(t->steps[j], t->lower[j], t->upper[j]));
+    }
+    return sound;
 }
 
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
+static int walk(void *self, struct snapshot *s, struct err *err)
 {
-    struct sampling *t = mem_alloc(sizeof *t);
-    struct snapshot s;
+    struct sampling *t = self;
 
-    *t = (struct sampling){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    sizes(t, &s);
-    snapshot_expect(&s, snapshot_holds(&s, 4 * t->n));
-    t->n = s.bad ? 1 : t->n;
-    allocate(t);
-    walk(t, &s);
-    for (size_t j = 0; j < t->n; j++) {
-        snapshot_expect(&s, bounds_are_usable(t->lower[j], t->upper[j]));
-        snapshot_expect(&s, t->steps[j] == 0.0 ||
-                                bounds_take_step(t->steps[j], t->lower[j], t->upper[j]));
+    (void)err;
+    snapshot_size(s, &t->n, 1, OPTIMISER_N_MAX);
+    snapshot_size(s, &t->lambda, 1, 65536);
+    snapshot_size(s, &t->kind, RANDOM, KINDS - 1);
+    if (s->reading) {
+        snapshot_expect(s, snapshot_holds(s, 4 * t->n));
+        t->n = s->bad ? 1 : t->n;
+        allocate(t);
     }
-    int rc = snapshot_end(&s, "random points", err);
-
-    if (rc != 0) {
-        release(t);
-        return rc;
-    }
-    *self = t;
+    snapshot_count(s, &t->seed, UINT64_MAX);
+    snapshot_count(s, &t->stream, UINT64_MAX);
+    snapshot_count(s, &t->asked, UINT64_C(1) << 52);
+    snapshot_doubles(s, &t->best, 1);
+    snapshot_finite(s, t->lower, 4 * t->n); /* all four arrays */
+    snapshot_expect(s, !s->reading || is_sound(t));
     return 0;
 }
 
@@ -286,34 +260,17 @@ static int tell(void *self, const double *fitness, struct err *err)
 
 /* ---- looking ---- */
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    return names[((const struct sampling *)self)->kind];
-}
+    const struct sampling *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct sampling *)self)->n;
+    *out = (struct optimiser_card){.n = t->n, .objectives = 1};
+    snprintf(out->name, sizeof out->name, "%s", names[t->kind]);
 }
 
 static size_t asks(const void *self)
 {
     return ((const struct sampling *)self)->lambda;
-}
-
-static const char *stop(const void *self, const char **words)
-{
-    (void)self;
-    (void)words;
-    return NULL; /* there is always another point */
-}
-
-/* Where it looks is everywhere: the best so far says more. */
-static void mean(const void *self, double *out)
-{
-    const struct sampling *t = self;
-
-    memcpy(out, t->best_point, t->n * sizeof *out);
 }
 
 static double best(const void *self, double *point)
@@ -328,16 +285,14 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_sampling = {
     .magic = MAGIC,
+    .what = "random points",
+    .size = sizeof(struct sampling),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .ask = ask,
     .tell = tell,
-    .stop = stop,
-    .mean = mean,
     .best = best,
 };

@@ -16,6 +16,7 @@
  * N. Hansen, A global surrogate assisted CMA-ES, GECCO 2019.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,17 +67,14 @@ static void release(void *self)
 {
     struct surrogate *t = self;
 
-    if (t != NULL) {
-        cmaes_free(t->search);
-        free(t->lower);
-        free(t->points);
-        free(t->values);
-        free(t->candidates);
-        free(t->truth);
-        free(t->turn);
-        quadratic_release(&t->model);
-        free(t);
-    }
+    cmaes_free(t->search);
+    free(t->lower);
+    free(t->points);
+    free(t->values);
+    free(t->candidates);
+    free(t->truth);
+    free(t->turn);
+    quadratic_release(&t->model);
 }
 
 static size_t largest(size_t a, size_t b)
@@ -122,9 +120,9 @@ static void open_generation(struct surrogate *t)
     open_portion(t, first_portion(t));
 }
 
-static int make(void **self, const struct optimiser_options *o, struct err *err)
+static int make(void *self, const struct optimiser_options *o, struct err *err)
 {
-    struct surrogate *t = mem_alloc(sizeof *t);
+    struct surrogate *t = self;
     const struct cmaes_options options = {.n = o->n,
                                           .start = o->start,
                                           .sigma = o->sigma,
@@ -140,7 +138,6 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
     int rc = cmaes_new(&t->search, &options, err);
 
     if (rc != 0) {
-        release(t);
         return rc;
     }
     t->lambda = cmaes_lambda(t->search);
@@ -151,13 +148,12 @@ static int make(void **self, const struct optimiser_options *o, struct err *err)
         t->best_point[j] = o->start[j];
     }
     open_generation(t);
-    *self = t;
     return 0;
 }
 
 /* ---- bytes ---- */
 
-static void walk(struct surrogate *t, struct snapshot *s)
+static void walk_state(struct surrogate *t, struct snapshot *s)
 {
     snapshot_size(s, &t->count, 0, t->room);
     snapshot_doubles(s, t->lower, t->n);
@@ -172,57 +168,31 @@ static void walk(struct surrogate *t, struct snapshot *s)
         snapshot_count(s, &t->turn[k], 2);
         t->n_open += t->turn[k] == 1 ? 1 : 0;
     }
-}
-
-static void save(const void *self, unsigned char **bytes, size_t *n)
-{
-    struct surrogate *t = (struct surrogate *)self; /* the walk reads it only */
-    unsigned char *inner;
-    struct snapshot s;
-    size_t n_inner;
-
-    cmaes_save(t->search, &inner, &n_inner);
-    snapshot_write(&s, MAGIC);
-    snapshot_inner(&s, &inner, &n_inner);
-    free(inner);
-    walk(t, &s);
-    snapshot_take(&s, bytes, n);
-}
-
-static int restore(void **self, const unsigned char *bytes, size_t n, struct err *err)
-{
-    struct surrogate *t = mem_alloc(sizeof *t);
-    unsigned char *inner = NULL;
-    size_t n_inner = 0;
-    struct snapshot s;
-
-    *t = (struct surrogate){0};
-    snapshot_read(&s, MAGIC, bytes, n);
-    snapshot_inner(&s, &inner, &n_inner);
-    int rc =
-        s.bad ? snapshot_end(&s, "lq-CMA-ES", err) : cmaes_restore(&t->search, inner, n_inner, err);
-
-    if (rc == 0 && cmaes_n(t->search) > QUADRATIC_N_MAX) {
-        rc = err_set(err, ERR_FORMAT, "optimiser state: too many coordinates for a model");
+    snapshot_expect(s, t->n_open > 0);
+    for (size_t j = 0; j < t->n; j++) {
+        snapshot_expect(s, t->lower[j] < t->upper[j]);
     }
-    if (rc == 0) {
+}
+
+static int walk(void *self, struct snapshot *s, struct err *err)
+{
+    struct surrogate *t = self;
+    int rc = cmaes_walk_inner(&t->search, s, err);
+
+    snapshot_expect(s, rc != 0 || (t->search != NULL && cmaes_n(t->search) <= QUADRATIC_N_MAX));
+    if (s->bad || rc != 0) {
+        return rc;
+    }
+    if (s->reading) {
         t->n = cmaes_n(t->search);
         t->lambda = cmaes_lambda(t->search);
         allocate(t);
-        walk(t, &s);
-        snapshot_expect(&s, t->n_open > 0);
-        for (size_t j = 0; j < t->n; j++) {
-            snapshot_expect(&s, t->lower[j] < t->upper[j]);
-        }
-        rc = snapshot_end(&s, "lq-CMA-ES", err);
     }
-    if (rc != 0) {
-        release(t);
-        return rc;
+    walk_state(t, s);
+    if (s->reading && !s->bad) {
+        cmaes_ask(t->search, t->candidates);
+        quadratic_fit(&t->model, t->points, t->values, t->count);
     }
-    cmaes_ask(t->search, t->candidates);
-    quadratic_fit(&t->model, t->points, t->values, t->count);
-    *self = t;
     return 0;
 }
 
@@ -396,21 +366,16 @@ static const char *stop(const void *self, const char **words)
     const struct surrogate *t = self;
     const char *rule = cmaes_stop(t->search);
 
-    for (unsigned i = 0; rule != NULL && cmaes_stop_name(i) != NULL; i++) {
-        *words = strcmp(cmaes_stop_name(i), rule) == 0 ? cmaes_stop_words(i) : *words;
-    }
+    *words = rule != NULL ? cmaes_stop_words(rule) : NULL;
     return rule;
 }
 
-static const char *name(const void *self)
+static void introduce(const void *self, struct optimiser_card *out)
 {
-    (void)self;
-    return "lq-cma-es";
-}
+    const struct surrogate *t = self;
 
-static size_t n_of(const void *self)
-{
-    return ((const struct surrogate *)self)->n;
+    *out = (struct optimiser_card){.n = t->n, .objectives = 1};
+    snprintf(out->name, sizeof out->name, "lq-cma-es");
 }
 
 static void mean(const void *self, double *out)
@@ -440,12 +405,12 @@ static double best(const void *self, double *point)
 
 const struct optimiser_kind optimiser_surrogate = {
     .magic = MAGIC,
+    .what = "lq-CMA-ES",
+    .size = sizeof(struct surrogate),
     .make = make,
-    .restore = restore,
-    .save = save,
-    .free = release,
-    .name = name,
-    .n = n_of,
+    .walk = walk,
+    .release = release,
+    .introduce = introduce,
     .asks = asks,
     .population = population,
     .ask = ask,
