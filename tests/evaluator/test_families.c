@@ -18,6 +18,7 @@
 #include "evaluator/merge/export.h"
 #include "evaluator/model/forward.h"
 #include "study/recipe.h"
+#include "tests/evaluator/logits.h"
 #include "tests/support/families.h"
 #include "tests/support/support.h"
 #include "tests/support/twin.h"
@@ -67,60 +68,6 @@ static void close_pair(struct pair *pair)
     checkpoint_close(pair->models[1]);
 }
 
-/* Logits [TOKENS, V]; the caller frees. */
-static float *logits_of(struct forward *forward, const struct weights *weights,
-                        const uint32_t *tokens)
-{
-    float *logits = mem_array(TOKENS * weights_config(weights)->vocab, sizeof(float));
-    struct err err = {0};
-
-    if (forward_logits(forward, weights, tokens, TOKENS, logits, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    return logits;
-}
-
-/* The plan run by an engine; digest receives its weights'. */
-static float *run_plan(const struct plan *plan, bool streamed, const uint32_t *tokens,
-                       char digest[DIGEST_HEX])
-{
-    const struct trie_nodes largest = {
-        .n = TOKENS, .depth_max = TOKENS, .n_scored = TOKENS, .n_targets = TOKENS};
-    struct engine *engine =
-        engine_new(streamed ? engine_bytes(plan, NUMERIC_F32, &largest, true) : 0, NUMERIC_F32);
-    struct err err = {0};
-
-    if (engine_load(engine, plan, &largest, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    assert_true(engine_streams(engine) == streamed);
-    float *logits = logits_of(engine_forward(engine), engine_weights(engine), tokens);
-    assert_int_equal(engine_digest(engine, digest, &err), 0);
-    engine_free(engine);
-    return logits;
-}
-
-/* The folder run by the plain door. */
-static float *run_folder(const char *folder, const uint32_t *tokens)
-{
-    struct checkpoint *checkpoint = NULL;
-    struct weights *weights = NULL;
-    struct forward *forward = NULL;
-    struct err err = {0};
-
-    if (checkpoint_open(&checkpoint, folder, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    assert_int_equal(weights_new(&weights, checkpoint_config(checkpoint), NULL), 0);
-    assert_int_equal(weights_load(weights, checkpoint, NULL), 0);
-    assert_int_equal(forward_new(&forward, checkpoint_config(checkpoint), 0, NULL), 0);
-    float *logits = logits_of(forward, weights, tokens);
-    forward_free(forward);
-    weights_free(weights);
-    checkpoint_close(checkpoint);
-    return logits;
-}
-
 static void assert_equals_twin(const char *folder, const float *logits, const uint32_t *tokens,
                                size_t vocab)
 {
@@ -143,22 +90,24 @@ static void assert_merges(const char *folder, const struct family_model *model)
     char measured[DIGEST_HEX];
     char streamed[DIGEST_HEX];
     char written[DIGEST_HEX];
+    char reopened[DIGEST_HEX];
     struct err err = {0};
 
     for (uint32_t t = 0; t < TOKENS; t++) {
         tokens[t] = t * 7 % (uint32_t)model->V;
     }
     open_pair(&pair, folder, model);
-    float *resident = run_plan(&pair.plan, false, tokens, measured);
-    float *by_layer = run_plan(&pair.plan, true, tokens, streamed);
+    float *resident = logits_of_plan(&pair.plan, false, tokens, TOKENS, measured);
+    float *by_layer = logits_of_plan(&pair.plan, true, tokens, TOKENS, streamed);
     char *out = mem_printf("%s/%s-merged", folder, model->name);
     if (export_write(&pair.plan, out, NULL, 0, 0, measured, written, &err) != 0) {
         fail_msg("%s: %s", model->name, err.text);
     }
-    float *exported = run_folder(out, tokens);
+    float *exported = logits_of_folder(out, tokens, TOKENS, reopened);
     assert_memory_equal(by_layer, resident, bytes);
     assert_memory_equal(exported, resident, bytes);
     assert_string_equal(streamed, measured);
+    assert_string_equal(reopened, measured);
     assert_equals_twin(out, resident, tokens, model->V);
     free(resident);
     free(by_layer);

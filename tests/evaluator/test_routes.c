@@ -21,6 +21,7 @@
 #include "evaluator/merge/export.h"
 #include "evaluator/model/forward.h"
 #include "study/recipe.h"
+#include "tests/evaluator/logits.h"
 #include "tests/support/families.h"
 #include "tests/support/support.h"
 #include "tests/support/twin.h"
@@ -99,59 +100,6 @@ static struct plan plan_of(const struct pair *pair, const struct recipe *recipe)
     return plan;
 }
 
-/* Logits [TOKENS, V]; the caller frees. */
-static float *logits_of(struct forward *forward, const struct weights *weights,
-                        const uint32_t *tokens)
-{
-    float *logits = mem_array(TOKENS * weights_config(weights)->vocab, sizeof(float));
-    struct err err = {0};
-
-    if (forward_logits(forward, weights, tokens, TOKENS, logits, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    return logits;
-}
-
-static float *run_plan(const struct plan *plan, bool streamed, const uint32_t *tokens,
-                       char digest[DIGEST_HEX])
-{
-    const struct trie_nodes largest = {
-        .n = TOKENS, .depth_max = TOKENS, .n_scored = TOKENS, .n_targets = TOKENS};
-    struct engine *engine =
-        engine_new(streamed ? engine_bytes(plan, NUMERIC_F32, &largest, true) : 0, NUMERIC_F32);
-    struct err err = {0};
-
-    if (engine_load(engine, plan, &largest, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    assert_true(engine_streams(engine) == streamed);
-    float *logits = logits_of(engine_forward(engine), engine_weights(engine), tokens);
-    assert_int_equal(engine_digest(engine, digest, &err), 0);
-    engine_free(engine);
-    return logits;
-}
-
-static float *run_folder(const char *folder, const uint32_t *tokens, char digest[DIGEST_HEX])
-{
-    struct checkpoint *checkpoint = NULL;
-    struct weights *weights = NULL;
-    struct forward *forward = NULL;
-    struct err err = {0};
-
-    if (checkpoint_open(&checkpoint, folder, &err) != 0) {
-        fail_msg("%s", err.text);
-    }
-    assert_int_equal(checkpoint_weights_digest(checkpoint, digest, NULL), 0);
-    assert_int_equal(weights_new(&weights, checkpoint_config(checkpoint), NULL), 0);
-    assert_int_equal(weights_load(weights, checkpoint, NULL), 0);
-    assert_int_equal(forward_new(&forward, checkpoint_config(checkpoint), 0, NULL), 0);
-    float *logits = logits_of(forward, weights, tokens);
-    forward_free(forward);
-    weights_free(weights);
-    checkpoint_close(checkpoint);
-    return logits;
-}
-
 static void assert_close(const char *name, const float *logits, const struct twin *twin,
                          const uint32_t *tokens, size_t vocab)
 {
@@ -212,13 +160,13 @@ static void assert_routes(const char *folder, const struct family_model *model)
                        hops[k].scale);
     }
     struct plan plan = plan_of(&pair, &recipe);
-    float *resident = run_plan(&plan, false, tokens, digests[0]);
-    float *streamed = run_plan(&plan, true, tokens, digests[1]);
+    float *resident = logits_of_plan(&plan, false, tokens, TOKENS, digests[0]);
+    float *streamed = logits_of_plan(&plan, true, tokens, TOKENS, digests[1]);
     char *out = mem_printf("%s/%s-routed", folder, model->name);
     if (export_write(&plan, out, NULL, 0, 0, digests[0], NULL, &err) != 0) {
         fail_msg("%s: %s", model->name, err.text);
     }
-    float *exported = run_folder(out, tokens, digests[2]);
+    float *exported = logits_of_folder(out, tokens, TOKENS, digests[2]);
 
     assert_follows_route(&pair, model->name, resident, tokens, model->V);
     assert_memory_equal(streamed, resident, bytes);
@@ -304,7 +252,7 @@ static void assert_folds(const char *folder, const struct family_model *model)
     }
     struct twin *blocks = twin_of_folder(folded);
     struct twin *unfolded = twin_routed((const struct twin *const *)&blocks, walk, HOPS);
-    float *logits = run_folder(flat, tokens, digest);
+    float *logits = logits_of_folder(flat, tokens, TOKENS, digest);
     assert_close(model->name, logits, unfolded, tokens, model->V);
     free(logits);
     twin_free(unfolded);
@@ -463,7 +411,7 @@ static float *run_splice(const struct pair *pair, double scale, const char *fold
                                     : 1.0);
     }
     char *out = exported(pair, &recipe, folder, name);
-    float *logits = run_folder(out, tokens, digest);
+    float *logits = logits_of_folder(out, tokens, TOKENS, digest);
 
     free(out);
     recipe_release(&recipe);
@@ -481,8 +429,8 @@ static void the_flat_export_of_a_planted_splice_is_the_original_model(void **sta
     open_planted(&pair, folder);
     size_t n = TOKENS * checkpoint_config(pair.models[0])->vocab;
     set_tokens(tokens, checkpoint_config(pair.models[0])->vocab);
-    float *wanted = run_folder(ADDER, tokens, digest);
-    float *spoiled = run_folder(pair.paths[0], tokens, digest);
+    float *wanted = logits_of_folder(ADDER, tokens, TOKENS, digest);
+    float *spoiled = logits_of_folder(pair.paths[0], tokens, TOKENS, digest);
     float *plain = run_splice(&pair, 1.0, folder, "plain", tokens);
     float *scaled = run_splice(&pair, 3.0, folder, "scaled", tokens);
 
@@ -527,7 +475,7 @@ static void assert_identity(const char *folder, const struct family_model *model
         struct plan plan = plan_of(&pair, &recipe);
         char *out = mem_printf("%s/%s-%d", folder, model->name, i);
 
-        logits[i] = run_plan(&plan, false, tokens, digests[i]);
+        logits[i] = logits_of_plan(&plan, false, tokens, TOKENS, digests[i]);
         assert_int_equal(export_write(&plan, out, NULL, 0, 0, digests[i], NULL, NULL), 0);
         configs[i] = config_of(out);
         plan_release(&plan);

@@ -17,50 +17,12 @@
 #include "base/rng.h"
 #include "evaluator/model/forward.h"
 #include "tests/support/families.h"
+#include "tests/support/opened.h"
 #include "tests/support/support.h"
 #include "tests/support/twin.h"
 
 #define TOKENS ((size_t)40)
 #define SEQUENCES ((size_t)40)
-
-/* A model opened by the engine. */
-struct opened {
-    char *path;
-    struct checkpoint *checkpoint;
-    struct weights *weights;
-    struct forward *forward;
-};
-
-static struct opened open_model(const char *folder, const struct family_model *model,
-                                size_t positions_max)
-{
-    struct opened opened = {.path = family_model_write(folder, model)};
-    struct err err = {0};
-    int rc = checkpoint_open(&opened.checkpoint, opened.path, &err);
-
-    if (rc == 0) {
-        rc = weights_new(&opened.weights, checkpoint_config(opened.checkpoint), &err);
-    }
-    if (rc == 0) {
-        rc = weights_load(opened.weights, opened.checkpoint, &err);
-    }
-    if (rc == 0) {
-        rc =
-            forward_new(&opened.forward, checkpoint_config(opened.checkpoint), positions_max, &err);
-    }
-    if (rc != 0) {
-        fail_msg("%s: %s", model->name, err.text);
-    }
-    return opened;
-}
-
-static void close_model(struct opened *opened)
-{
-    forward_free(opened->forward);
-    weights_free(opened->weights);
-    checkpoint_close(opened->checkpoint);
-    free(opened->path);
-}
 
 static void draw_tokens(uint32_t *tokens, size_t n, uint32_t vocab, uint64_t seed)
 {
@@ -75,20 +37,15 @@ static void draw_tokens(uint32_t *tokens, size_t n, uint32_t vocab, uint64_t see
 /* Logits [TOKENS, V] of one sequence; the caller frees. */
 static float *logits_of(const struct opened *opened, size_t vocab)
 {
-    float *logits = mem_array(TOKENS * vocab, sizeof(float));
     uint32_t tokens[TOKENS];
-    struct err err = {0};
 
     draw_tokens(tokens, TOKENS, (uint32_t)vocab, 5);
-    if (forward_logits(opened->forward, opened->weights, tokens, TOKENS, logits, &err) != 0) {
-        fail_msg("%s: %s", opened->path, err.text);
-    }
-    return logits;
+    return opened_logits(opened->forward, opened->weights, tokens, TOKENS);
 }
 
 static double error_of(const char *folder, const struct family_model *model)
 {
-    struct opened opened = open_model(folder, model, 0);
+    struct opened opened = opened_family(folder, model, 0);
     struct twin *twin = twin_of_folder(opened.path);
     float *got = logits_of(&opened, model->V);
     double *want = mem_array(TOKENS * model->V, sizeof(double));
@@ -105,7 +62,7 @@ static double error_of(const char *folder, const struct family_model *model)
     free(got);
     free(want);
     twin_free(twin);
-    close_model(&opened);
+    opened_close(&opened);
     return largest;
 }
 
@@ -131,8 +88,8 @@ static void every_family_equals_its_twin(void **state)
 static double difference(const char *folder, const struct family_model *a,
                          const struct family_model *b)
 {
-    struct opened first = open_model(folder, a, 0);
-    struct opened second = open_model(folder, b, 0);
+    struct opened first = opened_family(folder, a, 0);
+    struct opened second = opened_family(folder, b, 0);
     float *x = logits_of(&first, a->V);
     float *y = logits_of(&second, b->V);
     double largest = 0.0;
@@ -142,8 +99,8 @@ static double difference(const char *folder, const struct family_model *a,
     }
     free(x);
     free(y);
-    close_model(&first);
-    close_model(&second);
+    opened_close(&first);
+    opened_close(&second);
     return largest;
 }
 
@@ -250,7 +207,7 @@ static void a_tree_gives_each_sequence_the_bits_it_has_alone(void **state)
         struct forward_result alone[SEQUENCES], together[SEQUENCES];
 
         for (size_t b = 0; b < 3; b++) {
-            struct opened opened = open_model(folder, &family_models[m], batches[b]);
+            struct opened opened = opened_family(folder, &family_models[m], batches[b]);
             struct trie *tree = trie_new();
 
             for (size_t s = 0; s < SEQUENCES; s++) {
@@ -264,7 +221,7 @@ static void a_tree_gives_each_sequence_the_bits_it_has_alone(void **state)
             for (size_t s = 0; s < SEQUENCES; s++) {
                 assert_same(&family_models[m], &together[s], &alone[s]);
             }
-            close_model(&opened);
+            opened_close(&opened);
         }
     }
     support_remove_dir(folder);

@@ -19,49 +19,12 @@
 #include "evaluator/model/tokens.h"
 #include "evaluator/model/trie.h"
 #include "tests/support/families.h"
+#include "tests/support/opened.h"
 #include "tests/support/support.h"
 
 #define PROMPTS ((size_t)9)
 #define LONGEST ((size_t)18) /* tokens of a prompt: beyond every sliding window */
 #define NEW ((size_t)12)
-
-struct opened {
-    char *path;
-    struct checkpoint *checkpoint;
-    struct weights *weights;
-    struct forward *forward;
-};
-
-static struct opened open_model(const char *folder, const struct family_model *model,
-                                size_t positions_max)
-{
-    struct opened opened = {.path = family_model_write(folder, model)};
-    struct err err = {0};
-    int rc = checkpoint_open(&opened.checkpoint, opened.path, &err);
-
-    if (rc == 0) {
-        rc = weights_new(&opened.weights, checkpoint_config(opened.checkpoint), &err);
-    }
-    if (rc == 0) {
-        rc = weights_load(opened.weights, opened.checkpoint, &err);
-    }
-    if (rc == 0) {
-        rc =
-            forward_new(&opened.forward, checkpoint_config(opened.checkpoint), positions_max, &err);
-    }
-    if (rc != 0) {
-        fail_msg("%s: %s", model->name, err.text);
-    }
-    return opened;
-}
-
-static void close_model(struct opened *opened)
-{
-    forward_free(opened->forward);
-    weights_free(opened->weights);
-    checkpoint_close(opened->checkpoint);
-    free(opened->path);
-}
 
 /* ---- prompts, and what was written after them ---- */
 
@@ -169,7 +132,7 @@ static void every_family_writes_what_scoring_finds_most_likely(void **state)
 
     for (size_t m = 0; m < n_family_models; m++) {
         for (size_t b = 0; b < 2; b++) {
-            struct opened opened = open_model(folder, &family_models[m], batches[b]);
+            struct opened opened = opened_family(folder, &family_models[m], batches[b]);
             struct texts kept, plain;
 
             draw(&kept);
@@ -181,7 +144,7 @@ static void every_family_writes_what_scoring_finds_most_likely(void **state)
             assert_same(family_models[m].name, &kept, &plain);
             texts_release(&kept);
             texts_release(&plain);
-            close_model(&opened);
+            opened_close(&opened);
         }
     }
     support_remove_dir(folder);
@@ -193,7 +156,7 @@ static void what_was_written_is_greedy_when_it_is_scored(void **state)
     char *folder = support_temp_dir();
 
     for (size_t m = 0; m < n_family_models; m++) {
-        struct opened opened = open_model(folder, &family_models[m], 0);
+        struct opened opened = opened_family(folder, &family_models[m], 0);
         struct forward_result results[PROMPTS];
         struct trie *trie = trie_new();
         struct texts texts;
@@ -221,7 +184,7 @@ static void what_was_written_is_greedy_when_it_is_scored(void **state)
         }
         trie_free(trie);
         texts_release(&texts);
-        close_model(&opened);
+        opened_close(&opened);
     }
     support_remove_dir(folder);
 }
@@ -232,7 +195,7 @@ static void few_lines_at_a_time_change_no_bit(void **state)
 {
     (void)state;
     char *folder = support_temp_dir();
-    struct opened opened = open_model(folder, family_model("gemma3"), 0);
+    struct opened opened = opened_family(folder, family_model("gemma3"), 0);
     const struct config *config = checkpoint_config(opened.checkpoint);
     const size_t line = generate_line_bytes(config, LONGEST + NEW - 1);
     struct texts all;
@@ -255,7 +218,7 @@ static void few_lines_at_a_time_change_no_bit(void **state)
         texts_release(&few);
     }
     texts_release(&all);
-    close_model(&opened);
+    opened_close(&opened);
     support_remove_dir(folder);
 }
 
@@ -263,7 +226,7 @@ static void a_line_ends_when_its_sink_says_so(void **state)
 {
     (void)state;
     char *folder = support_temp_dir();
-    struct opened opened = open_model(folder, family_model("llama"), 0);
+    struct opened opened = opened_family(folder, family_model("llama"), 0);
     struct texts whole, cut;
 
     draw(&whole);
@@ -282,7 +245,7 @@ static void a_line_ends_when_its_sink_says_so(void **state)
     assert_true(cut.written[0].n <= 5);
     texts_release(&whole);
     texts_release(&cut);
-    close_model(&opened);
+    opened_close(&opened);
     support_remove_dir(folder);
 }
 
@@ -290,7 +253,7 @@ static void a_step_computes_one_position_a_line(void **state)
 {
     (void)state;
     char *folder = support_temp_dir();
-    struct opened opened = open_model(folder, family_model("llama"), 0);
+    struct opened opened = opened_family(folder, family_model("llama"), 0);
     struct trie *prompts = trie_new();
     struct texts texts;
     size_t steps = 0;
@@ -306,7 +269,7 @@ static void a_step_computes_one_position_a_line(void **state)
     assert_int_equal(forward_positions(opened.forward), trie_positions(prompts) + steps);
     trie_free(prompts);
     texts_release(&texts);
-    close_model(&opened);
+    opened_close(&opened);
     support_remove_dir(folder);
 }
 
@@ -316,7 +279,7 @@ static void refuses_lines_longer_than_the_rotary_scaling(void **state)
 {
     (void)state;
     char *folder = support_temp_dir();
-    struct opened opened = open_model(folder, family_model("phi3-longrope"), 0);
+    struct opened opened = opened_family(folder, family_model("phi3-longrope"), 0);
     struct texts texts;
     struct err err = {0};
     const struct generate_sink sink = {.take = write_down, .context = &texts};
@@ -327,7 +290,7 @@ static void refuses_lines_longer_than_the_rotary_scaling(void **state)
                      ERR_LIMIT);
     assert_non_null(strstr(err.text, "rotary"));
     texts_release(&texts);
-    close_model(&opened);
+    opened_close(&opened);
     support_remove_dir(folder);
 }
 
@@ -335,8 +298,8 @@ static void fails_when_weights_are_not_finite_and_works_again_after(void **state
 {
     (void)state;
     char *folder = support_temp_dir();
-    struct opened opened = open_model(folder, family_model("llama"), 0);
-    struct opened broken = open_model(folder, family_model("llama"), 0);
+    struct opened opened = opened_family(folder, family_model("llama"), 0);
+    struct opened broken = opened_family(folder, family_model("llama"), 0);
     struct texts texts, again;
     struct err err = {0};
     const struct generate_sink sink = {.take = write_down, .context = &texts};
@@ -351,8 +314,8 @@ static void fails_when_weights_are_not_finite_and_works_again_after(void **state
     assert_same("llama", &again, &texts);
     texts_release(&texts);
     texts_release(&again);
-    close_model(&broken);
-    close_model(&opened);
+    opened_close(&broken);
+    opened_close(&opened);
     support_remove_dir(folder);
 }
 
@@ -360,7 +323,7 @@ static void says_so_when_there_is_no_memory(void **state)
 {
     (void)state;
     char *folder = support_temp_dir();
-    struct opened opened = open_model(folder, family_model("llama"), 0);
+    struct opened opened = opened_family(folder, family_model("llama"), 0);
     struct texts texts;
     struct err err = {0};
     const struct generate_sink sink = {.take = write_down, .context = &texts};
@@ -375,7 +338,7 @@ static void says_so_when_there_is_no_memory(void **state)
         assert_true(rc != 0 || texts.written[0].n == NEW);
         texts_release(&texts);
     }
-    close_model(&opened);
+    opened_close(&opened);
     support_remove_dir(folder);
 }
 
