@@ -186,23 +186,7 @@ static int print_all(const struct prepared *prepared, struct err *err)
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
-    const char **path = state->input;
-
-    switch (key) {
-    case ARGP_KEY_ARG:
-        if (*path != NULL) {
-            argp_error(state, "one study, please");
-        }
-        *path = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (*path == NULL) {
-            argp_error(state, "which study?");
-        }
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    return command_one(key, value, state, "study", state->input);
 }
 
 int cmd_check(int argc, char **argv)

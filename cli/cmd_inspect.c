@@ -27,19 +27,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case 'j':
         arguments->json = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (arguments->folder != NULL) {
-            argp_error(state, "one folder, please");
-        }
-        arguments->folder = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (arguments->folder == NULL) {
-            argp_error(state, "which model folder?");
-        }
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return command_one(key, value, state, "model folder", &arguments->folder);
     }
 }
 

@@ -70,19 +70,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_PRIVATE:
         arguments->private_reading = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (arguments->study != NULL) {
-            argp_error(state, "one study, please");
-        }
-        arguments->study = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (arguments->study == NULL) {
-            argp_error(state, "which study?");
-        }
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return command_one(key, value, state, "study", &arguments->study);
     }
 }
 

@@ -32,19 +32,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_INSECURE:
         arguments->insecure_plaintext = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (arguments->database != NULL) {
-            argp_error(state, "one database, please");
-        }
-        arguments->database = value;
-        return 0;
-    case ARGP_KEY_END:
-        if (arguments->database == NULL) {
-            argp_error(state, "which database?");
-        }
-        return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return command_one(key, value, state, "database", &arguments->database);
     }
 }
 

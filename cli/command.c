@@ -29,6 +29,26 @@ void command_parse(const struct argp *argp, int argc, char **argv, void *input)
     (void)argp_parse(argp, argc, argv, 0, NULL, input);
 }
 
+error_t command_one(int key, char *value, struct argp_state *state, const char *what,
+                    const char **slot)
+{
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (*slot != NULL) {
+            argp_error(state, "one %s, please", what);
+        }
+        *slot = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (*slot == NULL) {
+            argp_error(state, "which %s?", what);
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 void command_catch_signals(void)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};

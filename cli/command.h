@@ -43,6 +43,11 @@ int command_fail(const char *name, const struct err *err);
  * COMMAND_USAGE. */
 void command_parse(const struct argp *argp, int argc, char **argv, void *input);
 
+/* The default of an option parser of a command with one argument, kept in *slot; too many or none
+ * is "one study, please" or "which study?" where what is "study". */
+error_t command_one(int key, char *value, struct argp_state *state, const char *what,
+                    const char **slot);
+
 /* SIGINT and SIGTERM set a flag instead of ending the process; SIGPIPE is ignored. */
 void command_catch_signals(void);
 bool command_stopped(void);
