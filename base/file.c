@@ -198,6 +198,11 @@ static void forget_map(const struct file_map *map)
     }
 }
 
+void file_map_disown(const struct file_map *map)
+{
+    forget_map(map);
+}
+
 void file_drop_passed(void)
 {
     mapped.drop = true;

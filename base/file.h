@@ -40,6 +40,9 @@ int file_maps_unchanged(struct err *err);
 /* A map of a file without a name, made elsewhere (scratch.h), that file_unmap will end. */
 void file_map_adopt(const struct file_map *map);
 
+/* Of a map whose file is nobody's input and may be replaced: file_maps_unchanged no longer asks. */
+void file_map_disown(const struct file_map *map);
+
 /*
  * For a process that goes through its maps once: from now on it keeps no more of them in memory
  * than a step of FILE_STEP bytes a reader. What is behind stays in the system's cache, and is there

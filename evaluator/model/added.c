@@ -186,7 +186,34 @@ const struct added_token *added_next(const struct added *added, bool normalized,
 
 /* ---- reading ---- */
 
-static int parse_token(struct added_token *out, const json_t *json, struct err *err)
+static int read_flags(uint32_t *out, const json_t *json, struct err *err)
+{
+    static const struct {
+        const char *key;
+        uint32_t flag;
+    } members[] = {{"single_word", ADDED_SINGLE_WORD},
+                   {"lstrip", ADDED_LSTRIP},
+                   {"rstrip", ADDED_RSTRIP},
+                   {"special", ADDED_SPECIAL},
+                   {"normalized", ADDED_NORMALIZED}};
+
+    *out = 0;
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        /* Ordinary tokens are looked for in normal text, special ones in the raw one. */
+        const bool usual =
+            members[i].flag == ADDED_NORMALIZED && (*out & (uint32_t)ADDED_SPECIAL) == 0;
+        bool set = false;
+        const int rc = doc_bool_or(json, members[i].key, usual, &set, err);
+
+        if (rc != 0) {
+            return rc;
+        }
+        *out |= set ? members[i].flag : 0;
+    }
+    return 0;
+}
+
+static int read_row(struct added_row *out, const json_t *json, struct text *texts, struct err *err)
 {
     const char *content = NULL;
     int64_t id = 0;
@@ -196,31 +223,77 @@ static int parse_token(struct added_token *out, const json_t *json, struct err *
         rc = doc_integer(json, "id", 0, (int64_t)VOCAB_IDS_MAX - 1, &id, err);
     }
     if (rc == 0) {
-        rc = doc_bool_or(json, "single_word", false, &out->single_word, err);
-    }
-    if (rc == 0) {
-        rc = doc_bool_or(json, "lstrip", false, &out->lstrip, err);
-    }
-    if (rc == 0) {
-        rc = doc_bool_or(json, "rstrip", false, &out->rstrip, err);
-    }
-    if (rc == 0) {
-        rc = doc_bool_or(json, "special", false, &out->special, err);
-    }
-    if (rc == 0) { /* ordinary tokens are looked for in normal text, special ones in the raw one */
-        rc = doc_bool_or(json, "normalized", !out->special, &out->normalized, err);
+        rc = read_flags(&out->flags, json, err);
     }
     if (rc != 0) {
         return rc;
     }
-    if (strlen(content) > ADDED_SIZE_MAX) {
+    const size_t size = strlen(content);
+
+    if (size > ADDED_SIZE_MAX || texts->size + size > UINT32_MAX) {
         return err_set(err, ERR_LIMIT, "content is longer than %zu bytes", ADDED_SIZE_MAX);
     }
     out->id = (uint32_t)id;
-    out->content = mem_text(content);
-    out->size = strlen(content);
+    out->at = (uint32_t)texts->size;
+    out->size = (uint32_t)size;
+    text_add_n(texts, content, size);
     return 0;
 }
+
+static int rows_by_id(const void *a, const void *b)
+{
+    const uint32_t left = ((const struct added_row *)a)->id;
+    const uint32_t right = ((const struct added_row *)b)->id;
+
+    return (left > right) - (left < right);
+}
+
+static int read_rows(struct added_row *rows, const json_t *list, struct text *texts,
+                     struct err *err)
+{
+    const size_t n = json_array_size(list);
+
+    for (size_t i = 0; i < n; i++) {
+        if (read_row(&rows[i], json_array_get(list, i), texts, err) != 0) {
+            return err_wrap(err, "entry %zu", i);
+        }
+    }
+    qsort(rows, n, sizeof *rows, rows_by_id);
+    for (size_t i = 1; i < n; i++) {
+        if (rows[i].id == rows[i - 1].id) {
+            return err_set(err, ERR_FORMAT, "id %u is given to \"%.*s\" and to \"%.*s\"",
+                           rows[i].id, (int)rows[i - 1].size, text_get(texts) + rows[i - 1].at,
+                           (int)rows[i].size, text_get(texts) + rows[i].at);
+        }
+    }
+    return 0;
+}
+
+int added_read(struct added_row **out, size_t *n, const json_t *list, struct text *texts,
+               struct err *err)
+{
+    const size_t n_rows = json_array_size(list);
+    struct added_row *rows = NULL;
+    int rc = 0;
+
+    if (list != NULL && !json_is_null(list) && !json_is_array(list)) {
+        rc = err_set(err, ERR_FORMAT, "expected a list, got %s", doc_kind(list));
+    } else if (n_rows > ADDED_MAX) {
+        rc = err_set(err, ERR_LIMIT, "more than %d tokens", ADDED_MAX);
+    } else if (n_rows > 0) {
+        rows = mem_array(n_rows, sizeof *rows);
+        rc = read_rows(rows, list, texts, err);
+    }
+    if (rc != 0) {
+        free(rows);
+        return err_wrap(err, "added_tokens");
+    }
+    *out = rows;
+    *n = n_rows;
+    return 0;
+}
+
+/* ---- from rows ---- */
 
 static int by_id(const void *a, const void *b)
 {
@@ -249,44 +322,44 @@ static int index_token(struct added *made, size_t i, struct normalizer *normaliz
     return rc;
 }
 
-static int parse_list(struct added *made, const json_t *list, struct err *err)
+static bool is_sound(const struct added_row *row, const char *texts, size_t n_texts)
 {
-    const size_t n = json_array_size(list);
+    return row->id < VOCAB_IDS_MAX && row->size <= ADDED_SIZE_MAX && row->at <= n_texts &&
+           row->size <= n_texts - row->at && text_is_utf8(texts + row->at, row->size, NULL);
+}
 
-    if (!json_is_array(list)) {
-        return err_set(err, ERR_FORMAT, "expected a list, got %s", doc_kind(list));
-    }
+static int take_rows(struct added *made, const struct added_row *rows, size_t n, const char *texts,
+                     size_t n_texts, struct err *err)
+{
     if (n > ADDED_MAX) {
         return err_set(err, ERR_LIMIT, "more than %d tokens", ADDED_MAX);
     }
     made->tokens = mem_array(n, sizeof *made->tokens);
     for (size_t i = 0; i < n; i++) {
-        const int rc = parse_token(&made->tokens[made->n++], json_array_get(list, i), err);
-
-        if (rc != 0) {
-            return err_wrap(err, "entry %zu", i);
+        if (!is_sound(&rows[i], texts, n_texts) || (i > 0 && rows[i].id <= rows[i - 1].id)) {
+            return err_set(err, ERR_FORMAT, "entry %zu is damaged", i);
         }
-    }
-    if (n > 0) {
-        qsort(made->tokens, n, sizeof *made->tokens, by_id);
-    }
-    for (size_t i = 1; i < n; i++) {
-        if (made->tokens[i].id == made->tokens[i - 1].id) {
-            return err_set(err, ERR_FORMAT, "id %u occurs twice", made->tokens[i].id);
-        }
+        made->tokens[i] = (struct added_token){
+            .id = rows[i].id,
+            .content = texts + rows[i].at,
+            .size = rows[i].size,
+            .single_word = (rows[i].flags & (uint32_t)ADDED_SINGLE_WORD) != 0,
+            .lstrip = (rows[i].flags & (uint32_t)ADDED_LSTRIP) != 0,
+            .rstrip = (rows[i].flags & (uint32_t)ADDED_RSTRIP) != 0,
+            .normalized = (rows[i].flags & (uint32_t)ADDED_NORMALIZED) != 0,
+            .special = (rows[i].flags & (uint32_t)ADDED_SPECIAL) != 0,
+        };
+        made->n++;
     }
     return 0;
 }
 
-int added_parse(struct added **out, const json_t *list, struct normalizer *normalizer,
-                struct err *err)
+int added_new(struct added **out, const struct added_row *rows, size_t n, const char *texts,
+              size_t n_texts, struct normalizer *normalizer, struct err *err)
 {
     struct added *made = mem_alloc(sizeof *made);
-    int rc = 0;
+    int rc = take_rows(made, rows, n, texts, n_texts, err);
 
-    if (list != NULL && !json_is_null(list)) {
-        rc = parse_list(made, list, err);
-    }
     for (size_t i = 0; rc == 0 && i < made->n; i++) {
         rc = index_token(made, i, normalizer, err);
     }
@@ -302,9 +375,6 @@ void added_free(struct added *added)
 {
     if (added == NULL) {
         return;
-    }
-    for (size_t i = 0; i < added->n; i++) {
-        free(added->tokens[i].content);
     }
     free(added->tokens);
     free(added->sets[0].nodes);
@@ -326,11 +396,14 @@ const struct added_token *added_by_id(const struct added *added, uint32_t id)
                          : bsearch(&key, added->tokens, added->n, sizeof *added->tokens, by_id);
 }
 
-const struct added_token *added_by_content(const struct added *added, const char *content)
+const struct added_token *added_by_content(const struct added *added, const char *content,
+                                           size_t size)
 {
     for (size_t i = 0; i < added->n; i++) {
-        if (strcmp(added->tokens[i].content, content) == 0) {
-            return &added->tokens[i];
+        const struct added_token *token = &added->tokens[i];
+
+        if (token->size == size && memcmp(token->content, content, size) == 0) {
+            return token;
         }
     }
     return NULL;

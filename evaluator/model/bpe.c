@@ -42,11 +42,8 @@ struct pair {
 };
 
 struct bpe {
-    struct vocab vocab;
-    struct bpe_merge *merges; /* [n_merges] by rank */
-    size_t n_merges;
-    uint32_t *slots; /* [n_slots] rank + 1, or 0: pairs by hash */
-    size_t n_slots;
+    struct vocab_view vocab;
+    struct merges_view merges;
     char *prefix, *suffix; /* "" when there is none */
     bool has_unknown, fuse_unknown, byte_fallback, ignore_merges;
     uint32_t unknown;
@@ -59,25 +56,6 @@ struct bpe {
     struct text scratch;
     struct cached *cache; /* [CACHE_SLOTS] */
 };
-
-/* ---- pairs by hash ---- */
-
-static size_t pair_slot(const struct bpe *bpe, uint32_t left, uint32_t right)
-{
-    const size_t mask = bpe->n_slots - 1;
-    uint64_t hash = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;
-    size_t slot = (size_t)(hash ^ hash >> 29) & mask;
-
-    while (bpe->slots[slot] != 0) {
-        const struct bpe_merge *merge = &bpe->merges[bpe->slots[slot] - 1];
-
-        if (merge->left == left && merge->right == right) {
-            break;
-        }
-        slot = (slot + 1) & mask;
-    }
-    return slot;
-}
 
 /* ---- the heap ---- */
 
@@ -190,7 +168,7 @@ static void split(struct bpe *bpe, const char *word, size_t n)
         const char *text = spelled(bpe, word + i, size, i == 0, i + size == n, &spelled_size);
 
         i += size;
-        if (vocab_find(&bpe->vocab, text, spelled_size, &id)) {
+        if (vocab_view_find(&bpe->vocab, text, spelled_size, &id)) {
             symbol_add(bpe, id);
             in_unknown = false;
         } else if (bpe->byte_fallback && add_bytes(bpe, text, spelled_size)) {
@@ -206,14 +184,14 @@ static void consider(struct bpe *bpe, uint32_t at)
 {
     const struct symbol *left = &bpe->symbols[at];
 
-    if (left->next == NONE || bpe->n_slots == 0) {
+    if (left->next == NONE) {
         return;
     }
     const struct symbol *right = &bpe->symbols[left->next];
-    const uint32_t found = bpe->slots[pair_slot(bpe, left->id, right->id)];
+    const uint32_t rank = merges_find(&bpe->merges, left->id, right->id);
 
-    if (found != 0) {
-        heap_push(bpe, (struct pair){found - 1, at, left->id, right->id});
+    if (rank != MERGES_NONE) {
+        heap_push(bpe, (struct pair){rank, at, left->id, right->id});
     }
 }
 
@@ -240,7 +218,7 @@ static void merge(struct bpe *bpe)
         struct symbol *left = &bpe->symbols[pair.at];
         struct symbol *right = &bpe->symbols[left->next];
 
-        left->id = bpe->merges[pair.rank].merged;
+        left->id = bpe->merges.all[pair.rank].merged;
         left->next = right->next;
         right->id = NONE;
         if (left->next != NONE) {
@@ -274,7 +252,7 @@ void bpe_encode(struct bpe *bpe, const char *word, size_t n, struct tokens *out)
         tokens_add_n(out, cached->ids, cached->n);
         return;
     }
-    if (bpe->ignore_merges && vocab_find(&bpe->vocab, word, n, &whole)) {
+    if (bpe->ignore_merges && vocab_view_find(&bpe->vocab, word, n, &whole)) {
         tokens_add(out, whole);
     } else {
         split(bpe, word, n);
@@ -295,116 +273,7 @@ void bpe_encode(struct bpe *bpe, const char *word, size_t n, struct tokens *out)
     }
 }
 
-/* ---- reading ---- */
-
-static int parse_vocab(struct bpe *made, const json_t *model, struct err *err)
-{
-    json_t *vocab = NULL;
-    const char *text = NULL;
-    json_t *id = NULL;
-
-    int rc = doc_object(model, "vocab", &vocab, err);
-    json_object_foreach(vocab, text, id)
-    {
-        if (rc != 0) {
-            break;
-        }
-        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
-            json_integer_value(id) >= (json_int_t)VOCAB_IDS_MAX) {
-            rc = err_set(err, ERR_FORMAT, "vocab: token \"%.64s\" has no usable id", text);
-        } else {
-            rc = vocab_add(&made->vocab, text, strlen(text), (uint32_t)json_integer_value(id), err);
-        }
-    }
-    return rc;
-}
-
-/* The two sides of a merge, spelled ["a", "b"] or "a b". */
-static bool merge_sides(const json_t *json, const char *sides[2], size_t sizes[2])
-{
-    if (json_is_string(json)) {
-        const char *text = json_string_value(json);
-        const char *space = strchr(text, ' ');
-
-        if (space == NULL || strchr(space + 1, ' ') != NULL) {
-            return false;
-        }
-        sides[0] = text;
-        sizes[0] = (size_t)(space - text);
-        sides[1] = space + 1;
-        sizes[1] = strlen(space + 1);
-        return true;
-    }
-    if (json_array_size(json) != 2) {
-        return false;
-    }
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *side = json_array_get(json, i);
-
-        if (!json_is_string(side)) {
-            return false;
-        }
-        sides[i] = json_string_value(side);
-        sizes[i] = json_string_length(side);
-    }
-    return true;
-}
-
-static int parse_merge(struct bpe *made, const json_t *json, size_t rank, struct err *err)
-{
-    const char *sides[2];
-    size_t sizes[2];
-    struct bpe_merge *merge = &made->merges[rank];
-    const size_t prefix = strlen(made->prefix);
-
-    if (!merge_sides(json, sides, sizes)) {
-        return err_set(err, ERR_FORMAT, "merge %zu is not a pair of tokens", rank);
-    }
-    const bool marked = sizes[1] >= prefix && memcmp(sides[1], made->prefix, prefix) == 0;
-    const size_t skip = marked ? prefix : 0;
-
-    text_clear(&made->scratch);
-    text_add_n(&made->scratch, sides[0], sizes[0]);
-    text_add_n(&made->scratch, sides[1] + skip, sizes[1] - skip);
-    if (!vocab_find(&made->vocab, sides[0], sizes[0], &merge->left) ||
-        !vocab_find(&made->vocab, sides[1], sizes[1], &merge->right) ||
-        !vocab_find(&made->vocab, text_get(&made->scratch), made->scratch.size, &merge->merged)) {
-        return err_set(err, ERR_FORMAT, "merge %zu: \"%.64s\" is not made of tokens in vocab", rank,
-                       text_get(&made->scratch));
-    }
-    return 0;
-}
-
-static int parse_merges(struct bpe *made, const json_t *model, struct err *err)
-{
-    json_t *merges = NULL;
-
-    int rc = doc_array(model, "merges", &merges, err);
-    const size_t n = json_array_size(merges);
-
-    if (rc != 0 || n == 0) {
-        return rc;
-    }
-    if (n > VOCAB_IDS_MAX) {
-        return err_set(err, ERR_LIMIT, "more than %zu merges", VOCAB_IDS_MAX);
-    }
-    made->merges = mem_array(n, sizeof *made->merges);
-    made->n_slots = 1024;
-    while (made->n_slots < 2 * n) {
-        made->n_slots *= 2;
-    }
-    made->slots = mem_array(made->n_slots, sizeof *made->slots);
-    for (size_t rank = 0; rc == 0 && rank < n; rank++) {
-        rc = parse_merge(made, json_array_get(merges, rank), rank, err);
-        if (rc == 0) { /* of two equal pairs the later counts, as in the reference */
-            const struct bpe_merge *merge = &made->merges[rank];
-
-            made->slots[pair_slot(made, merge->left, merge->right)] = (uint32_t)rank + 1;
-        }
-    }
-    made->n_merges = n;
-    return rc;
-}
+/* ---- options ---- */
 
 /* A text member that may be null. */
 static int parse_text(const json_t *json, const char *key, const char **out, struct err *err)
@@ -427,7 +296,7 @@ static int parse_unknown(struct bpe *made, const json_t *model, struct err *err)
     if (rc != 0 || unknown == NULL) {
         return rc;
     }
-    made->has_unknown = vocab_find(&made->vocab, unknown, strlen(unknown), &made->unknown);
+    made->has_unknown = vocab_view_find(&made->vocab, unknown, strlen(unknown), &made->unknown);
     return made->has_unknown
                ? 0
                : err_set(err, ERR_FORMAT, "unk_token \"%.64s\" is not in vocab", unknown);
@@ -457,49 +326,28 @@ static int parse_options(struct bpe *made, const json_t *model, struct err *err)
     return rc;
 }
 
-/* The type may be missing in old files: a list of merges is what only this model has. */
-static int check_type(const json_t *model, struct err *err)
-{
-    const char *type = NULL;
-    const char *fallback = json_object_get(model, "merges") != NULL ? "BPE" : "without merges";
-    const int rc = doc_text_or(model, "type", fallback, &type, err);
-
-    if (rc != 0) {
-        return rc;
-    }
-    return strcmp(type, "BPE") == 0
-               ? 0
-               : err_set(err, ERR_FORMAT, "type %s is not supported, only BPE", type);
-}
-
 static void find_bytes(struct bpe *made)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
         char name[8];
 
         snprintf(name, sizeof name, "<0x%02X>", byte);
-        if (!vocab_find(&made->vocab, name, strlen(name), &made->bytes[byte])) {
+        if (!vocab_view_find(&made->vocab, name, strlen(name), &made->bytes[byte])) {
             made->bytes[byte] = NONE;
         }
     }
 }
 
-int bpe_parse(struct bpe **out, const json_t *model, struct err *err)
+int bpe_new(struct bpe **out, const struct vocab_view *vocab, const struct merges_view *merges,
+            const json_t *options, struct err *err)
 {
     struct bpe *made = mem_alloc(sizeof *made);
 
-    int rc = check_type(model, err);
+    made->vocab = *vocab;
+    made->merges = *merges;
+    int rc = parse_options(made, options, err);
     if (rc == 0) {
-        rc = parse_vocab(made, model, err);
-    }
-    if (rc == 0) {
-        rc = parse_options(made, model, err);
-    }
-    if (rc == 0) {
-        rc = parse_unknown(made, model, err);
-    }
-    if (rc == 0) {
-        rc = parse_merges(made, model, err);
+        rc = parse_unknown(made, options, err);
     }
     if (rc != 0) {
         bpe_free(made);
@@ -516,9 +364,6 @@ void bpe_free(struct bpe *bpe)
     if (bpe == NULL) {
         return;
     }
-    vocab_release(&bpe->vocab);
-    free(bpe->merges);
-    free(bpe->slots);
     free(bpe->prefix);
     free(bpe->suffix);
     free(bpe->symbols);
@@ -528,13 +373,12 @@ void bpe_free(struct bpe *bpe)
     free(bpe);
 }
 
-const struct vocab *bpe_vocab(const struct bpe *bpe)
+const struct vocab_view *bpe_vocab(const struct bpe *bpe)
 {
     return &bpe->vocab;
 }
 
-const struct bpe_merge *bpe_merges(const struct bpe *bpe, size_t *n)
+const struct merges_view *bpe_merges(const struct bpe *bpe)
 {
-    *n = bpe->n_merges;
-    return bpe->merges;
+    return &bpe->merges;
 }

@@ -1,5 +1,5 @@
 /*
- * tokenizer.c - the parts of tokenizer.json put together.
+ * tokenizer.c - the parts of an image put together.
  *
  *   raw text       "<s>37 + 45"
  *   added, raw     [<s>] "37 + 45"
@@ -23,9 +23,16 @@
 #include "evaluator/model/normalize.h"
 #include "evaluator/model/pretokenize.h"
 #include "evaluator/model/steps.h"
+#include "evaluator/model/tokenizer_cache.h"
+#include "evaluator/model/tokenizer_compile.h"
 #include "evaluator/model/tokenizer_config.h"
+#include "evaluator/model/tokenizer_files.h"
+#include "evaluator/model/tokenizer_image.h"
 
 struct tokenizer {
+    struct file_map kept; /* the image, of the cache */
+    struct text compiled; /* or made just now */
+
     struct normalizer *normalizer;
     struct pretokenizer *pretokenizer;
     struct bpe *bpe;
@@ -157,7 +164,7 @@ static const char *text_of(const struct tokenizer *tokenizer, uint32_t id, size_
         *n = token->size;
         return token->content;
     }
-    return vocab_text(bpe_vocab(tokenizer->bpe), id, n);
+    return vocab_view_text(bpe_vocab(tokenizer->bpe), id, n);
 }
 
 static int unknown_id(const struct tokenizer *tokenizer, uint32_t id, struct err *err)
@@ -281,20 +288,21 @@ static size_t compare_vocabulary(const struct tokenizer *a, const struct tokeniz
 static size_t compare_merges(const struct tokenizer *a, const struct tokenizer *b,
                              struct text *report)
 {
-    size_t n[2];
-    const struct bpe_merge *left = bpe_merges(a->bpe, &n[0]);
-    const struct bpe_merge *right = bpe_merges(b->bpe, &n[1]);
-    const size_t common = n[0] < n[1] ? n[0] : n[1];
+    const struct merges_view *left = bpe_merges(a->bpe);
+    const struct merges_view *right = bpe_merges(b->bpe);
+    const size_t common = left->n < right->n ? left->n : right->n;
     size_t rank = 0;
 
-    while (rank < common && left[rank].left == right[rank].left &&
-           left[rank].right == right[rank].right && left[rank].merged == right[rank].merged) {
+    while (rank < common && left->all[rank].left == right->all[rank].left &&
+           left->all[rank].right == right->all[rank].right &&
+           left->all[rank].merged == right->all[rank].merged) {
         rank++;
     }
-    if (rank == common && n[0] == n[1]) {
+    if (rank == common && left->n == right->n) {
         return 0;
     }
-    text_printf(report, "merges: %zu and %zu, first difference at rank %zu\n", n[0], n[1], rank);
+    text_printf(report, "merges: %zu and %zu, first difference at rank %zu\n", left->n, right->n,
+                rank);
     return 1;
 }
 
@@ -401,26 +409,40 @@ static int add_processor(void *context, const json_t *json, const char *type, st
     return wrap_template(context, json, err) == 0 ? 0 : err_wrap(err, "TemplateProcessing");
 }
 
-/* An added token's id is its vocabulary id when its text is in both. */
+/* An added token and a word of the vocabulary have the same id only if they are the same text. */
+static int check_added_token(const struct vocab_view *vocab, const struct added_token *token,
+                             struct err *err)
+{
+    uint32_t id = token->id;
+    size_t n = 0;
+    const char *text = vocab_view_text(vocab, id, &n);
+
+    if (vocab_view_find(vocab, token->content, token->size, &id) && id != token->id) {
+        return err_set(err, ERR_FORMAT, "added_tokens: \"%.*s\" is %u, but %u in vocab",
+                       (int)token->size, token->content, token->id, id);
+    }
+    if (text != NULL && (n != token->size || memcmp(text, token->content, n) != 0)) {
+        return err_set(err, ERR_FORMAT, "added_tokens: \"%.*s\" is %u, which is \"%.*s\" in vocab",
+                       (int)token->size, token->content, token->id, (int)n, text);
+    }
+    return 0;
+}
+
 static int check_added(struct tokenizer *made, struct err *err)
 {
     size_t n = 0;
     const struct added_token *tokens = added_tokens(made->added, &n);
-    const struct vocab *vocab = bpe_vocab(made->bpe);
+    const struct vocab_view *vocab = bpe_vocab(made->bpe);
+    int rc = 0;
 
     made->size = vocab->n;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t id = 0;
-
-        if (vocab_find(vocab, tokens[i].content, tokens[i].size, &id) && id != tokens[i].id) {
-            return err_set(err, ERR_FORMAT, "added_tokens: \"%.64s\" is %u, but %u in vocab",
-                           tokens[i].content, tokens[i].id, id);
-        }
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        rc = check_added_token(vocab, &tokens[i], err);
         if (tokens[i].id >= made->size) {
             made->size = (size_t)tokens[i].id + 1;
         }
     }
-    return 0;
+    return rc;
 }
 
 static void print_part(struct text *out, const json_t *json)
@@ -432,16 +454,23 @@ static void print_part(struct text *out, const json_t *json)
     }
 }
 
-static int parse_parts(struct tokenizer *made, const json_t *json, struct err *err)
+static int read_added(struct tokenizer *made, const struct image *image, struct err *err)
 {
-    const json_t *model = json_object_get(json, "model");
+    int rc = added_new(&made->added, image->added, image->n_added, image->vocab.texts,
+                       image->vocab.n_texts, made->normalizer, err);
+
+    return rc == 0 ? check_added(made, err) : rc;
+}
+
+/* What the parts say of tokenizer.json, around the image's arrays. */
+static int read_tokenizer(struct tokenizer *made, const struct image *image, const json_t *json,
+                          struct err *err)
+{
     const json_t *normalizer = json_object_get(json, "normalizer");
     const json_t *pretokenizer = json_object_get(json, "pre_tokenizer");
 
-    if (!json_is_object(model)) {
-        return err_set(err, ERR_FORMAT, "model is missing");
-    }
-    int rc = bpe_parse(&made->bpe, model, err);
+    int rc =
+        bpe_new(&made->bpe, &image->vocab, &image->merges, json_object_get(json, "model"), err);
     if (rc == 0) {
         rc = normalizer_parse(&made->normalizer, normalizer, err);
     }
@@ -452,11 +481,7 @@ static int parse_parts(struct tokenizer *made, const json_t *json, struct err *e
         rc = decoder_parse(&made->decoder, json_object_get(json, "decoder"), err);
     }
     if (rc == 0) {
-        rc =
-            added_parse(&made->added, json_object_get(json, "added_tokens"), made->normalizer, err);
-    }
-    if (rc == 0) {
-        rc = check_added(made, err);
+        rc = read_added(made, image, err);
     }
     if (rc == 0 && steps_read(json_object_get(json, "post_processor"), "processors", add_processor,
                               made, err) != 0) {
@@ -466,20 +491,21 @@ static int parse_parts(struct tokenizer *made, const json_t *json, struct err *e
         print_part(&made->normalizer_text, normalizer);
         print_part(&made->pretokenizer_text, pretokenizer);
     }
-    return rc;
+    return rc == 0 ? 0 : err_wrap(err, "tokenizer.json");
 }
 
 /* Texts of special tokens to ids, for tokenizer_config. */
 static bool id_of(const void *context, const char *text, uint32_t *id)
 {
     const struct tokenizer *tokenizer = context;
-    const struct added_token *token = added_by_content(tokenizer->added, text);
+    const size_t n = strlen(text);
+    const struct added_token *token = added_by_content(tokenizer->added, text, n);
 
     if (token != NULL) {
         *id = token->id;
         return true;
     }
-    return vocab_find(bpe_vocab(tokenizer->bpe), text, strlen(text), id);
+    return vocab_view_find(bpe_vocab(tokenizer->bpe), text, n, id);
 }
 
 /* Some loaders add the beginning of sequence themselves when the file only says that it is wanted.
@@ -503,10 +529,50 @@ static void add_wanted_bos(struct tokenizer *made)
     made->before = before;
 }
 
-int tokenizer_parse(struct tokenizer **out, const json_t *json, struct err *err)
+/* Begin to use the image of bytes [n], which made keeps. */
+static int use_image(struct tokenizer *made, const void *bytes, size_t n, struct err *err)
+{
+    struct image image = {0};
+    json_t *parts = NULL;
+
+    int rc = image_read(&image, bytes, n, err);
+    if (rc == 0) {
+        rc = doc_parse(&parts, image.parts, image.n_parts, err);
+    }
+    if (rc == 0) {
+        rc = read_tokenizer(made, &image, json_object_get(parts, "tokenizer"), err);
+    }
+    if (rc == 0) {
+        rc = tokenizer_config_read(&made->config, json_object_get(parts, "special"), id_of, made,
+                                   err);
+    }
+    if (rc == 0) {
+        add_wanted_bos(made);
+    }
+    json_decref(parts);
+    return rc;
+}
+
+/* A tokenizer of the cache, or NULL: what cannot be used is made anew. */
+static struct tokenizer *open_kept(const char *key)
 {
     struct tokenizer *made = mem_alloc(sizeof *made);
-    const int rc = parse_parts(made, json, err);
+
+    if (!tokenizer_cache_map(&made->kept, key) ||
+        use_image(made, made->kept.data, made->kept.size, NULL) != 0) {
+        tokenizer_close(made);
+        return NULL;
+    }
+    return made;
+}
+
+int tokenizer_compiled(struct tokenizer **out, struct text *image, struct err *err)
+{
+    struct tokenizer *made = mem_alloc(sizeof *made);
+
+    made->compiled = *image;
+    *image = (struct text){0};
+    const int rc = use_image(made, text_get(&made->compiled), made->compiled.size, err);
 
     if (rc != 0) {
         tokenizer_close(made);
@@ -516,33 +582,52 @@ int tokenizer_parse(struct tokenizer **out, const json_t *json, struct err *err)
     return 0;
 }
 
+int tokenizer_parse(struct tokenizer **out, const char *json, size_t n, struct err *err)
+{
+    const struct tokenizer_sources sources = {.tokenizer = json, .n_tokenizer = n};
+    struct text image = {0};
+
+    int rc = tokenizer_compile(&image, &sources, err);
+    if (rc == 0) {
+        rc = tokenizer_compiled(out, &image, err);
+    }
+    text_release(&image);
+    return rc;
+}
+
 int tokenizer_open(struct tokenizer **out, const char *folder, struct err *err)
 {
+    struct tokenizer_files files = {0};
     struct tokenizer *made = NULL;
-    char *path = file_join(folder, "tokenizer.json");
-    json_t *json = NULL;
+    struct text image = {0};
+    char key[DIGEST_HEX];
 
-    int rc = doc_load(&json, path, TOKENIZER_FILE_MAX, err);
+    int rc = tokenizer_files_open(&files, folder, err);
     if (rc != 0) {
-        goto out;
+        return rc;
     }
-    rc = tokenizer_parse(&made, json, err);
-    if (rc != 0) {
-        rc = err_wrap(err, "%s", path);
-        goto out;
-    }
-    rc = tokenizer_config_load(&made->config, folder, id_of, made, err);
-    if (rc != 0) {
-        goto out;
-    }
-    add_wanted_bos(made);
-    *out = made;
-    made = NULL; /* handed over */
+    const bool cached = files.sources.n_tokenizer >= TOKENIZER_CACHED_FROM;
 
-out:
-    tokenizer_close(made);
-    json_decref(json);
-    free(path);
+    if (cached) {
+        tokenizer_files_key(&files, key);
+        made = open_kept(key);
+    }
+    if (made == NULL) {
+        rc = tokenizer_compile(&image, &files.sources, err);
+        if (rc == 0) {
+            rc = tokenizer_compiled(&made, &image, err);
+        }
+        if (rc == 0 && cached) { /* sealed as it is kept; reading on does not mind */
+            tokenizer_cache_keep(key, made->compiled.data, made->compiled.size);
+        }
+    }
+    if (rc == 0) {
+        *out = made;
+    } else {
+        rc = err_wrap(err, "%s", folder);
+    }
+    text_release(&image);
+    tokenizer_files_close(&files);
     return rc;
 }
 
@@ -563,5 +648,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     text_release(&tokenizer->pretokenizer_text);
     text_release(&tokenizer->normal);
     pieces_release(&tokenizer->words);
+    file_unmap(&tokenizer->kept);
+    text_release(&tokenizer->compiled);
     free(tokenizer);
 }

@@ -21,12 +21,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/doc.h"
 #include "base/err.h"
 #include "base/text.h"
 #include "evaluator/model/tokens.h"
 
-#define TOKENIZER_FILE_MAX ((size_t)256 << 20)
 #define TOKENIZER_TEXT_MAX ((size_t)64 << 20) /* bytes of one text */
 
 struct tokenizer;
@@ -38,12 +36,18 @@ enum tokenizer_special {
 
 /*
  * Read folder/tokenizer.json, and from tokenizer_config.json, generation_config.json and
- * config.json, where they are there, the special tokens. ERR_MISSING without tokenizer.json;
- * ERR_FORMAT names file and part.
+ * config.json, where they are there, the special tokens. A large one is compiled once and found in
+ * a cache from then on (tokenizer_cache.h), which changes nothing but the time. ERR_MISSING without
+ * tokenizer.json; ERR_FORMAT names file and part.
  */
 int tokenizer_open(struct tokenizer **out, const char *folder, struct err *err);
-/* The same from tokenizer.json's document alone: no beginning and no end of sequence are known. */
-int tokenizer_parse(struct tokenizer **out, const json_t *json, struct err *err);
+/* The same from the bytes of tokenizer.json alone: no beginning and no end of sequence are known.
+ */
+int tokenizer_parse(struct tokenizer **out, const char *json, size_t n, struct err *err);
+/* The same from an image (tokenizer_image.h), which is taken over in any case. ERR_FORMAT when it
+ * is damaged in a way that would lead outside it; whether it says what its maker wrote is for
+ * image_is_sealed. */
+int tokenizer_compiled(struct tokenizer **out, struct text *image, struct err *err);
 void tokenizer_close(struct tokenizer *tokenizer);
 
 /* Append the ids of text [n]. ERR_FORMAT unless it is UTF-8, ERR_LIMIT when too long. A text that

@@ -1,31 +1,41 @@
 /*
- * tokenizer_config.c - three optional files, one union of special tokens.
+ * tokenizer_config.c - three optional documents, one union of special tokens.
  */
 #include "evaluator/model/tokenizer_config.h"
 
-#include <stdlib.h>
-
-#include "base/doc.h"
-#include "base/file.h"
 #include "evaluator/model/vocab.h"
 
-#define CONFIG_SIZE_MAX ((size_t)16 << 20) /* tokenizer_config.json repeats every added token */
+static const char *const file_names[TOKENIZER_CONFIG_FILES] = {
+    "tokenizer_config.json", "generation_config.json", "config.json"};
 
-/* *out is NULL when the file is not there. */
-static int load(json_t **out, const char *folder, const char *name, struct err *err)
+const char *tokenizer_config_name(enum tokenizer_config_file file)
 {
-    char *path = file_join(folder, name);
-    int rc = 0;
+    return file_names[file];
+}
 
-    *out = NULL;
-    if (file_exists(path)) {
-        rc = doc_load(out, path, CONFIG_SIZE_MAX, err);
-        if (rc == 0 && !json_is_object(*out)) {
-            rc = err_set(err, ERR_FORMAT, "%s: expected an object, got %s", path, doc_kind(*out));
+json_t *tokenizer_config_pick(const json_t *const docs[TOKENIZER_CONFIG_FILES])
+{
+    static const char *const members[TOKENIZER_CONFIG_FILES][6] = {
+        {"bos_token", "eos_token", "unk_token", "pad_token", "add_bos_token", NULL},
+        {"eos_token_id", NULL},
+        {"eos_token_id", "bos_token_id", NULL}};
+    json_t *picked = json_object();
+
+    for (size_t f = 0; f < TOKENIZER_CONFIG_FILES; f++) {
+        json_t *some = docs[f] != NULL ? json_object() : NULL;
+
+        for (size_t m = 0; some != NULL && members[f][m] != NULL; m++) {
+            json_t *value = json_object_get(docs[f], members[f][m]);
+
+            if (value != NULL) {
+                json_object_set(some, members[f][m], value);
+            }
+        }
+        if (some != NULL) {
+            json_object_set_new(picked, file_names[f], some);
         }
     }
-    free(path);
-    return rc;
+    return picked;
 }
 
 static void add_once(struct tokens *tokens, uint32_t id)
@@ -113,35 +123,28 @@ static int read_model_bos(struct tokenizer_config *made, const json_t *config, s
     return rc;
 }
 
-int tokenizer_config_load(struct tokenizer_config *out, const char *folder,
+int tokenizer_config_read(struct tokenizer_config *out, const json_t *picked,
                           tokenizer_config_id *id_of, const void *context, struct err *err)
 {
-    static const char *const names[] = {"tokenizer_config.json", "generation_config.json",
-                                        "config.json"};
     struct tokenizer_config made = {0};
-    bool has_tokenizer_config = false;
+    const bool has_tokenizer_config =
+        json_object_get(picked, file_names[TOKENIZER_CONFIG_ITSELF]) != NULL;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < 3; i++) {
-        json_t *config = NULL;
+    for (size_t f = 0; rc == 0 && f < TOKENIZER_CONFIG_FILES; f++) {
+        const json_t *config = json_object_get(picked, file_names[f]);
 
-        rc = load(&config, folder, names[i], err);
-        if (rc != 0 || config == NULL) {
+        if (config == NULL) {
             continue;
         }
-        if (i == 0) {
-            has_tokenizer_config = true;
-            rc = read_tokenizer(&made, config, id_of, context, err);
-        } else {
-            rc = add_ids(&made.eos, config, "eos_token_id", err);
-        }
-        if (rc == 0 && i == 2 && !has_tokenizer_config) {
+        rc = f == TOKENIZER_CONFIG_ITSELF ? read_tokenizer(&made, config, id_of, context, err)
+                                          : add_ids(&made.eos, config, "eos_token_id", err);
+        if (rc == 0 && f == TOKENIZER_CONFIG_MODEL && !has_tokenizer_config) {
             rc = read_model_bos(&made, config, err);
         }
         if (rc != 0) {
-            rc = err_wrap(err, "%s/%s", folder, names[i]);
+            rc = err_wrap(err, "%s", file_names[f]);
         }
-        json_decref(config);
     }
     if (rc == 0) {
         *out = made;

@@ -439,7 +439,7 @@ static void refuses_what_it_does_not_know_by_name(void **state)
     refuses("{'decoder':{'type':'WordPiece'}," LETTERS "}", "WordPiece");
     refuses("{'post_processor':{'type':'BertProcessing'}," LETTERS "}", "BertProcessing");
     refuses("{'added_tokens':[{'id':9,'content':'ab'},{'id':9,'content':'x'}]," LETTERS "}",
-            "id 9 occurs twice");
+            "id 9 is given to \"ab\" and to \"x\"");
     refuses("{'version':'\\uD800'," LETTERS "}", "tokenizer.json");
 }
 
