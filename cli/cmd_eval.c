@@ -15,8 +15,8 @@
 #include "cli/serve_model.h"
 #include "cli/table.h"
 #include "evaluator/evaluator.h"
+#include "evaluator/exam.h"
 #include "evaluator/model/checkpoint.h"
-#include "evaluator/task/run.h"
 #include "study/quantity.h"
 #include "study/recipe.h"
 
@@ -166,44 +166,98 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
     return rc;
 }
 
+/* ---- what it will take ---- */
+
+static void print_plan(const struct evaluator_needs *needs, uint64_t memory)
+{
+    fprintf(stderr, "%zu positions, %s in at most %.1f MiB", needs->positions,
+            needs->streams ? "a layer at a time" : "the model whole",
+            (double)needs->bytes / 1048576.0);
+    if (memory > 0) {
+        fprintf(stderr, " of %.1f MiB", (double)memory / 1048576.0);
+    }
+    if (needs->streams) {
+        fprintf(stderr, "; every layer is made %zu time%s for what is scored", needs->sweeps,
+                needs->sweeps == 1 ? "" : "s");
+    }
+    fputc('\n', stderr);
+}
+
+static json_t *plan_doc(const struct evaluator_needs *needs)
+{
+    json_t *doc = json_pack("{s:b, s:I, s:I}", "streams", (int)needs->streams, "bytes",
+                            (json_int_t)needs->bytes, "positions", (json_int_t)needs->positions);
+
+    if (needs->streams) {
+        json_object_set_new(doc, "sweeps", json_integer((json_int_t)needs->sweeps));
+    }
+    return doc;
+}
+
 /* ---- the run, looked at ---- */
 
 struct look {
-    const struct bundle *bundle;
     struct progress progress;
-    size_t task, before, total; /* the task at work, documents before it, documents of all */
-    int64_t began_ms;
+    enum exam_phase phase;
+    int64_t began_ms; /* the phase */
 };
 
-static bool look(void *context, size_t done, size_t n)
+static void show_scoring(struct look *look, const struct exam_progress *at, int64_t now,
+                         double seconds, const char *left)
+{
+    if (at->n_layers > 0) {
+        progress_show(&look->progress, now,
+                      "layer %u of %u, %zu of %zu documents done: %.0f %%, %s left", at->layer,
+                      at->n_layers, at->documents, at->n_documents, 100 * at->share, left);
+    } else {
+        progress_show(&look->progress, now, "%s: %zu of %zu documents, %.0f a second, %s left",
+                      at->task, at->documents, at->n_documents,
+                      seconds > 0 ? (double)at->documents / seconds : 0.0, left);
+    }
+}
+
+static bool look(void *context, const struct exam_progress *at)
 {
     struct look *look = context;
-    const size_t all = look->before + done;
     const int64_t now = command_now_ms();
-    const double seconds = (double)(now - look->began_ms) / 1000.0;
-    const double rest = seconds / (double)all * (double)(look->total - all);
-    char span[32];
+    char left[32];
 
-    progress_show(&look->progress, now, "%s: %zu of %zu documents, %.0f a second, %s left",
-                  look->bundle->tasks[look->task].task.name, all, look->total,
-                  seconds > 0 ? (double)all / seconds : 0.0, progress_span(span, rest));
-    if (done == n) {
-        look->before += n;
-        look->task++;
+    if (at->phase != look->phase) {
+        look->phase = at->phase;
+        look->began_ms = now;
+    }
+    const double seconds = (double)(now - look->began_ms) / 1000.0;
+
+    progress_span(left, at->share > 0 ? seconds * (1 - at->share) / at->share : (double)NAN);
+    if (at->phase == EXAM_SCORING && (at->documents > 0 || at->n_layers > 0)) {
+        show_scoring(look, at, now, seconds, left);
+    } else if (at->phase == EXAM_WRITING) {
+        progress_show(&look->progress, now, "%zu of %zu texts written, at most %s left", at->lines,
+                      at->n_lines, left);
     }
     return !command_stopped();
 }
 
-static void look_begin(struct look *look, const struct bundle *bundle)
+static void look_begin(struct look *look)
 {
-    *look = (struct look){.bundle = bundle, .began_ms = command_now_ms()};
-    for (size_t t = 0; t < bundle->n_tasks; t++) {
-        look->total += bundle->tasks[t].task.n_documents;
-    }
+    *look = (struct look){.began_ms = command_now_ms()};
     progress_begin(&look->progress);
 }
 
 /* ---- what came out ---- */
+
+/* Documents of a task that was asked. */
+static size_t documents_of(const struct bundle *bundle, const char *name)
+{
+    size_t n = 0;
+
+    for (size_t t = 0; t < bundle->n_tasks; t++) {
+        if (strcmp(bundle->tasks[t].task.name, name) == 0) {
+            n = bundle->tasks[t].task.n_documents;
+        }
+    }
+    return n;
+}
 
 /* A signal came before every document of every task was done. */
 static bool is_partial(const struct score *score, const struct bundle *bundle)
@@ -211,7 +265,7 @@ static bool is_partial(const struct score *score, const struct bundle *bundle)
     bool whole = score->n_tasks == bundle->n_tasks;
 
     for (size_t t = 0; whole && t < score->n_tasks; t++) {
-        whole = score->tasks[t].n == bundle->tasks[t].task.n_documents;
+        whole = score->tasks[t].n == documents_of(bundle, score->tasks[t].name);
     }
     return !whole;
 }
@@ -239,7 +293,7 @@ static void print_table(const struct score *score, const struct bundle *bundle)
             table_row(&table);
             table_cell(&table, "%s", task->name);
             table_cell(&table, "%s", task->metrics[m]);
-            print_n(&table, task->n, bundle->tasks[t].task.n_documents);
+            print_n(&table, task->n, documents_of(bundle, task->name));
             table_cell(&table, "%.4f", task->values[m]);
             if (isfinite(task->errors[m])) {
                 table_cell(&table, "%.4f", task->errors[m]);
@@ -271,14 +325,14 @@ static json_t *task_doc(const struct score_task *task, size_t of)
 }
 
 static void print_json(const struct arguments *arguments, const struct score *score,
-                       const struct bundle *bundle)
+                       const struct bundle *bundle, const struct evaluator_needs *needs)
 {
     json_t *tasks = json_object();
     struct text text = {0};
 
     for (size_t t = 0; t < score->n_tasks; t++) {
         const struct score_task *task = &score->tasks[t];
-        json_t *doc = task_doc(task, bundle->tasks[t].task.n_documents);
+        json_t *doc = task_doc(task, documents_of(bundle, task->name));
 
         if (arguments->documents) {
             json_t *documents = json_array();
@@ -290,8 +344,8 @@ static void print_json(const struct arguments *arguments, const struct score *sc
         }
         json_object_set_new(tasks, task->name, doc);
     }
-    json_t *doc = json_pack("{s:s, s:s, s:o}", "model", arguments->model, "path", score->path,
-                            "tasks", tasks);
+    json_t *doc = json_pack("{s:s, s:s, s:o, s:o}", "model", arguments->model, "path", score->path,
+                            "tasks", tasks, "plan", plan_doc(needs));
     if (is_partial(score, bundle)) {
         json_object_set_new(doc, "partial", json_true());
     }
@@ -301,12 +355,29 @@ static void print_json(const struct arguments *arguments, const struct score *sc
     json_decref(doc);
 }
 
-static int evaluate(const struct arguments *arguments, struct bundle *bundle, struct score *score,
-                    struct task_watch *watch, struct err *err)
+/* What is planned is said before it runs. */
+static int run(struct evaluator *evaluator, const struct text *recipe, uint64_t memory,
+               struct evaluator_needs *needs, struct score *score, struct err *err)
+{
+    struct look looked;
+    struct exam_watch watch = {.look = look, .context = &looked};
+
+    evaluator_watch(evaluator, &watch);
+    int rc = evaluator_needs(evaluator, text_get(recipe), recipe->size, SPLIT_ALL, 0, needs, err);
+    if (rc == 0) {
+        print_plan(needs, memory);
+        look_begin(&looked);
+        rc = evaluator_run(evaluator, text_get(recipe), recipe->size, SPLIT_ALL, score, err);
+        progress_end(&looked.progress);
+    }
+    return rc;
+}
+
+static int evaluate(const struct arguments *arguments, struct bundle *bundle,
+                    struct evaluator_needs *needs, struct score *score, struct err *err)
 {
     struct evaluator *evaluator = NULL;
     struct text recipe = {0};
-    struct look looked = {0};
     int rc = make_bundle(arguments, bundle, err);
 
     if (rc == 0) {
@@ -316,12 +387,7 @@ static int evaluate(const struct arguments *arguments, struct bundle *bundle, st
         rc = evaluator_open(&evaluator, bundle, NULL, 0, err);
     }
     if (rc == 0) {
-        look_begin(&looked, bundle);
-        watch->look = look;
-        watch->context = &looked;
-        evaluator_watch(evaluator, watch);
-        rc = evaluator_run(evaluator, text_get(&recipe), recipe.size, SPLIT_ALL, score, err);
-        progress_end(&looked.progress);
+        rc = run(evaluator, &recipe, arguments->memory, needs, score, err);
     }
     if (rc == 0 && score->failure != SCORE_OK) {
         rc = err_set(err, ERR_NUMERIC, "%s: %s", arguments->model, score->detail);
@@ -347,7 +413,10 @@ int cmd_eval(int argc, char **argv)
          "/tokenize, /detokenize (0 picks a port)",
          0},
         {"memory", KEY_MEMORY, "SIZE", 0,
-         "where the model does not fit, run it a layer at a time (default: no limit)", 0},
+         "where the model does not fit, run it a layer at a time: all documents that memory holds "
+         "go "
+         "through a layer before the next is made (default: no limit)",
+         0},
         {"numeric", KEY_NUMERIC, "PATH", 0,
          "f32, or for bfloat16 weights amx2 or amx1 on the processor's matrix units (default: amx2 "
          "where there are any)",
@@ -359,7 +428,8 @@ int cmd_eval(int argc, char **argv)
         "MODEL TASK.yaml...\nMODEL --serve PORT",
         "Score a model on tasks, all documents of them. MODEL is a Hugging "
         "Face folder, or folder+adapter for a LoRA on it.\v"
-        "A signal stops it: what is done is printed with its counts, exit code 3.\n"
+        "What it will take is said first. A signal stops it: the documents that are done are "
+        "printed with their counts, exit code 3.\n"
         "Examples: braid eval best/ tasks/addition.yaml --json\n"
         "          braid eval best/ --serve 8000",
         NULL,
@@ -368,7 +438,7 @@ int cmd_eval(int argc, char **argv)
     struct arguments arguments = {.numeric = numeric_best()};
     struct bundle bundle = {0};
     struct score score = {0};
-    struct task_watch watch = {0};
+    struct evaluator_needs needs = {0};
     struct err err = {0};
 
     command_parse(&argp, argc, argv, &arguments);
@@ -378,9 +448,9 @@ int cmd_eval(int argc, char **argv)
                    ? COMMAND_DONE
                    : command_fail(argv[0], &err);
     }
-    int rc = evaluate(&arguments, &bundle, &score, &watch, &err);
+    int rc = evaluate(&arguments, &bundle, &needs, &score, &err);
     if (rc == 0 && arguments.json) {
-        print_json(&arguments, &score, &bundle);
+        print_json(&arguments, &score, &bundle, &needs);
     } else if (rc == 0) {
         print_table(&score, &bundle);
     }
@@ -390,7 +460,9 @@ int cmd_eval(int argc, char **argv)
     const bool partial = rc == 0 && is_partial(&score, &bundle);
 
     if (partial) {
-        fprintf(stderr, "stopped: these are partial results, on the documents counted\n");
+        fprintf(stderr, score.n_tasks > 0
+                            ? "stopped: these are partial results, on the documents counted\n"
+                            : "stopped before any document was done: no results\n");
     }
     score_release(&score);
     bundle_release(&bundle);

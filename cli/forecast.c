@@ -9,7 +9,7 @@
  *
  *   rate = (t3 - t2) / (n3 - n2) a position;  candidate = t1 + rate (N - n1)
  *
- * and, where layers are blended anew for every task, t2 without its document for each task more.
+ * and, where layers are blended more than once, t2 without its document for each time more.
  */
 #include "cli/forecast.h"
 
@@ -71,7 +71,7 @@ static int measure(const struct passes *passes, struct forecast *out, struct err
 
     double blend = fmax(second - rate * (double)few, 0);
 
-    out->seconds = first + rate * fmax(rest, 0) + blend * (double)(needs->blends - 1);
+    out->seconds = first + rate * fmax(rest, 0) + blend * ((double)needs->sweeps - 1);
     return 0;
 }
 

@@ -33,12 +33,12 @@ struct engine {
     struct contents *contents;
     struct prefix *prefix;
 
-    /* Of the tries whose activations are kept. */
-    size_t n_tries;
-    const struct trie **tries;
+    struct engine_work work;
+    const struct trie **tries; /* the work's */
 
-    /* Their streams behind the last layer, of a merge that was swept. */
-    bool sweeps, is_swept;
+    /* Streams of some of them behind the last layer, of a merge that was swept. */
+    uint64_t sweep_bytes; /* that a sweep may take */
+    size_t swept_first, swept_end;
     size_t swept_floats;
     float *swept;
 
@@ -87,14 +87,28 @@ void engine_free(struct engine *engine)
     }
 }
 
-void engine_share(struct engine *engine, const struct trie *const *tries, size_t n)
+void engine_expect(struct engine *engine, const struct engine_work *work)
 {
     free(engine->tries);
-    engine->tries = mem_array(n, sizeof(struct trie *));
-    engine->n_tries = n;
-    for (size_t t = 0; t < n; t++) {
-        engine->tries[t] = tries[t];
+    engine->tries = mem_array(work->n_tries, sizeof(struct trie *));
+    for (size_t t = 0; t < work->n_tries; t++) {
+        engine->tries[t] = work->tries[t];
     }
+    engine->work = *work;
+    engine->work.tries = engine->tries;
+    engine->swept_first = engine->swept_end = 0;
+}
+
+static void forget_prefixes(struct engine *engine)
+{
+    prefix_free(engine->prefix);
+    engine->prefix = prefix_new();
+}
+
+void engine_forget(struct engine *engine)
+{
+    engine_expect(engine, &(struct engine_work){0});
+    forget_prefixes(engine);
 }
 
 /* ---- filling weights ---- */
@@ -203,15 +217,37 @@ enum numeric engine_numeric(const struct plan *plan, enum numeric wish)
     return wish;
 }
 
+/* Of the residual stream at n positions. */
+static uint64_t stream_bytes(const struct config *config, size_t n)
+{
+    return (uint64_t)n * config->width * sizeof(float);
+}
+
+/* Weights, scratch and blending: what is taken all the time. */
+static uint64_t fixed_bytes(const struct plan *plan, enum numeric numeric,
+                            const struct trie_nodes *largest, bool streamed)
+{
+    const struct config *config = &plan->config;
+    const size_t model = streamed
+                             ? weights_bytes_streamed(config, matrices_of(plan)) +
+                                   forward_bytes(config, numeric, FORWARD_BY_LAYER, largest)
+                             : weights_bytes(config) + forward_bytes(config, numeric, 0, largest);
+
+    return (uint64_t)model + plan_memory(plan);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 uint64_t engine_bytes(const struct plan *plan, enum numeric numeric,
                       const struct trie_nodes *largest, bool streamed)
 {
-    const struct config *config = &plan->config;
-    size_t model = streamed ? weights_bytes_streamed(config, matrices_of(plan)) +
-                                  forward_bytes(config, numeric, FORWARD_POSITIONS_ALL, largest)
-                            : weights_bytes(config) + forward_bytes(config, numeric, 0, largest);
+    const uint64_t sweep = streamed ? stream_bytes(&plan->config, largest->n) : 0;
 
-    return (uint64_t)model + plan_memory(plan) + one_line(config, largest);
+    return fixed_bytes(plan, numeric, largest, streamed) +
+           larger(sweep, one_line(&plan->config, largest));
 }
 
 static int choose(const struct engine *engine, const struct plan *plan, enum numeric numeric,
@@ -231,8 +267,8 @@ static int choose(const struct engine *engine, const struct plan *plan, enum num
     return bytes <= engine->memory
                ? 0
                : err_set(err, ERR_MEMORY,
-                         "evaluator.memory: a candidate takes %.1f MiB a layer at a time, more "
-                         "than the %.1f MiB allowed",
+                         "memory (evaluator.memory, --memory): a candidate takes %.1f MiB a layer "
+                         "at a time, more than the %.1f MiB allowed",
                          (double)bytes / 1048576.0, (double)engine->memory / 1048576.0);
 }
 
@@ -265,7 +301,7 @@ static int fit(struct engine *engine, const struct plan *plan, enum numeric nume
 {
     const struct config *config = &plan->config;
     const struct weights_source source = {.fill = fill, .context = engine};
-    const size_t positions_max = needs->streams ? FORWARD_POSITIONS_ALL : 0;
+    const size_t positions_max = needs->streams ? FORWARD_BY_LAYER : 0;
 
     if (adopt(engine, plan, numeric, needs)) {
         return 0;
@@ -275,8 +311,7 @@ static int fit(struct engine *engine, const struct plan *plan, enum numeric nume
     }
     drop_model(engine);
     if (engine->numeric != numeric) { /* activations made in another are other numbers */
-        prefix_free(engine->prefix);
-        engine->prefix = prefix_new();
+        forget_prefixes(engine);
     }
     engine->streams = needs->streams;
     engine->numeric = numeric;
@@ -316,39 +351,78 @@ static uint64_t share_of_machine(void)
     return share < SHARE_MAX ? share : SHARE_MAX;
 }
 
-/* What a candidate leaves of the memory is for lines of generated text first, then for activations
- * that are kept. */
+/* Expected tries from `first` on that are swept together in so many bytes, one at least: where they
+ * end, and in *n their positions. */
+static size_t sweep_end(const struct engine *engine, const struct config *config, size_t first,
+                        uint64_t bytes, size_t *n)
+{
+    size_t end = first;
+
+    *n = 0;
+    while (end < engine->work.n_tries) {
+        const size_t with = *n + trie_positions(engine->tries[end]);
+
+        if (end > first && stream_bytes(config, with) > bytes) {
+            break;
+        }
+        *n = with;
+        end++;
+    }
+    return end;
+}
+
+/* Sweeps in so many bytes, and the most that one of them takes. */
+static void count_sweeps(const struct engine *engine, const struct config *config, uint64_t bytes,
+                         struct engine_needs *needs)
+{
+    size_t n = 0;
+
+    for (size_t first = 0; first < engine->work.n_tries; needs->n_sweeps++) {
+        first = sweep_end(engine, config, first, bytes, &n);
+        needs->sweep = larger(needs->sweep, stream_bytes(config, n));
+    }
+}
+
+/*
+ * What a candidate leaves of the memory is for lines of generated text and for activations that are
+ * kept; streamed first of all for sweeps, whose room lines have after them.
+ */
 int engine_needs(const struct engine *engine, const struct plan *plan,
                  const struct trie_nodes *largest, struct engine_needs *out, struct err *err)
 {
     const enum numeric numeric = engine_numeric(plan, engine->wish);
+    const struct config *config = &plan->config;
     struct engine_needs needs = {0};
     int rc = choose(engine, plan, numeric, largest, &needs.streams, err);
 
     if (rc != 0) {
         return rc;
     }
-    const uint64_t line = one_line(&plan->config, largest);
-    const uint64_t rest = engine_bytes(plan, numeric, largest, needs.streams) - line;
-    const uint64_t left = engine->memory > 0 ? engine->memory - rest : GENERATE_BYTES;
+    const uint64_t fixed = fixed_bytes(plan, numeric, largest, needs.streams);
+    const uint64_t room = engine->memory > 0 ? engine->memory - fixed : GENERATE_BYTES;
 
-    needs.lines =
-        generate_bytes(&plan->config, largest->n_sequences, largest->depth_max, (size_t)left);
-    needs.bytes = rest + needs.lines;
-    needs.kept = engine->memory > 0 ? left - needs.lines : share_of_machine();
+    needs.lines = generate_bytes(config, largest->n_sequences, largest->depth_max, (size_t)room);
+    if (needs.streams) {
+        count_sweeps(engine, config, room, &needs);
+    }
+    const uint64_t varying = larger(needs.sweep, needs.lines);
+
+    needs.bytes = fixed + varying;
+    needs.kept = engine->memory > 0 ? room - varying : share_of_machine();
+    needs.kept = engine->work.keeps ? needs.kept : 0;
     *out = needs;
     return 0;
 }
 
-/* Floats of the streams of all shared tries, and of the first t of them. */
-static size_t stream_floats(const struct engine *engine, size_t t)
+/* Where the stream of the t-th expected trie begins among those of a sweep from `first` on. */
+static float *swept_stream(const struct engine *engine, size_t first, size_t t)
 {
-    size_t n = 0;
+    float *at = engine->swept;
 
-    for (size_t i = 0; i < t; i++) {
-        n += trie_positions(engine->tries[i]) * engine->plan->config.width;
+    for (size_t i = first; i < t; i++) {
+        at += trie_positions(engine->tries[i]) * engine->plan->config.width;
     }
-    return n;
+    return at;
 }
 
 /* What was swept is found behind the last layer; of the rest the prefix knows. */
@@ -357,9 +431,9 @@ static uint32_t find(void *context, const struct trie *trie, const float **x)
     struct engine *engine = context;
     const struct forward_keeper keeper = prefix_keeper(engine->prefix);
 
-    for (size_t t = 0; t < engine->n_tries && engine->is_swept; t++) {
+    for (size_t t = engine->swept_first; t < engine->swept_end; t++) {
         if (engine->tries[t] == trie) {
-            *x = engine->swept + stream_floats(engine, t);
+            *x = swept_stream(engine, engine->swept_first, t);
             return engine->plan->config.n_layers;
         }
     }
@@ -375,21 +449,19 @@ static void keep(void *context, const struct trie *trie, uint32_t n_layers, size
     keeper.keep(keeper.context, trie, n_layers, first, n, x);
 }
 
-/* bytes: for activations, those of a sweep first. */
-static void begin_sharing(struct engine *engine, uint64_t bytes)
+static void begin_sharing(struct engine *engine, const struct engine_needs *needs)
 {
     const struct forward_keeper keeper = {.find = find, .keep = keep, .context = engine};
-    const uint64_t sweep = stream_floats(engine, engine->n_tries) * sizeof(float);
 
-    engine->is_swept = false;
-    engine->sweeps = engine->streams && engine->n_tries > 1 && sweep <= bytes;
+    engine->swept_first = engine->swept_end = 0;
+    engine->sweep_bytes = needs->sweep;
     prefix_begin(engine->prefix,
                  &(struct prefix_run){.digests = engine->prefixes,
                                       .n_layers = engine->plan->config.n_layers,
                                       .width = engine->plan->config.width,
                                       .tries = engine->tries,
-                                      .n_tries = engine->n_tries,
-                                      .bytes = bytes - (engine->sweeps ? sweep : 0)});
+                                      .n_tries = engine->work.keeps ? engine->work.n_tries : 0,
+                                      .bytes = needs->kept});
     forward_keep(engine->forward, &keeper);
 }
 
@@ -408,37 +480,62 @@ int engine_load(struct engine *engine, const struct plan *plan, const struct tri
     engine->plan = plan;
     take_digests(engine);
     generate_allow(engine->forward, (size_t)needs.lines);
-    begin_sharing(engine, needs.kept);
+    begin_sharing(engine, &needs);
     weights_renew(engine->weights);
     return 0;
 }
 
-/* Room for the streams; false when there is none. */
-static bool take_streams(struct engine *engine)
-{
-    const size_t n = stream_floats(engine, engine->n_tries);
+/* ---- sweeping ---- */
 
+static int take_streams(struct engine *engine, size_t n, struct err *err)
+{
     if (engine->swept_floats < n) {
         free(engine->swept);
-        engine->swept = mem_try_block(n, sizeof(float), "activations of all tasks", NULL);
+        engine->swept = mem_try_block(n, sizeof(float), "activations of a sweep", err);
         engine->swept_floats = engine->swept != NULL ? n : 0;
     }
-    return engine->swept != NULL;
+    return engine->swept != NULL ? 0 : ERR_MEMORY;
 }
 
-/* Each trie's stream where its candidate differs from those before: from[t] layers are left out. */
-static int begin_sweep(struct engine *engine, uint32_t *from, struct err *err)
+void engine_end_sweep(struct engine *engine)
+{
+    if (engine->streams) {
+        free(engine->swept);
+        engine->swept = NULL;
+        engine->swept_floats = 0;
+        engine->swept_first = engine->swept_end = 0;
+    }
+}
+
+/* Tries [first, end) on their way, the layers [0, from[t]) of each behind or left out. */
+struct sweep {
+    size_t first, end;
+    uint32_t *from;
+    const struct engine_look *look;
+    bool stopped;
+};
+
+static void look_at(struct sweep *sweep, uint32_t n_layers, size_t positions)
+{
+    const struct engine_look *look = sweep->look;
+
+    sweep->stopped = look != NULL && !look->passed(look->context, n_layers, positions);
+}
+
+/* Each trie's stream where its candidate differs from those before. */
+static int begin_sweep(struct engine *engine, struct sweep *sweep, struct err *err)
 {
     int rc = 0;
 
-    for (size_t t = 0; t < engine->n_tries && rc == 0; t++) {
-        float *stream = engine->swept + stream_floats(engine, t);
+    for (size_t t = sweep->first; t < sweep->end && rc == 0; t++) {
+        float *stream = swept_stream(engine, sweep->first, t);
         const float *kept = NULL;
+        const uint32_t n_layers = find(engine, engine->tries[t], &kept);
 
-        from[t] = find(engine, engine->tries[t], &kept);
-        if (from[t] > 0) {
+        sweep->from[t - sweep->first] = n_layers;
+        if (n_layers > 0) {
             memcpy(stream, kept,
-                   trie_positions(engine->tries[t]) * engine->plan->config.width * sizeof(float));
+                   stream_bytes(&engine->plan->config, trie_positions(engine->tries[t])));
         } else {
             rc = forward_embed(engine->forward, engine->weights, engine->tries[t], stream, err);
         }
@@ -446,24 +543,49 @@ static int begin_sweep(struct engine *engine, uint32_t *from, struct err *err)
     return rc;
 }
 
-int engine_sweep(struct engine *engine, struct err *err)
+static int sweep_layer(struct engine *engine, struct sweep *sweep, uint32_t layer, struct err *err)
 {
-    if (!engine->sweeps || engine->is_swept || !take_streams(engine)) {
-        return 0;
-    }
-    uint32_t *from = mem_array(engine->n_tries, sizeof *from);
-    int rc = begin_sweep(engine, from, err);
+    int rc = 0;
 
-    for (uint32_t layer = 0; layer < engine->plan->config.n_layers && rc == 0; layer++) {
-        for (size_t t = 0; t < engine->n_tries && rc == 0; t++) {
-            if (layer >= from[t]) {
-                rc = forward_advance(engine->forward, engine->weights, engine->tries[t], layer,
-                                     engine->swept + stream_floats(engine, t), err);
-            }
+    for (size_t t = sweep->first; t < sweep->end && rc == 0 && !sweep->stopped; t++) {
+        if (layer >= sweep->from[t - sweep->first]) {
+            rc = forward_advance(engine->forward, engine->weights, engine->tries[t], layer,
+                                 swept_stream(engine, sweep->first, t), err);
+        }
+        if (rc == 0) {
+            look_at(sweep, layer + 1, trie_positions(engine->tries[t]));
         }
     }
-    engine->is_swept = rc == 0;
-    free(from);
+    return rc;
+}
+
+int engine_sweep(struct engine *engine, size_t first, const struct engine_look *look, size_t *end,
+                 struct err *err)
+{
+    const struct config *config = &engine->plan->config;
+    struct sweep sweep = {.first = first, .end = first + 1, .look = look};
+    size_t n;
+
+    if (!engine->streams) {
+        *end = sweep.end;
+        return 0;
+    }
+    engine->swept_first = engine->swept_end = 0;
+    sweep.end = sweep_end(engine, config, first, engine->sweep_bytes, &n);
+    generate_release(engine->forward);
+    int rc = take_streams(engine, n * config->width, err);
+    if (rc != 0) {
+        return rc;
+    }
+    sweep.from = mem_array(sweep.end - first, sizeof *sweep.from);
+    rc = begin_sweep(engine, &sweep, err);
+    for (uint32_t layer = 0; layer < config->n_layers && rc == 0 && !sweep.stopped; layer++) {
+        rc = sweep_layer(engine, &sweep, layer, err);
+    }
+    free(sweep.from);
+    *end = rc == 0 && !sweep.stopped ? sweep.end : first;
+    engine->swept_first = first;
+    engine->swept_end = *end;
     return rc;
 }
 

@@ -3,18 +3,19 @@
  *
  * A layer is blended when the first position comes to it. Resident where memory allows: it stays
  * then, and a tensor that the next candidate has too is not blended again. Else streamed: every
- * position passes layer l before any passes l + 1, whose weights are blended over it: once for all
- * tasks where their activations fit (engine_sweep), else once a task. All give the same bits.
+ * position passes layer l before any passes l + 1, whose weights are blended over it: once for as
+ * many tries as memory holds the activations of (engine_sweep). All give the same bits.
  *
  * Candidates that agree up to a layer share the activations behind it (prefix.h): layers that are
  * left out are neither blended nor run, and the bits are the same again.
  *
  *   struct engine *engine = engine_new(memory, numeric);
- *   engine_share(engine, tries, n_tries);
+ *   engine_expect(engine, &work);
  *   for each candidate:
  *     engine_load(engine, &plan, &largest, err);
- *     engine_sweep(engine, err);
- *     task_run(task_plan, engine_forward(engine), engine_weights(engine), ...);
+ *     for (first = 0; first < work.n_tries; first = end)
+ *       engine_sweep(engine, first, NULL, &end, err);
+ *       forward_score(engine_forward(engine), engine_weights(engine), tries [first, end), ...);
  *     engine_digest(engine, digest, err);
  */
 #ifndef EVALUATOR_ENGINE_H
@@ -38,15 +39,23 @@ struct engine;
 struct engine *engine_new(uint64_t memory, enum numeric numeric);
 void engine_free(struct engine *engine); /* NULL is fine */
 
-/* Activations over these tries [n], which the coming candidates run on, are kept for those that
- * agree: in what a candidate leaves of the memory, or in a worker's share of the machine's when any
- * may be taken. Copied; tries are told apart by address until engine_free. None at first: nothing
- * is kept. */
-void engine_share(struct engine *engine, const struct trie *const *tries, size_t n);
+/* What the coming candidates run on. */
+struct engine_work {
+    const struct trie *const *tries; /* [n_tries] scored in this order */
+    size_t n_tries;
+    bool keeps; /* activations over them, for candidates that agree: in what a candidate leaves of
+                   the memory, or in a worker's share of the machine's when any may be taken */
+};
 
-/* What a candidate takes in either way: weights, scratch for the largest trie, blending, and where
- * text is generated (largest->n_sequences > 0) keys and values of one line; of more lines as far as
- * the memory allows. */
+/* Copied; tries are told apart by address until engine_forget. At first there is none. */
+void engine_expect(struct engine *engine, const struct engine_work *work);
+
+/* Nothing is expected, and no activations are kept: before tries are freed and others come. */
+void engine_forget(struct engine *engine);
+
+/* The least that a candidate takes in either way: weights, scratch for the largest trie, blending,
+ * streamed that trie's activations, and where text is generated (largest->n_sequences > 0) keys and
+ * values of one line. */
 uint64_t engine_bytes(const struct plan *plan, enum numeric numeric,
                       const struct trie_nodes *largest, bool streamed);
 
@@ -57,9 +66,11 @@ enum numeric engine_numeric(const struct plan *plan, enum numeric wish);
 /* How a plan's merge would run, and in what. */
 struct engine_needs {
     bool streams;
-    uint64_t bytes; /* engine_bytes, and as many lines of generated text as there is room for */
-    uint64_t lines; /* of those the lines */
-    uint64_t kept;  /* and of activations that candidates share, at most */
+    uint64_t bytes;  /* the most that is taken at once, what is kept left out */
+    uint64_t sweep;  /* of those the activations of a sweep */
+    uint64_t lines;  /* of those the lines of generated text; streamed, after the sweeps */
+    uint64_t kept;   /* and of activations that candidates share, at most */
+    size_t n_sweeps; /* that the expected tries take: times that all layers are blended */
 };
 
 /* Found without taking anything. ERR_FORMAT when the model cannot be run, ERR_MEMORY as
@@ -78,9 +89,22 @@ int engine_needs(const struct engine *engine, const struct plan *plan,
 int engine_load(struct engine *engine, const struct plan *plan, const struct trie_nodes *largest,
                 struct err *err);
 
-/* Streamed, take all shared tries through the layers together, as far as memory allows: scoring
- * them then begins behind the last layer. Else nothing is done. Errors as forward_score. */
-int engine_sweep(struct engine *engine, struct err *err);
+/* Looks at a sweep: told of the layers [0, n) that so many positions have just passed; false: stop
+ * there. */
+struct engine_look {
+    bool (*passed)(void *context, uint32_t n_layers, size_t positions);
+    void *context;
+};
+
+/* Streamed, take the expected tries from `first` on through the layers together, as many as memory
+ * holds, until the next sweep: scoring tries [first, *end) then begins behind the last layer. Where
+ * look stops it, *end is first. Resident, nothing is done, and *end is the next trie. look may be
+ * NULL. Errors as forward_score. */
+int engine_sweep(struct engine *engine, size_t first, const struct engine_look *look, size_t *end,
+                 struct err *err);
+
+/* Streamed, what was swept is let go, so that lines have its room. */
+void engine_end_sweep(struct engine *engine);
 
 /* Lent, valid until the next engine_load. */
 struct forward *engine_forward(struct engine *engine);

@@ -10,12 +10,11 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "evaluator/engine.h"
+#include "evaluator/exam.h"
 #include "evaluator/merge/plan.h"
 #include "evaluator/model/forward.h"
 #include "evaluator/model/gemm.h"
 #include "evaluator/model/tokenizer.h"
-#include "evaluator/task/dataset.h"
-#include "evaluator/task/run.h"
 #include "study/recipe.h"
 
 #define SPLITS 4
@@ -27,8 +26,8 @@ struct evaluator {
     struct plan_model *named;   /* the same by digest */
     struct tokenizer *tokenizer;
     struct engine *engine;
-    struct task_plan *(*plans)[SPLITS]; /* [bundle's tasks], NULL until asked for */
-    struct task_watch *watch;           /* NULL: nobody looks */
+    struct exam *exams[SPLITS]; /* NULL until asked for */
+    struct exam_watch *watch;   /* NULL: nobody looks */
     uint64_t blocks;
 };
 
@@ -115,8 +114,7 @@ static struct evaluator *new_evaluator(const struct bundle *bundle)
 
     *made = (struct evaluator){.bundle = bundle,
                                .models = mem_array(bundle->n_models, sizeof(struct checkpoint *)),
-                               .named = mem_array(bundle->n_models, sizeof(struct plan_model)),
-                               .plans = mem_array(bundle->n_tasks, sizeof(*made->plans))};
+                               .named = mem_array(bundle->n_models, sizeof(struct plan_model))};
     return made;
 }
 
@@ -166,17 +164,14 @@ void evaluator_close(struct evaluator *evaluator)
     if (evaluator == NULL) {
         return;
     }
-    for (size_t t = 0; t < evaluator->bundle->n_tasks; t++) {
-        for (size_t s = 0; s < SPLITS; s++) {
-            task_plan_free(evaluator->plans[t][s]);
-        }
+    for (size_t s = 0; s < SPLITS; s++) {
+        exam_close(evaluator->exams[s]);
     }
     for (size_t i = 0; i < evaluator->bundle->n_models && !evaluator->lent; i++) {
         checkpoint_close(evaluator->models[i]);
     }
     tokenizer_close(evaluator->tokenizer);
     engine_free(evaluator->engine);
-    free(evaluator->plans);
     free(evaluator->models);
     free(evaluator->named);
     free(evaluator);
@@ -206,36 +201,6 @@ static int read_candidate(const struct evaluator *evaluator, const char *text, s
                                evaluator->bundle->n_models, err);
 }
 
-/* A task's first documents of a split, n at most. */
-static int plan_documents(const struct evaluator *evaluator, size_t t, enum split split,
-                          size_t n_max, struct task_plan **out, struct err *err)
-{
-    const struct bundle_task *task = &evaluator->bundle->tasks[t];
-    size_t *documents = NULL;
-    size_t n = 0;
-    int rc = dataset_split(&task->task, evaluator->bundle->seed, evaluator->bundle->shares,
-                           task->limit, split, &documents, &n, err);
-
-    if (rc == 0) {
-        rc = task_plan_new(out, &task->task, evaluator->tokenizer, documents, n < n_max ? n : n_max,
-                           evaluator->watch != NULL ? TASK_STRETCH : 0,
-                           checkpoint_config(evaluator->models[0])->positions, err);
-    }
-    free(documents);
-    return rc;
-}
-
-/* All of them, made ready at the first candidate. */
-static int plan_of(struct evaluator *evaluator, size_t t, enum split split, struct task_plan **out,
-                   struct err *err)
-{
-    struct task_plan **plan = &evaluator->plans[t][split];
-    int rc = *plan == NULL ? plan_documents(evaluator, t, split, SIZE_MAX, plan, err) : 0;
-
-    *out = *plan;
-    return rc;
-}
-
 /* A failure of the candidate, not ours: its kind; SCORE_OK for errors that are ours. */
 static enum score_failure kind_of(int rc)
 {
@@ -254,76 +219,95 @@ static enum score_failure kind_of(int rc)
     }
 }
 
-/* What the tasks of a split run on: all tries, and the most that any has of everything. */
-struct documents {
-    size_t n_tries;
-    const struct trie **tries;
-    struct trie_nodes largest;
-};
-
-static int find_documents(struct evaluator *evaluator, enum split split, struct documents *out,
-                          struct err *err)
-{
-    int rc = 0;
-
-    for (size_t t = 0; t < evaluator->bundle->n_tasks && rc == 0; t++) {
-        struct task_plan *plan;
-        size_t n;
-
-        rc = plan_of(evaluator, t, split, &plan, err);
-        if (rc == 0) {
-            const struct trie *const *tries = task_plan_tries(plan, &n);
-
-            out->tries = mem_resize(out->tries, out->n_tries + n, sizeof(struct trie *));
-            memcpy(out->tries + out->n_tries, tries, n * sizeof(struct trie *));
-            out->n_tries += n;
-            task_plan_largest(plan, &out->largest);
-        }
-    }
-    return rc;
-}
-
-static int run_tasks(struct evaluator *evaluator, enum split split, struct score *out,
-                     struct err *err)
-{
-    int rc = 0;
-
-    out->tasks = mem_array(evaluator->bundle->n_tasks, sizeof(struct score_task));
-    for (size_t t = 0; t < evaluator->bundle->n_tasks && rc == 0; t++) {
-        struct task_plan *plan;
-
-        rc = plan_of(evaluator, t, split, &plan, err);
-        if (rc == 0) {
-            rc = task_run(plan, engine_forward(evaluator->engine),
-                          engine_weights(evaluator->engine), evaluator->watch, &out->tasks[t], err);
-        }
-        out->n_tasks += rc == 0;
-        if (evaluator->watch != NULL && evaluator->watch->stopped) {
-            break;
-        }
-    }
-    return rc;
-}
-
-void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch)
+void evaluator_watch(struct evaluator *evaluator, struct exam_watch *watch)
 {
     evaluator->watch = watch;
+}
+
+/* ---- its exam ---- */
+
+static struct exam_terms terms_of(const struct evaluator *evaluator, enum split split)
+{
+    return (struct exam_terms){.bundle = evaluator->bundle,
+                               .tokenizer = evaluator->tokenizer,
+                               .positions = checkpoint_config(evaluator->models[0])->positions,
+                               .split = split,
+                               .n_tasks = evaluator->bundle->n_tasks,
+                               .documents_max = SIZE_MAX};
+}
+
+static void expect(struct evaluator *evaluator, const struct exam *exam, bool keeps)
+{
+    struct engine_work work = *exam_work(exam);
+
+    work.keeps = keeps && !evaluator->bundle->prefix_cache_off;
+    engine_expect(evaluator->engine, &work);
+}
+
+/* Documents a trie: all of a task where a candidate streams in any case, which sweeps show; else a
+ * stretch where somebody looks. */
+static int first_stretch(struct evaluator *evaluator, const struct plan *plan, size_t *out,
+                         struct err *err)
+{
+    const struct trie_nodes nothing = {.n = 1, .depth_max = 1, .n_scored = 1, .n_targets = 1};
+    struct engine_needs needs = {0};
+    int rc = engine_needs(evaluator->engine, plan, &nothing, &needs, err);
+
+    *out = evaluator->watch != NULL && !needs.streams ? EXAM_STRETCH : 0;
+    return rc;
+}
+
+/* Cut an exam into stretches, anew where it is open already. */
+static int open_exam(struct evaluator *evaluator, const struct exam_terms *terms,
+                     struct exam **exam, struct err *err)
+{
+    struct exam *made = NULL;
+    int rc = exam_open(&made, terms, err);
+
+    if (rc == 0) {
+        if (*exam != NULL) {
+            engine_forget(evaluator->engine); /* which knows tries by address */
+            exam_close(*exam);
+        }
+        *exam = made;
+    }
+    return rc;
+}
+
+/*
+ * The exam of terms, ready for candidates of this plan: as many documents a trie as memory holds.
+ * exam is NULL at first; what is open already stays where it fits.
+ */
+static int exam_for(struct evaluator *evaluator, struct exam_terms *terms, const struct plan *plan,
+                    struct exam **exam, struct engine_needs *needs, struct err *err)
+{
+    int rc = first_stretch(evaluator, plan, &terms->stretch, err);
+
+    if (rc == 0 && *exam == NULL) {
+        rc = open_exam(evaluator, terms, exam, err);
+    }
+    while (rc == 0) {
+        expect(evaluator, *exam, true);
+        rc = engine_needs(evaluator->engine, plan, exam_largest(*exam), needs, err);
+        if (rc != ERR_MEMORY || exam_stretch(*exam) <= 1) {
+            break;
+        }
+        terms->stretch = exam_stretch(*exam) / 2;
+        rc = open_exam(evaluator, terms, exam, err);
+    }
+    return rc;
 }
 
 static int load(struct evaluator *evaluator, const struct candidate *candidate, enum split split,
                 struct err *err)
 {
-    struct documents documents = {0};
-    int rc = find_documents(evaluator, split, &documents, err);
+    struct exam_terms terms = terms_of(evaluator, split);
+    struct exam **exam = &evaluator->exams[split];
+    struct engine_needs needs;
+    int rc = exam_for(evaluator, &terms, &candidate->plan, exam, &needs, err);
 
-    if (rc == 0 && !evaluator->bundle->prefix_cache_off) {
-        engine_share(evaluator->engine, documents.tries, documents.n_tries);
-    }
-    if (rc == 0) {
-        rc = engine_load(evaluator->engine, &candidate->plan, &documents.largest, err);
-    }
-    free(documents.tries);
-    return rc;
+    return rc != 0 ? rc
+                   : engine_load(evaluator->engine, &candidate->plan, exam_largest(*exam), err);
 }
 
 /* The candidate's whole way; *positions counts what was computed, on failure too. */
@@ -340,15 +324,11 @@ static int score_candidate(struct evaluator *evaluator, struct candidate *candid
     uint64_t positions_before = forward_positions(forward);
     uint64_t blocks_before = forward_blocks(forward);
 
-    if (evaluator->watch == NULL) { /* else tasks are done one after the other, to be seen */
-        rc = engine_sweep(evaluator->engine, err);
-    }
-    if (rc == 0) {
-        rc = run_tasks(evaluator, split, out, err);
-    }
+    rc = exam_sit(evaluator->exams[split], evaluator->engine, evaluator->watch, out, err);
     *positions = forward_positions(forward) - positions_before;
     evaluator->blocks += forward_blocks(forward) - blocks_before;
-    return rc == 0 ? engine_digest(evaluator->engine, out->weights, err) : rc;
+    const bool stopped = evaluator->watch != NULL && evaluator->watch->stopped;
+    return rc == 0 && !stopped ? engine_digest(evaluator->engine, out->weights, err) : rc;
 }
 
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
@@ -393,36 +373,27 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
 int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                     uint32_t n_layers, struct evaluator_needs *out, struct err *err)
 {
+    struct exam_terms terms = terms_of(evaluator, split);
+    struct exam **exam = &evaluator->exams[split];
     struct candidate candidate = {0};
-    struct documents documents = {0};
     struct engine_needs needs = {0};
     int rc = read_candidate(evaluator, recipe, size, &candidate, err);
 
-    if (rc == 0) {
-        rc = find_documents(evaluator, split, &documents, err);
-    }
     if (rc == 0) {
         struct plan longest = candidate.plan; /* in what its config says of layers */
 
         if (longest.config.n_layers < n_layers) {
             longest.config.n_layers = n_layers;
         }
-        rc = engine_needs(evaluator->engine, &longest, &documents.largest, &needs, err);
+        rc = exam_for(evaluator, &terms, &longest, exam, &needs, err);
     }
     if (rc == 0) {
-        *out =
-            (struct evaluator_needs){.streams = needs.streams,
-                                     .bytes = needs.bytes,
-                                     .kept = evaluator->bundle->prefix_cache_off ? 0 : needs.kept};
-        for (size_t t = 0; t < documents.n_tries; t++) {
-            out->positions += trie_positions(documents.tries[t]);
-        }
-        out->blends =
-            out->streams && out->positions * candidate.plan.config.width * sizeof(float) > out->kept
-                ? evaluator->bundle->n_tasks
-                : 1;
+        *out = (struct evaluator_needs){.streams = needs.streams,
+                                        .bytes = needs.bytes,
+                                        .kept = needs.kept,
+                                        .positions = exam_positions(*exam),
+                                        .sweeps = needs.streams ? needs.n_sweeps : 1};
     }
-    free(documents.tries);
     candidate_release(&candidate);
     return rc;
 }
@@ -430,28 +401,31 @@ int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size
 int evaluator_try(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                   size_t n, uint64_t *positions, struct err *err)
 {
+    struct exam_terms terms = terms_of(evaluator, split);
     struct candidate candidate = {0};
-    struct task_plan *documents = NULL;
-    struct trie_nodes largest = {0};
-    struct score_task score = {0};
+    struct engine_needs needs;
+    struct exam *exam = NULL;
+    struct score score = {0};
     int rc = read_candidate(evaluator, recipe, size, &candidate, err);
 
+    terms.n_tasks = 1;
+    terms.documents_max = n;
     if (rc == 0) {
-        rc = plan_documents(evaluator, 0, split, n, &documents, err);
+        rc = exam_for(evaluator, &terms, &candidate.plan, &exam, &needs, err);
     }
     if (rc == 0) {
-        task_plan_largest(documents, &largest);
-        rc = engine_load(evaluator->engine, &candidate.plan, &largest, err);
+        expect(evaluator, exam, false);
+        rc = engine_load(evaluator->engine, &candidate.plan, exam_largest(exam), err);
     }
     if (rc == 0) {
-        rc = task_run(documents, engine_forward(evaluator->engine),
-                      engine_weights(evaluator->engine), NULL, &score, err);
+        rc = exam_sit(exam, evaluator->engine, NULL, &score, err);
     }
     if (rc == 0) {
-        *positions = task_plan_positions(documents);
+        *positions = exam_positions(exam);
     }
-    score_task_release(&score);
-    task_plan_free(documents);
+    engine_forget(evaluator->engine);
+    score_release(&score);
+    exam_close(exam);
     candidate_release(&candidate);
     return rc;
 }

@@ -30,12 +30,11 @@ int evaluator_open_models(struct evaluator **out, const struct bundle *bundle,
                           struct checkpoint *const *models, struct err *err);
 void evaluator_close(struct evaluator *evaluator);
 
-struct task_watch;
+struct exam_watch;
 
-/* Look at runs from now on: watch is called after every stretch of documents of a task, tasks in
- * the bundle's order, and may stop a run, whose score then has the tasks and documents done. Before
- * the first run; watch is kept. */
-void evaluator_watch(struct evaluator *evaluator, struct task_watch *watch);
+/* Look at runs from now on (exam.h): watch may stop one, whose score then has the tasks and
+ * documents that are done, and no digest of weights. Before the first run; watch is kept. */
+void evaluator_watch(struct evaluator *evaluator, struct exam_watch *watch);
 
 /*
  * Build the recipe (canonical JSON) and score it on a split. A candidate that fails is a score with
@@ -52,7 +51,8 @@ struct evaluator_needs {
     uint64_t bytes;   /* the most that a candidate takes at once */
     uint64_t kept;    /* and activations that candidates share, at most */
     size_t positions; /* that a candidate is run on, generated text left out */
-    size_t blends;    /* times that its weights are made: once, or once a task */
+    size_t sweeps;    /* times that its layers are blended for them: once, or more where memory does
+                         not hold the activations of all */
 };
 
 /* Found from the recipe of one candidate, without running it; of its like with that many layers

@@ -489,14 +489,18 @@ static int pass_from(struct forward *forward, const struct weights *weights,
     assert(weights_config(weights)->width == forward->config.width &&
            weights_config(weights)->n_layers == forward->config.n_layers &&
            weights_config(weights)->vocab == forward->config.vocab);
+    const size_t most = forward_batch_max(forward->positions_max, nodes->depth_max);
     struct progress progress = {0};
     int rc = check_trie(forward, nodes, err);
+
+    assert(nodes->n <= most || forward->positions_max != FORWARD_BY_LAYER ||
+           start->n_layers == forward->config.n_layers);
 
     if (rc == 0) {
         rc = forward_fit(forward, nodes, err);
     }
     for (size_t first = 0, n; first < nodes->n && rc == 0; first += n) {
-        n = forward_smaller(nodes->n - first, forward->positions_max);
+        n = forward_smaller(nodes->n - first, most);
         struct stretch batch = {first, n};
 
         rc = run_layers(forward, weights, nodes, batch, start, err);
@@ -532,6 +536,7 @@ static int advance(struct forward *forward, const struct weights *weights,
                    const struct start *start, uint32_t end, float *x, struct err *err)
 {
     const struct trie_nodes *nodes = trie_nodes(start->trie);
+    const size_t most = forward_batch_max(forward->positions_max, nodes->depth_max);
     size_t d = forward->config.width;
     int rc = check_trie(forward, nodes, err);
 
@@ -539,7 +544,7 @@ static int advance(struct forward *forward, const struct weights *weights,
         rc = forward_fit(forward, nodes, err);
     }
     for (size_t first = 0, n; first < nodes->n && rc == 0; first += n) {
-        n = forward_smaller(nodes->n - first, forward->positions_max);
+        n = forward_smaller(nodes->n - first, most);
         rc = run_until(forward, weights, nodes, (struct stretch){first, n}, start, end, err);
         memcpy(x + first * d, forward->x, (rc == 0 ? n : 0) * d * sizeof(float));
     }
@@ -632,8 +637,9 @@ int forward_logits(struct forward *forward, const struct weights *weights, const
     if (rc == 0) {
         rc = forward_fit(forward, trie_nodes(trie), err);
     }
+    const size_t most = forward_batch_max(forward->positions_max, n);
     for (size_t first = 0, now; first < n && rc == 0; first += now) {
-        now = forward_smaller(n - first, forward->positions_max);
+        now = forward_smaller(n - first, most);
         struct stretch batch = {first, now};
 
         rc = run_layers(forward, weights, trie_nodes(trie), batch, &(struct start){0}, err);

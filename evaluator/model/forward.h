@@ -33,8 +33,10 @@ struct forward_result {
 
 struct forward;
 
-/* Of streamed weights: every position passes a layer before any passes the next. */
-#define FORWARD_POSITIONS_ALL SIZE_MAX
+/* Of streamed weights: whole tries go through one layer before the next (forward_advance), by
+ * batches of the default number of positions that share one stack. A pass through all layers is
+ * then one batch: forward_batch_max says how many nodes that may have. */
+#define FORWARD_BY_LAYER SIZE_MAX
 
 /*
  * Who keeps the residual stream between passes (prefix.h), so that a pass can begin behind the
@@ -102,6 +104,9 @@ struct forward_place {
  */
 struct forward_place forward_place(const struct forward *forward, const struct trie *trie,
                                    size_t sequence, size_t i);
+
+/* Nodes that a batch has at most, where the longest path has depth_max of them. */
+size_t forward_batch_max(size_t positions_max, size_t depth_max);
 
 /* Bytes of scratch for the largest of some tries, packed weights of a layer included. Nodes are
  * what the trie's plan states: n, depth_max, n_scored, n_targets are read. */

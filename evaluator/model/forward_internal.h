@@ -65,7 +65,7 @@ struct forward {
     enum numeric numeric;
     const struct kernels *kernels;
     const struct attention *attention;
-    size_t positions_max;
+    size_t positions_max; /* as forward_new was told */
     uint64_t positions, blocks;
     struct forward_keeper keeper; /* its functions NULL: none */
 

@@ -114,7 +114,7 @@ int forward_new_on(struct forward **out, const struct config *config, enum numer
     forward->numeric = numeric;
     forward->kernels = kernels_for(isa_best());
     forward->attention = attention_for(isa_best());
-    forward->positions_max = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
+    forward->positions_max = positions_max;
     generate_allow(forward, 0);
     rc = take_chunk(forward, err);
     if (rc == 0) {
@@ -167,8 +167,7 @@ bool forward_adopt(struct forward *forward, const struct config *config)
         return false;
     }
     if (forward->config.n_layers != config->n_layers) { /* lines are of all layers */
-        free(forward->lines.stacks);
-        forward->lines = (struct forward_lines){.bytes = forward->lines.bytes};
+        generate_release(forward);
     }
     forward->config = *config;
     return true;
@@ -226,20 +225,36 @@ static int take_trie_buffers(struct forward *forward, struct err *err)
     return 0;
 }
 
+size_t forward_batch_max(size_t positions_max, size_t depth_max)
+{
+    if (positions_max == FORWARD_BY_LAYER) {
+        return larger(FORWARD_POSITIONS, depth_max);
+    }
+    return positions_max > 0 ? positions_max : FORWARD_POSITIONS;
+}
+
+/* Stacks of keys and values for n nodes: of one layer at a time, or of all where batches go on with
+ * what is there. */
+static size_t count_stacks(const struct config *config, size_t positions_max, size_t n, size_t most)
+{
+    return n > most && positions_max != FORWARD_BY_LAYER ? config->n_layers : 1;
+}
+
 size_t forward_bytes(const struct config *config, enum numeric numeric, size_t positions_max,
                      const struct trie_nodes *nodes)
 {
-    size_t most = positions_max > 0 ? positions_max : FORWARD_POSITIONS;
+    size_t most = forward_batch_max(positions_max, nodes->depth_max);
     const struct attention_shape shape = {.n_heads = config->n_heads,
                                           .n_kv_heads = config->n_kv_heads,
                                           .head_width = config->head_width,
                                           .depth_max = nodes->depth_max};
     size_t angles = nodes->depth_max * rotary_width(config);
-    size_t floats = chunk_floats(config) + packed_floats(config, numeric) +
-                    forward_smaller(nodes->n, most) * config->width +
-                    angles * (config->local_rope.theta > 0 ? 2 : 1) +
-                    attention_stack_floats(&shape) * (nodes->n > most ? config->n_layers : 1) +
-                    attention_scratch_floats(&shape) + nodes->n_targets;
+    size_t floats =
+        chunk_floats(config) + packed_floats(config, numeric) +
+        forward_smaller(nodes->n, most) * config->width +
+        angles * (config->local_rope.theta > 0 ? 2 : 1) +
+        attention_stack_floats(&shape) * count_stacks(config, positions_max, nodes->n, most) +
+        attention_scratch_floats(&shape) + nodes->n_targets;
 
     return floats * sizeof(float) +
            nodes->n_scored * (sizeof(double) + sizeof(uint32_t) + sizeof(float));
@@ -247,8 +262,9 @@ size_t forward_bytes(const struct config *config, enum numeric numeric, size_t p
 
 int forward_fit(struct forward *forward, const struct trie_nodes *nodes, struct err *err)
 {
-    size_t rows = forward_smaller(nodes->n, forward->positions_max);
-    size_t n_stacks = nodes->n > forward->positions_max ? forward->config.n_layers : 1;
+    size_t most = forward_batch_max(forward->positions_max, nodes->depth_max);
+    size_t rows = forward_smaller(nodes->n, most);
+    size_t n_stacks = count_stacks(&forward->config, forward->positions_max, nodes->n, most);
 
     if (forward->rows > 0 && rows <= forward->rows && nodes->depth_max <= forward->depth_max &&
         n_stacks <= forward->n_stacks && nodes->n_scored <= forward->n_scored &&

@@ -56,6 +56,12 @@ void generate_allow(struct forward *forward, size_t bytes)
     forward->lines.bytes = bytes > 0 ? bytes : GENERATE_BYTES;
 }
 
+void generate_release(struct forward *forward)
+{
+    free(forward->lines.stacks);
+    forward->lines = (struct forward_lines){.bytes = forward->lines.bytes};
+}
+
 /* Room for lines that long, n of them if they fit; nothing is taken when it is there. */
 static int reserve(struct forward *forward, size_t n, size_t depth, struct err *err)
 {
@@ -163,6 +169,8 @@ struct generation {
     size_t n, taken;  /* prompts, and how many of them have a line already */
     size_t slots;     /* lines at a time */
     size_t depth_max; /* the longest line */
+    size_t at_most;   /* tokens, of all lines together */
+    size_t settled;   /* of those: found, or will never be */
     struct line *open;
     size_t n_open;
     uint32_t *vacant; /* [n_vacant] slots */
@@ -222,11 +230,13 @@ static void go_on(struct generation *generation, struct line line, size_t scored
     place.loglikelihood = place.best_loglikelihood;
     line.token = place.best;
     line.n++;
+    generation->settled++;
     if (generation->sink->take(generation->sink->context, line.number, &place) &&
         line.n < prompt->n + prompt->n_new) {
         generation->open[generation->n_open++] = line;
     } else {
         generation->vacant[generation->n_vacant++] = line.slot;
+        generation->settled += prompt->n + prompt->n_new - line.n;
     }
 }
 
@@ -319,11 +329,21 @@ static int step(struct generation *generation, struct err *err)
     return 0;
 }
 
+/* The sink lets it go on. */
+static bool goes_on(const struct generation *generation)
+{
+    const struct generate_sink *sink = generation->sink;
+
+    return sink->look == NULL ||
+           sink->look(sink->context, (double)generation->settled / (double)generation->at_most);
+}
+
 static int run(struct generation *generation, struct err *err)
 {
     int rc = 0;
 
-    while (rc == 0 && (generation->n_open > 0 || generation->taken < generation->n)) {
+    while (rc == 0 && (generation->n_open > 0 || generation->taken < generation->n) &&
+           goes_on(generation)) {
         if (generation->taken < generation->n && generation->n_open <= generation->slots / 2) {
             rc = take_prompts(generation, err);
         } else {
@@ -345,6 +365,7 @@ int generate(struct forward *forward, const struct weights *weights,
 
         assert(prompts[i].n >= 1 && prompts[i].n_new >= 1);
         generation.depth_max = depth > generation.depth_max ? depth : generation.depth_max;
+        generation.at_most += prompts[i].n_new;
     }
     if (n == 0) {
         return 0;

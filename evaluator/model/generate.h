@@ -39,6 +39,9 @@ struct generate_prompt {
  * Lines are numbered as their prompts. */
 struct generate_sink {
     bool (*take)(void *context, size_t line, const struct forward_place *place);
+    /* Before every pass, with the share of tokens that are settled, of as many as there may be;
+     * false: stop there, lines that are open are told of no more. May be NULL. */
+    bool (*look)(void *context, double share);
     void *context;
 };
 
@@ -47,6 +50,9 @@ size_t generate_line_bytes(const struct config *config, size_t depth);
 
 /* What generate takes for lines when it may take `allowed`: as many as fit, one at least. */
 size_t generate_bytes(const struct config *config, size_t n_lines, size_t depth, size_t allowed);
+
+/* Let the memory of lines go; generate takes it again. */
+void generate_release(struct forward *forward);
 
 /* Bytes for keys and values from now on; 0: GENERATE_BYTES. */
 void generate_allow(struct forward *forward, size_t bytes);

@@ -7,30 +7,54 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "evaluator/model/generate.h"
 #include "evaluator/model/tokens.h"
 #include "evaluator/model/unicode.h"
 
 /* A text under way. */
 struct draft {
+    size_t document;
     struct answer answer; /* the bytes so far, for stops */
     struct tokens tokens;
     double loglikelihood;
 };
 
-struct drafts {
-    const struct writing *writing;
-    struct draft *all; /* [n] one a document of the stretch */
-    size_t n;
-};
-
-static void drafts_release(struct drafts *drafts)
+void generated_end(struct drafts *drafts)
 {
     for (size_t i = 0; i < drafts->n; i++) {
         answer_release(&drafts->all[i].answer);
         tokens_release(&drafts->all[i].tokens);
     }
     free(drafts->all);
+    drafts->all = NULL;
+    drafts->n = drafts->capacity = 0;
+}
+
+void generated_open(struct drafts *drafts, size_t begin, size_t end)
+{
+    const size_t n = drafts->n + (end - begin);
+
+    if (n > drafts->capacity) {
+        drafts->all = mem_resize(drafts->all, n, sizeof *drafts->all);
+        drafts->capacity = n;
+    }
+    for (size_t i = begin; i < end; i++) {
+        drafts->all[drafts->n++] = (struct draft){.document = i};
+    }
+}
+
+struct generate_prompt generated_prompt(const struct drafts *drafts, size_t line)
+{
+    const struct requests *requests = drafts->requests;
+    const struct request *request = &requests->all[requests->first[drafts->all[line].document]];
+
+    return (struct generate_prompt){.tokens = requests->tokens.ids + request->at,
+                                    .n = request->n,
+                                    .n_new = drafts->rules->max_new_tokens};
+}
+
+size_t generated_document(const struct drafts *drafts, size_t line)
+{
+    return drafts->all[line].document;
 }
 
 static size_t longest(const struct strings *stops)
@@ -43,10 +67,9 @@ static size_t longest(const struct strings *stops)
     return most;
 }
 
-static bool write_down(void *context, size_t line, const struct forward_place *place)
+bool generated_take(struct drafts *drafts, size_t line, const struct forward_place *place)
 {
-    const struct drafts *drafts = context;
-    const struct answer_rules *rules = drafts->writing->rules;
+    const struct answer_rules *rules = drafts->rules;
     struct draft *draft = &drafts->all[line];
     const struct text *written = &draft->answer.written;
     const size_t before = written->size;
@@ -80,16 +103,16 @@ static void drop_unknown(struct tokens *tokens, size_t vocabulary)
 
 /* Filters see what the tokenizer makes of the generated tokens by themselves, special ones left
  * out: some drop the space in front. Else it is what the tokens add to the prompt. */
-static int decode(const struct writing *writing, struct tokenizer *tokenizer, struct draft *draft,
-                  struct text *out, struct err *err)
+static int decode(const struct drafts *drafts, struct draft *draft, struct text *out,
+                  struct err *err)
 {
-    if (writing->task->n_filters == 0) {
+    if (drafts->task->n_filters == 0) {
         unicode_add_lossy(out, text_get(&draft->answer.written), draft->answer.written.size);
         return 0;
     }
-    drop_unknown(&draft->tokens, writing->rules->vocabulary.n);
-    return tokenizer_decode(tokenizer, draft->tokens.ids, draft->tokens.n, TOKENIZER_PLAIN, out,
-                            err);
+    drop_unknown(&draft->tokens, drafts->rules->vocabulary.n);
+    return tokenizer_decode(drafts->tokenizer, draft->tokens.ids, draft->tokens.n, TOKENIZER_PLAIN,
+                            out, err);
 }
 
 /* Text [n], with something visible for its zeros. */
@@ -110,47 +133,19 @@ static char *without_zeros(const char *text, size_t n)
     return out;
 }
 
-static int text_of(const struct writing *writing, struct tokenizer *tokenizer, struct draft *draft,
-                   char **out, struct err *err)
+int generated_text(struct drafts *drafts, size_t line, char **text, struct forward_result *result,
+                   struct err *err)
 {
-    struct text text = {0};
-    const int rc = decode(writing, tokenizer, draft, &text, err);
+    struct draft *draft = &drafts->all[line];
+    struct text decoded = {0};
+    const int rc = decode(drafts, draft, &decoded, err);
 
     if (rc == 0) {
-        *out = without_zeros(text_get(&text),
-                             answer_cut(&writing->rules->stops, text_get(&text), text.size));
+        *text = without_zeros(text_get(&decoded),
+                              answer_cut(&drafts->rules->stops, text_get(&decoded), decoded.size));
+        *result = (struct forward_result){.loglikelihood = draft->loglikelihood, .greedy = true};
     }
-    text_release(&text);
-    return rc;
-}
-
-int generated_texts(const struct writing *writing, struct tokenizer *tokenizer,
-                    struct forward *forward, const struct weights *weights, char **texts,
-                    struct forward_result *results, struct err *err)
-{
-    const struct requests *requests = writing->requests;
-    const size_t n = writing->end - writing->begin;
-    struct drafts drafts = {writing, mem_array(n, sizeof *drafts.all), n};
-    struct generate_prompt *prompts = mem_array(n, sizeof *prompts);
-    const struct generate_sink sink = {.take = write_down, .context = &drafts};
-
-    for (size_t i = 0; i < n; i++) {
-        const struct request *request = &requests->all[requests->first[writing->begin + i]];
-
-        prompts[i] = (struct generate_prompt){.tokens = requests->tokens.ids + request->at,
-                                              .n = request->n,
-                                              .n_new = writing->rules->max_new_tokens};
-    }
-    int rc = generate(forward, weights, prompts, n, &sink, err);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        const size_t document = writing->begin + i;
-
-        rc = text_of(writing, tokenizer, &drafts.all[i], &texts[document], err);
-        results[requests->first[document]] =
-            (struct forward_result){.loglikelihood = drafts.all[i].loglikelihood, .greedy = true};
-    }
-    free(prompts);
-    drafts_release(&drafts);
+    text_release(&decoded);
     return rc;
 }
 

@@ -1,8 +1,8 @@
 /*
  * run.c - plan once, score many candidates.
  *
- *   documents -> requests -> trie              once
- *   trie + weights -> results -> marks         a candidate
+ *   documents -> requests -> tries                              once
+ *   trie + weights -> results [-> lines -> texts] -> marks      a candidate
  */
 #include "evaluator/task/run.h"
 
@@ -24,8 +24,9 @@ struct task_plan {
     size_t *documents;        /* [N] indices into task->documents */
     struct requests requests; /* tokens are in the trie only, unless answers are written */
     size_t n_tokens;
-    struct tokenizer *tokenizer;
     struct answer_rules rules; /* generate_until */
+    struct writing writing;    /* where its answers are decoded on */
+    struct drafts drafts;      /* where texts are needed */
     size_t stretch;            /* documents a trie, the last may have fewer */
     size_t n_tries;
     struct trie **tries;            /* [n_tries] one sequence a request */
@@ -33,6 +34,7 @@ struct task_plan {
     uint8_t *matches; /* generate_until: [requests.n] the answer would be written, or where texts
                          are needed [N, columns] it is found */
     char **texts;     /* [N] where they are needed */
+    uint32_t *open;   /* [N] what keeps a document from being done: it is not scored, or lines */
 };
 
 /* ---- planning ---- */
@@ -87,6 +89,7 @@ static int take_scratch(struct task_plan *made, struct err *err)
     if (texts) {
         made->texts = mem_array(made->n, sizeof *made->texts);
     }
+    made->open = mem_array(made->n, sizeof *made->open);
     return made->results != NULL && made->matches != NULL ? 0 : ERR_MEMORY;
 }
 
@@ -117,7 +120,6 @@ int task_plan_new(struct task_plan **out, const struct task *task, struct tokeni
 
     assert(n > 0);
     made->task = task;
-    made->tokenizer = tokenizer;
     made->n = n;
     made->stretch = stretch > 0 ? stretch : n;
     made->documents = mem_array(n, sizeof *made->documents);
@@ -132,6 +134,12 @@ int task_plan_new(struct task_plan **out, const struct task *task, struct tokeni
     if (rc == 0) {
         rc = take_scratch(made, err);
     }
+    made->writing = (struct writing){.task = task,
+                                     .documents = made->documents,
+                                     .requests = &made->requests,
+                                     .rules = &made->rules};
+    made->drafts = (struct drafts){
+        .task = task, .requests = &made->requests, .rules = &made->rules, .tokenizer = tokenizer};
     if (rc != 0) {
         task_plan_free(made);
         return rc;
@@ -154,7 +162,10 @@ void task_plan_free(struct task_plan *plan)
         return;
     }
     drop_texts(plan);
+    writing_end(&plan->writing);
+    generated_end(&plan->drafts);
     free(plan->texts);
+    free(plan->open);
     strings_release(&plan->rules.stops);
     free(plan->documents);
     requests_release(&plan->requests);
@@ -183,10 +194,29 @@ size_t task_plan_tokens(const struct task_plan *plan)
     return plan->n_tokens;
 }
 
-const struct trie *const *task_plan_tries(const struct task_plan *plan, size_t *n)
+size_t task_plan_stretches(const struct task_plan *plan)
 {
-    *n = plan->n_tries;
-    return (const struct trie *const *)plan->tries;
+    return plan->n_tries;
+}
+
+size_t task_plan_documents(const struct task_plan *plan, size_t t)
+{
+    return stretch_begin(plan, t + 1) - stretch_begin(plan, t);
+}
+
+const struct trie *task_plan_trie(const struct task_plan *plan, size_t t)
+{
+    return plan->tries[t];
+}
+
+bool task_plan_scores(const struct task_plan *plan)
+{
+    return plan->texts == NULL;
+}
+
+size_t task_plan_new_tokens(const struct task_plan *plan)
+{
+    return plan->rules.max_new_tokens;
 }
 
 static void keep_larger(size_t *largest, size_t n)
@@ -252,7 +282,7 @@ static double document_value(const struct task_plan *plan, size_t column, size_t
     }
 }
 
-/* ---- the whole task ---- */
+/* ---- means ---- */
 
 /* What a perplexity's sum is shared among. */
 static size_t shared_by(const struct task_plan *plan, enum metric metric, size_t n)
@@ -358,70 +388,163 @@ static void fill(struct task_plan *plan, struct score_task *out)
     }
 }
 
-/* Texts of a stretch, and what is found in them. */
-static int run_texts(struct task_plan *plan, const struct writing *writing, struct forward *forward,
-                     const struct weights *weights, struct err *err)
+/* ---- a candidate, in steps ---- */
+
+void task_begin(struct task_plan *plan)
 {
-    const size_t columns = task_columns(plan->task);
-    int rc = generated_texts(writing, plan->tokenizer, forward, weights, plan->texts, plan->results,
-                             err);
-
-    for (size_t i = writing->begin; rc == 0 && i < writing->end; i++) {
-        const struct document *document = &plan->task->documents[plan->documents[i]];
-
-        rc = generated_matches(plan->task, document, plan->texts[i], plan->matches + i * columns,
-                               err);
-        if (rc != 0) {
-            rc = err_wrap(err, "document %s", document->id);
-        }
+    drop_texts(plan);
+    writing_end(&plan->writing);
+    generated_end(&plan->drafts);
+    for (size_t i = 0; i < plan->n; i++) {
+        plan->open[i] = 1;
     }
-    return rc;
 }
 
-/* Requests of trie t: numbers, and whether answers would be written. */
-static int run_stretch(struct task_plan *plan, size_t t, struct forward *forward,
-                       const struct weights *weights, struct err *err)
+size_t task_lines(const struct task_plan *plan)
 {
-    const size_t begin = stretch_begin(plan, t);
-    const struct writing writing = {.task = plan->task,
-                                    .documents = plan->documents,
-                                    .requests = &plan->requests,
-                                    .trie = plan->tries[t],
-                                    .begin = begin,
-                                    .end = stretch_begin(plan, t + 1),
-                                    .rules = &plan->rules};
+    return plan->texts != NULL ? plan->drafts.n : plan->writing.n;
+}
 
-    if (plan->texts != NULL) {
-        return run_texts(plan, &writing, forward, weights, err);
-    }
-    int rc = forward_score(forward, weights, plan->tries[t],
-                           plan->results + plan->requests.first[begin], err);
+static size_t document_of(const struct task_plan *plan, size_t line)
+{
+    return plan->texts != NULL ? generated_document(&plan->drafts, line)
+                               : writing_document(&plan->writing, line);
+}
+
+/* Results of the forced pass over stretch t, and where it leaves answers open. */
+static int score_stretch(struct task_plan *plan, size_t t, struct forward *forward,
+                         const struct weights *weights, struct err *err)
+{
+    const struct writing_stretch stretch = {plan->tries[t], stretch_begin(plan, t),
+                                            stretch_begin(plan, t + 1)};
+    const int rc = forward_score(forward, weights, plan->tries[t],
+                                 plan->results + plan->requests.first[stretch.begin], err);
 
     if (rc == 0 && plan->task->output == TASK_GENERATE_UNTIL) {
-        rc = writing_matches(&writing, forward, weights, plan->matches, err);
+        writing_follow(&plan->writing, &stretch, forward, plan->matches);
+    }
+    return rc == 0 ? 0 : err_wrap(err, "task %s", plan->task->name);
+}
+
+int task_score(struct task_plan *plan, size_t t, struct forward *forward,
+               const struct weights *weights, struct err *err)
+{
+    const size_t n_lines = task_lines(plan);
+    const size_t end = stretch_begin(plan, t + 1);
+    int rc = 0;
+
+    if (plan->texts != NULL) {
+        generated_open(&plan->drafts, stretch_begin(plan, t), end);
+    } else {
+        rc = score_stretch(plan, t, forward, weights, err);
+    }
+    for (size_t i = stretch_begin(plan, t); rc == 0 && i < end; i++) {
+        plan->open[i] = 0;
+    }
+    for (size_t line = n_lines; rc == 0 && line < task_lines(plan); line++) {
+        plan->open[document_of(plan, line)]++;
     }
     return rc;
 }
 
-int task_run(struct task_plan *plan, struct forward *forward, const struct weights *weights,
-             struct task_watch *watch, struct score_task *out, struct err *err)
+struct generate_prompt task_prompt(const struct task_plan *plan, size_t line)
+{
+    return plan->texts != NULL ? generated_prompt(&plan->drafts, line)
+                               : writing_prompt(&plan->writing, line);
+}
+
+bool task_take(struct task_plan *plan, size_t line, const struct forward_place *place)
+{
+    const bool goes_on = plan->texts != NULL
+                             ? generated_take(&plan->drafts, line, place)
+                             : writing_take(&plan->writing, line, place, plan->matches);
+
+    plan->open[document_of(plan, line)] -= goes_on ? 0 : 1;
+    return goes_on;
+}
+
+/* The text of a line that ended, and what is found in it. */
+static int take_text(struct task_plan *plan, size_t line, struct err *err)
+{
+    const size_t i = document_of(plan, line);
+    const struct document *document = &plan->task->documents[plan->documents[i]];
+    int rc = generated_text(&plan->drafts, line, &plan->texts[i],
+                            &plan->results[plan->requests.first[i]], err);
+
+    if (rc == 0) {
+        rc = generated_matches(plan->task, document, plan->texts[i],
+                               plan->matches + i * task_columns(plan->task), err);
+    }
+    return rc == 0 ? 0 : err_wrap(err, "task %s: document %s", plan->task->name, document->id);
+}
+
+int task_write(struct task_plan *plan, struct err *err)
+{
+    int rc = 0;
+
+    for (size_t line = 0; plan->texts != NULL && rc == 0 && line < plan->drafts.n; line++) {
+        if (plan->open[document_of(plan, line)] == 0) {
+            rc = take_text(plan, line, err);
+        }
+    }
+    writing_end(&plan->writing);
+    generated_end(&plan->drafts);
+    return rc;
+}
+
+size_t task_done(const struct task_plan *plan)
 {
     size_t done = 0;
 
-    drop_texts(plan);
-    for (size_t t = 0; t < plan->n_tries; t++) {
-        const int rc = run_stretch(plan, t, forward, weights, err);
-
-        if (rc != 0) {
-            return err_wrap(err, "task %s", plan->task->name);
-        }
-        done = stretch_begin(plan, t + 1);
-        if (watch != NULL && !watch->look(watch->context, done, plan->n)) {
-            watch->stopped = true;
-            break;
-        }
+    while (done < plan->n && plan->open[done] == 0) {
+        done++;
     }
-    shape(plan, done, out);
+    return done;
+}
+
+void task_result(struct task_plan *plan, struct score_task *out)
+{
+    shape(plan, task_done(plan), out);
     fill(plan, out);
-    return 0;
+}
+
+/* ---- all of them ---- */
+
+static bool take(void *context, size_t line, const struct forward_place *place)
+{
+    return task_take(context, line, place);
+}
+
+static int write_lines(struct task_plan *plan, struct forward *forward,
+                       const struct weights *weights, struct err *err)
+{
+    const size_t n = task_lines(plan);
+    const struct generate_sink sink = {.take = take, .context = plan};
+    struct generate_prompt *prompts = mem_array(n, sizeof *prompts);
+
+    for (size_t i = 0; i < n; i++) {
+        prompts[i] = task_prompt(plan, i);
+    }
+    int rc = generate(forward, weights, prompts, n, &sink, err);
+    if (rc != 0) {
+        rc = err_wrap(err, "task %s", plan->task->name);
+    }
+    free(prompts);
+    return rc == 0 ? task_write(plan, err) : rc;
+}
+
+int task_run(struct task_plan *plan, struct forward *forward, const struct weights *weights,
+             struct score_task *out, struct err *err)
+{
+    int rc = 0;
+
+    task_begin(plan);
+    for (size_t t = 0; t < plan->n_tries && rc == 0; t++) {
+        rc = task_score(plan, t, forward, weights, err);
+        rc = rc == 0 ? write_lines(plan, forward, weights, err) : rc;
+    }
+    if (rc == 0) {
+        task_result(plan, out);
+    }
+    return rc;
 }

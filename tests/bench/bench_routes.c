@@ -248,7 +248,7 @@ static void run_all(struct outcome *out, const struct models *models,
     uint64_t blocks = 0;
 
     if (shares) {
-        engine_share(engine, &trie, 1);
+        engine_expect(engine, &(struct engine_work){.tries = &trie, .n_tries = 1, .keeps = true});
     }
     out->seconds = cpu_seconds();
     for (size_t i = 0; i < ROUTES; i++) {

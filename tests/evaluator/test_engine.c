@@ -173,8 +173,13 @@ static struct outcome run(struct engine *engine, const struct bench *bench,
     if (engine_load(engine, &candidate->plan, &bench->largest, &err) != 0) {
         fail_msg("%s", err.text);
     }
-    out.rc = engine_sweep(engine, &err);
-    for (size_t t = 0; t < TRIES && out.rc == 0; t++) {
+    for (size_t t = 0, end = 0; t < TRIES && out.rc == 0; t++) {
+        if (t == end) {
+            out.rc = engine_sweep(engine, t, NULL, &end, &err);
+        }
+        if (out.rc != 0) {
+            break;
+        }
         out.rc = forward_score(engine_forward(engine), engine_weights(engine), bench->tries[t],
                                out.results[t], &err);
     }
@@ -204,11 +209,14 @@ static struct engine *sharing_engine(const struct bench *bench, uint64_t memory)
 {
     struct engine *engine = engine_new(memory, NUMERIC_F32);
 
-    engine_share(engine, (const struct trie *const *)bench->tries, TRIES);
+    engine_expect(engine, &(struct engine_work){.tries = (const struct trie *const *)bench->tries,
+                                                .n_tries = TRIES,
+                                                .keeps = true});
     return engine;
 }
 
-/* What a candidate takes, its activations in a sweep too, and of kept ones so many layers. */
+/* What a candidate takes, streamed with all its activations in one sweep, and of kept ones so many
+ * layers. */
 static uint64_t memory_of(const struct bench *bench, bool streamed, size_t layers)
 {
     struct candidate candidate;
@@ -217,7 +225,7 @@ static uint64_t memory_of(const struct bench *bench, bool streamed, size_t layer
     candidate_open(&candidate, bench, 0, 0.5);
     uint64_t bytes = engine_bytes(&candidate.plan, NUMERIC_F32, &bench->largest, streamed);
     candidate_close(&candidate);
-    layers += streamed ? 1 : 0;
+    bytes += streamed ? (bench->positions - bench->largest.n) * width * sizeof(float) : 0;
     return bytes + layers * bench->positions * width * sizeof(float);
 }
 

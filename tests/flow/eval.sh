@@ -7,6 +7,16 @@ examples=$top/study/examples
 expect "the table has counts and standard errors" '^ *addition +exact_match +800 +0\.9[0-9]+ +0\.00[0-9]+' "$(cat "$dir/table.txt")"
 expect "progress tells what is left" 'addition: [0-9]+ of 800 documents, .* left' "$(cat "$dir/progress.txt")"
 
+expect "what it takes is said first" '^[0-9]+ positions, the model whole in at most [0-9.]+ MiB$' "$(head -n 1 "$dir/progress.txt")"
+
+# A layer at a time, to the same numbers; only the plan differs.
+numbers() {
+    "$BRAID" eval "$examples/models/adder" "$examples"/tasks/{addition,reversal_choice}.yaml --json --documents "$@" 2>"$dir/streamed.err" | sed '/"plan"/,$d'
+}
+same "the numbers of a streamed run" "$(numbers)" "$(numbers --memory 6MiB)"
+expect "it says how often layers are made" '[0-9]+ positions, a layer at a time in at most [0-9.]+ MiB of 6.0 MiB; every layer is made [0-9]+ times? for what is scored' "$(cat "$dir/streamed.err")"
+expect "and which layer it is at" 'layer [0-9]+ of 6, [0-9]+ of [0-9]+ documents done: [0-9]+ %, .* left' "$(cat "$dir/streamed.err")"
+
 # stopped ARGUMENT...: an eval of minutes, stopped when it has shown progress; prints its exit code.
 many=()
 for _ in 1 2 3 4 5 6; do
@@ -16,7 +26,7 @@ stopped() {
     "$BRAID" eval "$examples/models/adder" "${many[@]}" "$@" >"$dir/part.txt" 2>"$dir/part.err" &
     local running=$! code=0
     for _ in $(seq 100); do
-        [ -s "$dir/part.err" ] && break
+        grep -q left "$dir/part.err" && break
         sleep 0.1
     done
     kill -INT "$running"

@@ -96,7 +96,7 @@ static struct score_task run(const struct model *model, const char *folder, cons
     must(task_plan_new(&plan, &task, model->tokenizer, documents, task.n_documents, 0,
                        model->positions, &err),
          &err);
-    must(task_run(plan, model->forward, model->weights, NULL, &score, &err), &err);
+    must(task_run(plan, model->forward, model->weights, &score, &err), &err);
     task_plan_free(plan);
     free(documents);
     task_release(&task);

@@ -79,7 +79,7 @@ static struct score_task score(const struct task *task, const size_t *documents,
     struct err err = {0};
 
     if (task_plan_new(&plan, task, bench.tokenizer, documents, n, 0, 256, &err) != 0 ||
-        task_run(plan, bench.forward, bench.weights, NULL, &made, &err) != 0) {
+        task_run(plan, bench.forward, bench.weights, &made, &err) != 0) {
         fail_msg("%s", err.text);
     }
     assert_true(task_plan_positions(plan) < task_plan_tokens(plan));
@@ -168,28 +168,16 @@ static void an_answer_longer_than_allowed_is_wrong(void **state)
     task_release(&task);
 }
 
-/* ---- looked at ---- */
+/* ---- in stretches ---- */
 
-struct looks {
-    size_t n, stop_after;
-};
-
-static bool count_looks(void *context, size_t done, size_t n)
-{
-    struct looks *looks = context;
-
-    assert_true(done <= n);
-    return ++looks->n != looks->stop_after;
-}
-
-static struct score_task score_watched(const struct task *task, size_t stretch,
-                                       struct task_watch *watch)
+static struct score_task score_stretched(const struct task *task, size_t stretch)
 {
     struct task_plan *plan = NULL;
     struct score_task made = {0};
 
     assert_int_equal(task_plan_new(&plan, task, bench.tokenizer, some, N, stretch, 256, NULL), 0);
-    assert_int_equal(task_run(plan, bench.forward, bench.weights, watch, &made, NULL), 0);
+    assert_int_equal(task_plan_stretches(plan), (N + stretch - 1) / stretch);
+    assert_int_equal(task_run(plan, bench.forward, bench.weights, &made, NULL), 0);
     task_plan_free(plan);
     return made;
 }
@@ -197,14 +185,10 @@ static struct score_task score_watched(const struct task *task, size_t stretch,
 static void stretches_change_no_number(void **state)
 {
     struct task task = addition("generate_until", "\"gold\": \"choices\", " SHORT);
-    struct looks looks = {0};
-    struct task_watch watch = {.look = count_looks, .context = &looks};
     struct score_task whole = score(&task, some, N);
-    struct score_task pieces = score_watched(&task, 5, &watch);
+    struct score_task pieces = score_stretched(&task, 5);
 
     (void)state;
-    assert_int_equal(looks.n, 3);
-    assert_false(watch.stopped);
     assert_int_equal(pieces.n, N);
     assert_memory_equal(pieces.loglikelihoods, whole.loglikelihoods, 4 * N * sizeof(double));
     assert_memory_equal(pieces.document_values, whole.document_values, N * sizeof(double));
@@ -214,21 +198,94 @@ static void stretches_change_no_number(void **state)
     task_release(&task);
 }
 
-static void a_stopped_run_has_the_numbers_of_its_documents(void **state)
+/* A sink that stops after some tokens. */
+struct patience {
+    struct task_plan *plan;
+    size_t tokens;
+};
+
+static bool take(void *context, size_t line, const struct forward_place *place)
 {
-    struct task task = addition("generate_until", "\"gold\": \"answer\", " SHORT);
-    struct looks looks = {.stop_after = 2};
-    struct task_watch watch = {.look = count_looks, .context = &looks};
-    struct score_task part = score_watched(&task, 4, &watch);
-    struct score_task wanted = score(&task, some, 8);
+    struct patience *patience = context;
+
+    patience->tokens -= patience->tokens > 0;
+    return task_take(patience->plan, line, place);
+}
+
+static bool look(void *context, double share)
+{
+    const struct patience *patience = context;
+
+    assert_true(share >= 0.0 && share <= 1.0);
+    return patience->tokens > 0;
+}
+
+/* Score the first stretches, and generate until so many tokens are there. */
+static size_t run_some(struct task_plan *plan, size_t stretches, size_t tokens)
+{
+    struct patience patience = {plan, tokens};
+    const struct generate_sink sink = {.take = take, .look = look, .context = &patience};
+    struct generate_prompt prompts[4 * N];
+
+    task_begin(plan);
+    assert_int_equal(task_done(plan), 0);
+    for (size_t t = 0; t < stretches; t++) {
+        assert_int_equal(task_score(plan, t, bench.forward, bench.weights, NULL), 0);
+    }
+    for (size_t line = 0; line < task_lines(plan); line++) {
+        prompts[line] = task_prompt(plan, line);
+    }
+    assert_int_equal(generate(bench.forward, bench.weights, prompts, task_lines(plan), &sink, NULL),
+                     0);
+    assert_int_equal(task_write(plan, NULL), 0);
+    assert_int_equal(task_lines(plan), 0);
+    return task_done(plan);
+}
+
+static void a_stopped_run_has_the_numbers_of_the_documents_done(void **state)
+{
+    static const char *const texts[] = {"", "\"exact_match\": {\"regexes_to_ignore\": [\"@\"]}, "};
 
     (void)state;
-    assert_true(watch.stopped);
-    assert_int_equal(part.n, 8);
-    assert_string_equal(part.ids[7], wanted.ids[7]);
-    assert_true(part.values[0] == wanted.values[0] && part.errors[0] == wanted.errors[0]);
-    score_task_release(&wanted);
-    score_task_release(&part);
+    for (size_t k = 0; k < 2; k++) {
+        char *keys = mem_printf("\"gold\": \"answer\", %s" SHORT, texts[k]);
+        struct task task = addition("generate_until", keys);
+        struct task_plan *plan = NULL;
+        struct score_task part = {0};
+
+        assert_int_equal(task_plan_new(&plan, &task, bench.tokenizer, some, N, 4, 256, NULL), 0);
+        assert_int_equal(run_some(plan, 2, SIZE_MAX), 8);
+        task_result(plan, &part);
+        struct score_task wanted = score(&task, some, 8);
+
+        assert_int_equal(part.n, 8);
+        assert_string_equal(part.ids[7], wanted.ids[7]);
+        assert_true(part.values[0] == wanted.values[0] && part.errors[0] == wanted.errors[0]);
+        score_task_release(&wanted);
+        score_task_release(&part);
+        free(keys);
+        task_plan_free(plan);
+        task_release(&task);
+    }
+}
+
+static void a_document_whose_text_is_not_at_its_end_is_not_done(void **state)
+{
+    struct task task = addition("generate_until", "\"gold\": \"answer\", \"exact_match\": "
+                                                  "{\"regexes_to_ignore\": [\"@\"]}, " SHORT);
+    struct task_plan *plan = NULL;
+    size_t before = 0;
+
+    (void)state;
+    assert_int_equal(task_plan_new(&plan, &task, bench.tokenizer, some, N, 0, 256, NULL), 0);
+    assert_int_equal(run_some(plan, 1, 1), 0);
+    for (size_t tokens = 1; before < N; tokens += 5) {
+        const size_t done = run_some(plan, 1, tokens);
+
+        assert_true(done >= before);
+        before = done;
+    }
+    task_plan_free(plan);
     task_release(&task);
 }
 
@@ -328,7 +385,7 @@ static void texts_do_not_depend_on_their_company(void **state)
 {
     struct task task = addition("generate_until", "\"gold\": \"answer\", " FILTERS SHORT);
     struct score_task whole = score(&task, some, N);
-    struct score_task pieces = score_watched(&task, 5, NULL);
+    struct score_task pieces = score_stretched(&task, 5);
     struct score_task alone = score(&task, some + 3, 2);
 
     (void)state;
@@ -394,7 +451,7 @@ static void fails_as_a_candidate_when_weights_are_not_finite(void **state)
     assert_int_equal(weights_load(broken, bench.checkpoint, NULL), 0);
     weights_slot(broken, TENSOR_FINAL_NORM, 0)[0] = (float)NAN;
     assert_int_equal(task_plan_new(&plan, &task, bench.tokenizer, some, N, 0, 256, NULL), 0);
-    assert_int_equal(task_run(plan, bench.forward, broken, NULL, &made, &err), ERR_NUMERIC);
+    assert_int_equal(task_run(plan, bench.forward, broken, &made, &err), ERR_NUMERIC);
     assert_non_null(strstr(err.text, "task t: "));
     assert_null(made.name);
     task_plan_free(plan);
@@ -410,7 +467,8 @@ int main(void)
         cmocka_unit_test(takes_any_of_several_answers),
         cmocka_unit_test(an_answer_longer_than_allowed_is_wrong),
         cmocka_unit_test(stretches_change_no_number),
-        cmocka_unit_test(a_stopped_run_has_the_numbers_of_its_documents),
+        cmocka_unit_test(a_stopped_run_has_the_numbers_of_the_documents_done),
+        cmocka_unit_test(a_document_whose_text_is_not_at_its_end_is_not_done),
         cmocka_unit_test(decodes_on_where_the_forced_pass_leaves_it_open),
         cmocka_unit_test(generating_decides_as_following_does),
         cmocka_unit_test(every_filter_has_a_column),
