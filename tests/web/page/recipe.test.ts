@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Recipe } from "../src/api.ts";
-import { diff, flatten, matrices } from "../src/recipe.ts";
+import { diff, flatten, matrices, routeText, tracks } from "../src/recipe.ts";
 
 const A = "a".repeat(64);
 const B = "b".repeat(64);
@@ -50,4 +50,30 @@ test("a setting that only one side has is a difference", () => {
     { name: "method", a: "ties", b: "linear" },
     { name: "x", a: 1, b: null },
   ]);
+});
+
+function routed(): Recipe {
+  const hops: [number, number, number][] = [[0, 0, 1], [0, 1, 1], [1, 5, 1.4], [0, 2, 1], [0, 2, 1]];
+  return { ...recipe([]), method: "passthrough", sources: [A], route: { hops, models: [B] } };
+}
+
+test("a route is a track a model, hops from left to right", () => {
+  assert.deepEqual(tracks(routed(), nameOf), {
+    tracks: [
+      { source: "adder", layers: [0, 1, null, 2, 2] },
+      { source: "reverser", layers: [null, null, 5, null, null] },
+    ],
+    scales: [1, 1, 1.4, 1, 1],
+  });
+  assert.deepEqual(tracks(recipe([]), nameOf), { tracks: [], scales: null });
+});
+
+test("a route in words names spans, repeats apart, scales behind their layer", () => {
+  assert.equal(routeText(routed(), nameOf), "adder 0–1, reverser 5 × 1.4, adder 2, adder 2");
+  assert.equal(flatten(routed(), nameOf).get("route"), "adder 0–1, reverser 5 × 1.4, adder 2, adder 2");
+});
+
+test("the host of a route over a merge is the merge", () => {
+  const merged = { ...routed(), method: "linear", sources: [A, B] };
+  assert.equal(tracks(merged, nameOf).tracks[0]?.source, "the merge");
 });

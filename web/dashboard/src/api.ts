@@ -141,6 +141,12 @@ export interface RecipeGroup {
   sources: Record<string, number>[];
 }
 
+// Blocks in the order they run: [model, layer, scale]; model 0 is the merge, i is models[i - 1].
+export interface Route {
+  hops: [number, number, number][];
+  models: string[];
+}
+
 export interface Recipe {
   base: string | null;
   dtype: string;
@@ -148,6 +154,7 @@ export interface Recipe {
   layers: number;
   method: string;
   recipe: number;
+  route?: Route;
   seed: number;
   sources: string[];
 }

@@ -13,36 +13,43 @@ function color(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// Lines across for the baselines, labelled at the right, labels pushed apart where they would meet.
+// Lines across for the baselines, one a value, labelled at the right; the labels are pushed apart where they would meet.
 function drawBaselines(plot: uPlot, baselines: Baseline[]): void {
   const { ctx, bbox } = plot;
   const scale = devicePixelRatio;
-  const shown = baselines
-    .filter((baseline): baseline is Baseline & { value: number } => baseline.value !== null)
-    .map((baseline) => ({ baseline, y: plot.valToPos(baseline.value, "y", true) }))
-    .sort((a, b) => a.y - b.y);
+  const right = bbox.left + bbox.width;
+  const shown = new Map<number, Baseline[]>();
+  for (const baseline of baselines) {
+    if (baseline.value !== null) {
+      shown.set(baseline.value, [...(shown.get(baseline.value) ?? []), baseline]);
+    }
+  }
+  const lines = [...shown].map(([value, equal]) => ({ y: plot.valToPos(value, "y", true), equal })).sort((a, b) => a.y - b.y);
+  const colorOf = (equal: Baseline[]) => color(equal.some((baseline) => baseline.parent) ? "--parent" : "--average");
   let free = bbox.top - 8 * scale;
 
   ctx.save();
+  ctx.lineWidth = scale;
+  for (const { y, equal } of lines) {
+    ctx.strokeStyle = colorOf(equal);
+    ctx.setLineDash(equal.some((baseline) => baseline.parent) ? [6 * scale, 4 * scale] : [2 * scale, 3 * scale]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(right, y);
+    ctx.stroke();
+  }
   ctx.font = `${11 * scale}px system-ui, sans-serif`;
   ctx.textAlign = "right";
   ctx.textBaseline = "bottom";
-  for (const { baseline, y } of shown) {
-    ctx.strokeStyle = color(baseline.parent ? "--parent" : "--average");
-    ctx.fillStyle = ctx.strokeStyle;
-    ctx.lineWidth = scale;
-    ctx.setLineDash(baseline.parent ? [6 * scale, 4 * scale] : [2 * scale, 3 * scale]);
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
-    const at = Math.max(y - 2 * scale, free + 13 * scale);
-    free = at;
-    ctx.setLineDash([]);
-    ctx.strokeStyle = color("--surface");
-    ctx.lineWidth = 4 * scale;
-    ctx.strokeText(baseline.label, bbox.left + bbox.width - 4 * scale, at);
-    ctx.fillText(baseline.label, bbox.left + bbox.width - 4 * scale, at);
+  ctx.lineWidth = 4 * scale;
+  ctx.strokeStyle = color("--surface");
+  ctx.setLineDash([]);
+  for (const { y, equal } of lines) {
+    const label = equal.map((baseline) => baseline.label).join(", ");
+    free = Math.max(y - 2 * scale, free + 13 * scale);
+    ctx.fillStyle = colorOf(equal);
+    ctx.strokeText(label, right - 4 * scale, free);
+    ctx.fillText(label, right - 4 * scale, free);
   }
   ctx.restore();
 }

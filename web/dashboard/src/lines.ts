@@ -15,7 +15,7 @@ export function standingLines(summary: Summary): { lines: Line[]; on: string } {
   const share = format.isShare(summary.tasks);
   if (summary.report.length > 0) {
     const lines = summary.report.map((row) => ({
-      label: row.role === "winner" ? `winner, candidate ${row.candidate}` : row.label,
+      label: row.role === "winner" ? `winner, candidate ${summary.winner?.candidate ?? row.candidate}` : row.label,
       kind: row.role,
       value: row.value,
       note:

@@ -35,9 +35,54 @@ export function matrices(recipe: Recipe, nameOf: (digest: string) => string): Ma
       values: recipe.groups.map((group) => group.sources[s]?.[parameter] ?? null),
     }));
     const all = rows.flatMap((row) => row.values).filter((x): x is number => x !== null);
+    if (parameter === "scale" && all.every((x) => x === 1)) {
+      continue; // layers that are taken as they are
+    }
     result.push({ parameter, columns, rows, low: Math.min(0, ...all), high: Math.max(0, ...all) });
   }
   return result;
+}
+
+export interface Track {
+  source: string;
+  layers: (number | null)[]; // of each hop the layer, null where it goes through another model
+}
+
+function hostName(recipe: Recipe, nameOf: (digest: string) => string): string {
+  const only = recipe.sources[0];
+  return recipe.method === "passthrough" && only !== undefined ? nameOf(only) : "the merge";
+}
+
+// A route as tracks, one a model, hops from left to right; and the scales, null when none changes anything.
+export function tracks(recipe: Recipe, nameOf: (digest: string) => string): { tracks: Track[]; scales: number[] | null } {
+  const { hops, models } = recipe.route ?? { hops: [], models: [] };
+  const names = [hostName(recipe, nameOf), ...models.map(nameOf)];
+  const used = names.map((source, m) => ({ source, layers: hops.map(([model, layer]) => (model === m ? layer : null)) }));
+  const scales = hops.map(([, , scale]) => scale);
+  return {
+    tracks: used.filter((track) => track.layers.some((layer) => layer !== null)),
+    scales: scales.some((scale) => scale !== 1) ? scales : null,
+  };
+}
+
+// The route in words: "base 0–7, math 8, base 9–11"; a scale behind its layer.
+export function routeText(recipe: Recipe, nameOf: (digest: string) => string): string {
+  const names = [hostName(recipe, nameOf), ...(recipe.route?.models ?? []).map(nameOf)];
+  const spans: { model: number; first: number; last: number; scale: number }[] = [];
+  for (const [model, layer, scale] of recipe.route?.hops ?? []) {
+    const open = spans[spans.length - 1];
+    if (open !== undefined && open.model === model && open.last + 1 === layer && open.scale === 1 && scale === 1) {
+      open.last = layer;
+    } else {
+      spans.push({ model, first: layer, last: layer, scale });
+    }
+  }
+  return spans
+    .map(({ model, first, last, scale }) => {
+      const range = first === last ? `${first}` : `${first}–${last}`;
+      return `${names[model] ?? "?"} ${range}${scale === 1 ? "" : ` × ${+scale.toPrecision(4)}`}`;
+    })
+    .join(", ");
 }
 
 // Every number of a recipe under a name a person can read.
@@ -45,6 +90,9 @@ export function flatten(recipe: Recipe, nameOf: (digest: string) => string): Map
   const flat = new Map<string, number | string>();
   const components = new Set(recipe.groups.map((group) => group.component)).size;
   flat.set("method", recipe.method);
+  if (recipe.route !== undefined) {
+    flat.set("route", routeText(recipe, nameOf));
+  }
   for (const group of recipe.groups) {
     const where = `layers ${columnName(group.component, group.layers, components)}`;
     group.sources.forEach((source, s) => {
