@@ -4,11 +4,13 @@
  * The stack of one key/value head, for paths of up to N nodes:
  *
  *   keys    [N / 16, K, 16]  blocks of 16 nodes, transposed: one load gives element d of 16 keys,
- * so scores grow in registers without sums across a register values  [N, K']          K' = K
- * rounded up to 16, padding zero: one load gives 16 elements of a value
+ *                            so scores grow in registers without sums across a register
+ *   values  [N, K']          K' = K rounded up to 16, padding zero: one load gives 16 elements of a
+ *                            value
  *
- * Up to four queries on one path share every load. Softmax in two passes over a row of scores: the
- * row is as long as the path, and every sum runs over the path in order of depth.
+ * Up to four queries, of nodes on one path or of one node's heads, share every load. Softmax in two
+ * passes over a row of scores: the row is as long as the path, and every sum runs over the path in
+ * order of depth.
  *
  * The build compiles this file once an instruction set and defines KERNELS_ISA.
  */
@@ -46,6 +48,15 @@ struct head {
     size_t window; /* SIZE_MAX: none */
 };
 
+/* Queries beside each other, of nodes on one path (rise 1) or of one node (rise 0). */
+struct queries {
+    float *out;
+    size_t out_stride;
+    const float *q;
+    size_t q_stride;
+    size_t depth, rise; /* of the first, and by which the next is deeper */
+};
+
 /* Entries [from, to) of the stack, and the blocks that hold them. */
 struct span {
     size_t from, to, block, blocks_end;
@@ -60,16 +71,21 @@ static ALWAYS_INLINE struct span span_of(const struct head *head, size_t depth)
 }
 
 /* Scores of Q queries with the keys of B blocks from `block` on. */
-static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, size_t q_stride,
+static ALWAYS_INLINE void score_blocks(const struct head *head, const struct queries *queries,
                                        size_t block, const size_t Q, const size_t B)
 {
     vector sum[QUERIES][BLOCKS * PARTS] = {0};
-    const float *keys = head->keys + block * head->K * LANES;
+    const size_t K = head->K;
+    const float *keys = head->keys + block * K * LANES;
+    const float *q = queries->q;
+    const size_t q_stride = queries->q_stride;
+    float *scores = head->scores + block * LANES;
+    const size_t stride = head->score_stride;
 
-    for (size_t d = 0; d < head->K; d++) {
+    for (size_t d = 0; d < K; d++) {
         for (size_t b = 0; b < B; b++) {
             for (size_t p = 0; p < PARTS; p++) {
-                vector key = vector_load(keys + (b * head->K + d) * LANES + p * WIDTH);
+                vector key = vector_load(keys + (b * K + d) * LANES + p * WIDTH);
 
                 for (size_t i = 0; i < Q; i++) {
                     sum[i][b * PARTS + p] += q[i * q_stride + d] * key;
@@ -79,29 +95,27 @@ static ALWAYS_INLINE void score_blocks(const struct head *head, const float *q, 
     }
     for (size_t i = 0; i < Q; i++) {
         for (size_t p = 0; p < B * PARTS; p++) {
-            vector_store(head->scores + i * head->score_stride + block * LANES + p * WIDTH,
-                         sum[i][p]);
+            vector_store(scores + i * stride + p * WIDTH, sum[i][p]);
         }
     }
 }
 
-static ALWAYS_INLINE void score_path(const struct head *head, const float *q, size_t q_stride,
+static ALWAYS_INLINE void score_path(const struct head *head, const struct queries *queries,
                                      struct span span, const size_t Q)
 {
     size_t block = span.block;
 
     for (; block + BLOCKS <= span.blocks_end; block += BLOCKS) {
-        score_blocks(head, q, q_stride, block, Q, BLOCKS);
+        score_blocks(head, queries, block, Q, BLOCKS);
     }
     for (; block < span.blocks_end; block++) {
-        score_blocks(head, q, q_stride, block, Q, 1);
+        score_blocks(head, queries, block, Q, 1);
     }
 }
 
 static ALWAYS_INLINE float largest_score(const float *scores, size_t n_blocks)
 {
     vector largest[PARTS];
-    float lane[LANES];
 
     for (size_t p = 0; p < PARTS; p++) {
         largest[p] = vector_load(scores + p * WIDTH);
@@ -111,10 +125,7 @@ static ALWAYS_INLINE float largest_score(const float *scores, size_t n_blocks)
             largest[p] = vector_larger(vector_load(scores + b * LANES + p * WIDTH), largest[p]);
         }
     }
-    for (size_t p = 0; p < PARTS; p++) {
-        vector_store(lane + p * WIDTH, largest[p]);
-    }
-    return lanes_largest(lane);
+    return vector_largest(largest);
 }
 
 /* Scores [n_blocks, 16], scaled, pressed into (-cap, cap). */
@@ -134,7 +145,6 @@ static ALWAYS_INLINE float exponentials(float *scores, const struct head *head, 
     size_t n_blocks = all.blocks_end - all.block;
     float scale = head->scale;
     vector sum[PARTS] = {0};
-    float lane[LANES];
 
     if (head->cap > 0.0F) {
         cap_scores(first, n_blocks, scale, head->cap);
@@ -156,26 +166,27 @@ static ALWAYS_INLINE float exponentials(float *scores, const struct head *head, 
             sum[p] += e;
         }
     }
-    for (size_t p = 0; p < PARTS; p++) {
-        vector_store(lane + p * WIDTH, sum[p]);
-    }
-    return lanes_sum(lane);
+    return vector_sum(sum);
 }
 
 /* out = (sum over a span's entries of weight * value) / divisor, for Q queries and B * 16 elements
  * of the values from `at` on; only the first K elements are written. */
-static ALWAYS_INLINE void mix_blocks(float *out, size_t out_stride, const struct head *head,
+static ALWAYS_INLINE void mix_blocks(const struct head *head, const struct queries *queries,
                                      const float *divisors, struct span span, size_t at,
                                      const size_t Q, const size_t B)
 {
     vector sum[QUERIES][BLOCKS * PARTS] = {0};
+    const float *values = head->values + at;
+    const size_t width = head->value_width;
+    const float *weights = head->scores;
+    const size_t stride = head->score_stride;
 
     for (size_t j = span.from; j < span.to; j++) {
         for (size_t p = 0; p < B * PARTS; p++) {
-            vector value = vector_load(head->values + j * head->value_width + at + p * WIDTH);
+            vector value = vector_load(values + j * width + p * WIDTH);
 
             for (size_t i = 0; i < Q; i++) {
-                sum[i][p] += head->scores[i * head->score_stride + j] * value;
+                sum[i][p] += weights[i * stride + j] * value;
             }
         }
     }
@@ -186,60 +197,57 @@ static ALWAYS_INLINE void mix_blocks(float *out, size_t out_stride, const struct
         for (size_t p = 0; p < B * PARTS; p++) {
             vector_store(row + p * WIDTH, sum[i][p] / divisors[i]);
         }
-        memcpy(out + i * out_stride + at, row, wanted * sizeof(float));
+        memcpy(queries->out + i * queries->out_stride + at, row, wanted * sizeof(float));
     }
 }
 
-static ALWAYS_INLINE void mix_values(float *out, size_t out_stride, const struct head *head,
+static ALWAYS_INLINE void mix_values(const struct head *head, const struct queries *queries,
                                      const float *divisors, struct span span, const size_t Q)
 {
     size_t at = 0;
 
     for (; at + BLOCKS * LANES <= head->value_width; at += BLOCKS * LANES) {
-        mix_blocks(out, out_stride, head, divisors, span, at, Q, BLOCKS);
+        mix_blocks(head, queries, divisors, span, at, Q, BLOCKS);
     }
     for (; at < head->value_width; at += LANES) {
-        mix_blocks(out, out_stride, head, divisors, span, at, Q, 1);
+        mix_blocks(head, queries, divisors, span, at, Q, 1);
     }
 }
 
-/* Q queries at depths depth, depth + 1, ... of one path. They share every load, so each also meets
- * keys below itself and above its window; its weights there are zero, and adding zero changes no
- * sum. */
-static ALWAYS_INLINE void attend_queries(float *out, size_t out_stride, const float *q,
-                                         size_t q_stride, const struct head *head, size_t depth,
-                                         const size_t Q)
+/* The first Q queries. They share every load, so each also meets keys below itself and above its
+ * window; its weights there are zero, and adding zero changes no sum. */
+static ALWAYS_INLINE void attend_few(const struct head *head, const struct queries *queries,
+                                     const size_t Q)
 {
-    struct span first = span_of(head, depth);
-    struct span last = span_of(head, depth + Q - 1);
+    struct span first = span_of(head, queries->depth);
+    struct span last = span_of(head, queries->depth + (Q - 1) * queries->rise);
     struct span all = {first.from, last.to, first.block, last.blocks_end};
     float divisors[QUERIES];
 
-    score_path(head, q, q_stride, all, Q);
+    score_path(head, queries, all, Q);
     for (size_t i = 0; i < Q; i++) {
         divisors[i] = exponentials(head->scores + i * head->score_stride, head, all,
-                                   span_of(head, depth + i));
+                                   span_of(head, queries->depth + i * queries->rise));
     }
-    mix_values(out, out_stride, head, divisors, all, Q);
+    mix_values(head, queries, divisors, all, Q);
 }
 
-/* n queries on one path, four at a time. */
-static void attend_path(float *out, size_t out_stride, const float *q, size_t q_stride,
-                        const struct head *head, size_t depth, size_t n)
+/* n queries, four at a time. */
+static void attend_queries(const struct head *head, struct queries queries, size_t n)
 {
     while (n >= QUERIES) {
-        attend_queries(out, out_stride, q, q_stride, head, depth, QUERIES);
-        out += QUERIES * out_stride;
-        q += QUERIES * q_stride;
-        depth += QUERIES;
+        attend_few(head, &queries, QUERIES);
+        queries.out += QUERIES * queries.out_stride;
+        queries.q += QUERIES * queries.q_stride;
+        queries.depth += QUERIES * queries.rise;
         n -= QUERIES;
     }
     if (n == 3) {
-        attend_queries(out, out_stride, q, q_stride, head, depth, 3);
+        attend_few(head, &queries, 3);
     } else if (n == 2) {
-        attend_queries(out, out_stride, q, q_stride, head, depth, 2);
+        attend_few(head, &queries, 2);
     } else if (n == 1) {
-        attend_queries(out, out_stride, q, q_stride, head, depth, 1);
+        attend_few(head, &queries, 1);
     }
 }
 
@@ -293,11 +301,22 @@ static void attend(float *out, const float *qkv, const uint32_t *depths, size_t 
                                       .cap = shape->cap,
                                       .window = shape->window > 0 ? shape->window : SIZE_MAX};
             const float *key = qkv + t * stride + q_width + g * K;
+            struct queries queries = {.out = out + t * q_width + g * share * K,
+                                      .out_stride = q_width,
+                                      .q = qkv + t * stride + g * share * K,
+                                      .q_stride = stride,
+                                      .depth = depths[t],
+                                      .rise = 1};
 
             push(&head, key, key + kv_width, stride, depths[t], n);
-            for (size_t h = g * share; h < (g + 1) * share; h++) {
-                attend_path(out + t * q_width + h * K, q_width, qkv + t * stride + h * K, stride,
-                            &head, depths[t], n);
+            if (n == 1) {
+                queries.q_stride = queries.out_stride = K;
+                queries.rise = 0;
+                attend_queries(&head, queries, share);
+                continue;
+            }
+            for (size_t h = 0; h < share; h++, queries.q += K, queries.out += K) {
+                attend_queries(&head, queries, n);
             }
         }
     }

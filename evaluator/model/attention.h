@@ -18,7 +18,8 @@
 
 #include "evaluator/model/isa.h"
 
-/* Nodes taken through the stack together, when they follow each other on one path. */
+/* Queries taken through the stack together: of nodes that follow each other on one path, or of the
+ * heads of one node that share keys. */
 #define ATTENTION_QUERIES ((size_t)4)
 
 /* H query heads share G heads of keys and values (Ainslie et al. 2023, arXiv:2305.13245: query head

@@ -233,10 +233,7 @@ static float largest_of(const float *x, size_t n)
     if (i < n) {
         keep_larger(largest, padded(lane, x + i, n - i, -INFINITY));
     }
-    for (size_t p = 0; p < LANES_PARTS; p++) {
-        vector_store(lane + p * LANES_WIDTH, largest[p]);
-    }
-    return lanes_largest(lane);
+    return vector_largest(largest);
 }
 
 static ALWAYS_INLINE void add_exponentials(double sum[LANES], const float *block, float largest)

@@ -130,23 +130,21 @@ static ALWAYS_INLINE vector vector_tanh(vector x)
     return e / (e + 2.0F);
 }
 
-static inline float lanes_larger(float a, float b)
-{
-    return a > b ? a : b;
-}
+/* LANES partial results are folded into one: halves onto each other, four times. Compilers make do
+ * where a register is narrower than a half. */
+typedef float lanes_half __attribute__((vector_size(LANES / 2 * sizeof(float))));
+typedef float lanes_quarter __attribute__((vector_size(LANES / 4 * sizeof(float))));
 
-/* LANES partial results folded into one: halves onto each other, four times. */
-static inline float lanes_sum(const float lane[LANES])
+static ALWAYS_INLINE float vector_sum(const vector part[LANES_PARTS])
 {
-    float eight[8], four[4];
+    lanes_half half[2];
+    lanes_quarter quarter[2];
 
-    for (size_t i = 0; i < 8; i++) {
-        eight[i] = lane[i] + lane[i + 8];
-    }
-    for (size_t i = 0; i < 4; i++) {
-        four[i] = eight[i] + eight[i + 4];
-    }
-    return (four[0] + four[2]) + (four[1] + four[3]);
+    memcpy(half, part, sizeof(half));
+    half[0] += half[1];
+    memcpy(quarter, half, sizeof(quarter));
+    quarter[0] += quarter[1];
+    return (quarter[0][0] + quarter[0][2]) + (quarter[0][1] + quarter[0][3]);
 }
 
 static inline double lanes_sum_double(const double lane[LANES])
@@ -162,10 +160,16 @@ static inline double lanes_sum_double(const double lane[LANES])
     return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-static inline float lanes_largest(const float lane[LANES])
+static inline float lanes_larger(float a, float b)
 {
-    float eight[8], four[4];
+    return a > b ? a : b;
+}
 
+static ALWAYS_INLINE float vector_largest(const vector part[LANES_PARTS])
+{
+    float lane[LANES], eight[8], four[4];
+
+    memcpy(lane, part, sizeof(lane));
     for (size_t i = 0; i < 8; i++) {
         eight[i] = lanes_larger(lane[i], lane[i + 8]);
     }

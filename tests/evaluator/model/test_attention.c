@@ -247,6 +247,7 @@ static void cutting_into_chunks_changes_no_bit(void **state)
 {
     (void)state;
     assert_cuts_change_no_bit(grow(4, 2, 24, 200, 9));
+    assert_cuts_change_no_bit(grow(7, 1, 24, 120, 9));
     for (size_t window = 1; window < 40; window += 6) {
         assert_cuts_change_no_bit(with_window(grow(4, 2, 24, 200, 9), window));
     }
