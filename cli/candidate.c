@@ -88,7 +88,7 @@ static void add_scores(json_t *scores, const struct score *score, enum split spl
             json_object_get(json_object_get(notes, "documents"), task->name), split_name(split));
         json_t *doc =
             json_pack("{s:s, s:s, s:I, s:o}", "task", task->name, "split", split_name(split), "n",
-                      (json_int_t)task->n, "metrics", candidate_metrics(task));
+                      (json_int_t)score_documents(task), "metrics", candidate_metrics(task));
 
         if (documents) {
             json_t *list = json_array();

@@ -14,6 +14,28 @@
 #include "search/optimiser.h"
 #include "search/phases.h"
 
+/* How many documents of a split; a program's are not known here, and may be the same in each. */
+static void add_count(struct table *table, const struct coordinator_task *task, enum split split)
+{
+    if (task->documents[split] > 0) {
+        table_cell(table, "%zu", task->documents[split]);
+    } else {
+        table_cell(table, "%s", task->unsplit ? "all" : "?");
+    }
+}
+
+/* Scores that are no test, and documents that nobody splits. */
+static void print_unsplit(const struct prepared *prepared)
+{
+    for (size_t t = 0; t < prepared->study.n_tasks; t++) {
+        if (prepared->tasks[t].unsplit) {
+            printf("  task %s: no word of its command says {split}, so search, select and report "
+                   "use the same data:\n  its numbers in the final report will not be a test\n",
+                   prepared->tasks[t].name);
+        }
+    }
+}
+
 static void print_tasks(const struct prepared *prepared)
 {
     static const char *const heads[] = {"task",    "metric",  ">weight",
@@ -29,12 +51,13 @@ static void print_tasks(const struct prepared *prepared)
         table_cell(&table, "%s%s", task->metric,
                    task->higher_is_better ? "" : " (lower is better)");
         table_cell(&table, "%g", task->weight);
-        table_cell(&table, "%zu", task->documents[SPLIT_SEARCH]);
-        table_cell(&table, "%zu", task->documents[SPLIT_SELECT]);
-        table_cell(&table, "%zu", task->documents[SPLIT_REPORT]);
+        add_count(&table, task, SPLIT_SEARCH);
+        add_count(&table, task, SPLIT_SELECT);
+        add_count(&table, task, SPLIT_REPORT);
     }
     table_print(&table, stdout);
     table_release(&table);
+    print_unsplit(prepared);
 }
 
 /* What coordinates of one kind have in common: the name as far as it does not say where. */

@@ -114,7 +114,7 @@ static int make_bundle(const struct arguments *arguments, struct bundle *bundle,
     bundle->shares[0] = 1.0;
     bundle->tasks = mem_array(arguments->n_tasks, sizeof(struct bundle_task));
     for (size_t t = 0; t < arguments->n_tasks && rc == 0; t++) {
-        rc = task_load(&bundle->tasks[t].task, arguments->tasks[t], err);
+        rc = bundle_task_load(&bundle->tasks[t], arguments->tasks[t], err);
         bundle->n_tasks += rc == 0;
     }
     return rc;
@@ -168,6 +168,12 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
 
 /* ---- what it will take ---- */
 
+static void print_written(const struct evaluator_needs *needs)
+{
+    fprintf(stderr, "%.1f MiB written for commands, %s\n", (double)needs->written / 1048576.0,
+            needs->in_memory ? "in memory" : "to the disk");
+}
+
 static void print_plan(const struct evaluator_needs *needs, uint64_t memory)
 {
     fprintf(stderr, "%zu positions, %s in at most %.1f MiB", needs->positions,
@@ -190,6 +196,9 @@ static json_t *plan_doc(const struct evaluator_needs *needs)
 
     if (needs->streams) {
         json_object_set_new(doc, "sweeps", json_integer((json_int_t)needs->sweeps));
+    }
+    if (needs->written > 0) {
+        json_object_set_new(doc, "written", json_integer((json_int_t)needs->written));
     }
     return doc;
 }
@@ -246,14 +255,14 @@ static void look_begin(struct look *look)
 
 /* ---- what came out ---- */
 
-/* Documents of a task that was asked. */
-static size_t documents_of(const struct bundle *bundle, const char *name)
+/* Documents of a task that was asked; a program's is whole. */
+static size_t documents_of(const struct bundle *bundle, const struct score_task *task)
 {
     size_t n = 0;
 
     for (size_t t = 0; t < bundle->n_tasks; t++) {
-        if (strcmp(bundle->tasks[t].task.name, name) == 0) {
-            n = bundle->tasks[t].task.n_documents;
+        if (strcmp(bundle->tasks[t].task.name, task->name) == 0) {
+            n = bundle->tasks[t].program != NULL ? task->n : bundle->tasks[t].task.n_documents;
         }
     }
     return n;
@@ -265,15 +274,19 @@ static bool is_partial(const struct score *score, const struct bundle *bundle)
     bool whole = score->n_tasks == bundle->n_tasks;
 
     for (size_t t = 0; whole && t < score->n_tasks; t++) {
-        whole = score->tasks[t].n == documents_of(bundle, score->tasks[t].name);
+        whole = score->tasks[t].n == documents_of(bundle, &score->tasks[t]);
     }
     return !whole;
 }
 
 /* "800", or "96 of 800" when the run was stopped. */
-static void print_n(struct table *table, size_t n, size_t of)
+static void print_n(struct table *table, const struct score_task *task, size_t of)
 {
-    if (n == of) {
+    const size_t n = score_documents(task);
+
+    if (n == 0) {
+        table_cell(table, "-"); /* a program does not say */
+    } else if (task->n == of) {
         table_cell(table, "%zu", n);
     } else {
         table_cell(table, "%zu of %zu", n, of);
@@ -293,7 +306,7 @@ static void print_table(const struct score *score, const struct bundle *bundle)
             table_row(&table);
             table_cell(&table, "%s", task->name);
             table_cell(&table, "%s", task->metrics[m]);
-            print_n(&table, task->n, documents_of(bundle, task->name));
+            print_n(&table, task, documents_of(bundle, task));
             table_cell(&table, "%.4f", task->values[m]);
             if (isfinite(task->errors[m])) {
                 table_cell(&table, "%.4f", task->errors[m]);
@@ -312,8 +325,8 @@ static void print_table(const struct score *score, const struct bundle *bundle)
 
 static json_t *task_doc(const struct score_task *task, size_t of)
 {
-    json_t *doc =
-        json_pack("{s:I, s:o}", "n", (json_int_t)task->n, "metrics", candidate_metrics(task));
+    json_t *doc = json_pack("{s:I, s:o}", "n", (json_int_t)score_documents(task), "metrics",
+                            candidate_metrics(task));
 
     if (task->n < of) {
         json_object_set_new(doc, "of", json_integer((json_int_t)of));
@@ -332,7 +345,7 @@ static void print_json(const struct arguments *arguments, const struct score *sc
 
     for (size_t t = 0; t < score->n_tasks; t++) {
         const struct score_task *task = &score->tasks[t];
-        json_t *doc = task_doc(task, documents_of(bundle, task->name));
+        json_t *doc = task_doc(task, documents_of(bundle, task));
 
         if (arguments->documents) {
             json_t *documents = json_array();
@@ -363,9 +376,15 @@ static int run(struct evaluator *evaluator, const struct text *recipe, uint64_t 
     struct exam_watch watch = {.look = look, .context = &looked};
 
     evaluator_watch(evaluator, &watch);
+    evaluator_scratch(evaluator, NULL);
     int rc = evaluator_needs(evaluator, text_get(recipe), recipe->size, SPLIT_ALL, 0, needs, err);
     if (rc == 0) {
-        print_plan(needs, memory);
+        if (needs->positions > 0) {
+            print_plan(needs, memory);
+        }
+        if (needs->written > 0) {
+            print_written(needs);
+        }
         look_begin(&looked);
         rc = evaluator_run(evaluator, text_get(recipe), recipe->size, SPLIT_ALL, score, err);
         progress_end(&looked.progress);

@@ -53,6 +53,25 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     }
 }
 
+/* What programs do not say is not known. */
+static void add_count(struct table *table, const json_t *n)
+{
+    if (json_integer_value(n) > 0) {
+        table_cell(table, "%lld", (long long)json_integer_value(n));
+    } else {
+        table_cell(table, "-");
+    }
+}
+
+static void add_error(struct table *table, const json_t *error)
+{
+    if (json_is_number(error)) {
+        table_cell(table, "%.4f", json_number_value(error));
+    } else {
+        table_cell(table, "-");
+    }
+}
+
 static void print_scores(const json_t *scores)
 {
     static const char *const heads[] = {"task", "split", "metric", ">n", ">value", ">stderr"};
@@ -70,9 +89,9 @@ static void print_scores(const json_t *scores)
             table_cell(&table, "%s", json_string_value(json_object_get(score, "task")));
             table_cell(&table, "%s", json_string_value(json_object_get(score, "split")));
             table_cell(&table, "%s", metric);
-            table_cell(&table, "%lld", (long long)json_integer_value(json_object_get(score, "n")));
+            add_count(&table, json_object_get(score, "n"));
             table_cell(&table, "%.4f", json_number_value(json_object_get(value, "value")));
-            table_cell(&table, "%.4f", json_number_value(json_object_get(value, "stderr")));
+            add_error(&table, json_object_get(value, "stderr"));
         }
     }
     table_print(&table, stdout);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/command.h"
+#include "evaluator/bundle.h"
 #include "evaluator/model/gemm.h"
 #include "evaluator/worker.h"
 #include "web/link.h"
@@ -23,13 +24,13 @@
 #define ASK_WAIT_MS 20000
 
 struct arguments {
-    const char *url, *token_file, *name, *spool;
+    const char *url, *token_file, *name, *spool, *scratch;
     const char *model_dirs[MODEL_DIRS_MAX];
     size_t n_model_dirs;
-    bool child;
+    bool child, allow_commands;
 };
 
-enum { KEY_CHILD = 1000 };
+enum { KEY_CHILD = 1000, KEY_SCRATCH, KEY_ALLOW };
 
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
@@ -50,6 +51,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
             argp_error(state, "at most %d --models", MODEL_DIRS_MAX);
         }
         arguments->model_dirs[arguments->n_model_dirs++] = value;
+        return 0;
+    case KEY_ALLOW:
+        arguments->allow_commands = true;
+        return 0;
+    case KEY_SCRATCH:
+        arguments->scratch = value;
         return 0;
     case KEY_CHILD:
         arguments->child = true;
@@ -80,17 +87,20 @@ struct shift {
     struct link *link;
     struct text bundle;
     struct worker child;
-    char **child_argv; /* [4 + 2 * n_model_dirs], NULL-terminated */
+    char **child_argv; /* [6 + 2 * n_model_dirs], NULL-terminated */
 };
 
 static char **child_arguments(const struct arguments *arguments)
 {
-    char **argv = mem_array(5 + 2 * arguments->n_model_dirs, sizeof(char *));
+    char **argv = mem_array(6 + 2 * arguments->n_model_dirs, sizeof(char *));
     size_t n = 0;
 
     argv[n++] = command_program();
     argv[n++] = mem_text("work");
     argv[n++] = mem_text("--child");
+    if (arguments->spool != NULL) {
+        argv[n++] = mem_printf("--scratch=%s", arguments->spool);
+    }
     for (size_t i = 0; i < arguments->n_model_dirs; i++) {
         argv[n++] = mem_text("--models");
         argv[n++] = mem_text(arguments->model_dirs[i]);
@@ -177,12 +187,41 @@ static int work_on(struct shift *shift, const struct job *job, struct err *err)
     return rc;
 }
 
+/* Whoever hands out jobs chooses what this machine runs for a task of a program: its own
+ * coordinator may, another only where that was said. */
+static int check_commands(const struct shift *shift, struct err *err)
+{
+    struct bundle bundle = {0};
+    json_t *doc = NULL;
+
+    if (shift->arguments->allow_commands || link_is_local(shift->link)) {
+        return 0;
+    }
+    int rc = doc_parse(&doc, text_get(&shift->bundle), shift->bundle.size, err);
+    if (rc == 0) {
+        rc = bundle_parse(&bundle, doc, err);
+    }
+    for (size_t t = 0; t < bundle.n_tasks && rc == 0; t++) {
+        if (bundle.tasks[t].program != NULL) {
+            rc = err_set(err, ERR_CONFLICT,
+                         "task %s runs the command %s here; --allow-commands lets it",
+                         bundle.tasks[t].task.name, bundle.tasks[t].program->words.all[0]);
+        }
+    }
+    bundle_release(&bundle);
+    json_decref(doc);
+    return rc;
+}
+
 static int work(struct shift *shift, struct err *err)
 {
     int rc = link_register(shift->link, err);
 
     if (rc == 0) {
         rc = link_bundle(shift->link, &shift->bundle, err);
+    }
+    if (rc == 0) {
+        rc = check_commands(shift, err);
     }
     /* Models are mapped and tasks tokenised while the first job is asked for. */
     if (rc == 0) {
@@ -248,6 +287,15 @@ static int run(const struct arguments *arguments, struct err *err)
     return rc;
 }
 
+static int compute_for_parent(const struct arguments *arguments, struct err *err)
+{
+    const struct worker_options options = {.model_dirs = arguments->model_dirs,
+                                           .n_dirs = arguments->n_model_dirs,
+                                           .scratch = arguments->scratch};
+
+    return worker_serve(STDIN_FILENO, STDOUT_FILENO, &options, err);
+}
+
 int cmd_work(int argc, char **argv)
 {
     static const struct argp_option options[] = {
@@ -255,6 +303,9 @@ int cmd_work(int argc, char **argv)
         {"models", 'm', "DIR", 0, "look for source models here, by digest (repeat for more)", 0},
         {"name", 'n', "NAME", 0, "how the dashboard calls this worker", 0},
         {"spool", 's', "DIR", 0, "keep results here until they are acknowledged", 0},
+        {"allow-commands", KEY_ALLOW, NULL, 0,
+         "run the commands of tasks also for a coordinator on another machine", 0},
+        {"scratch", KEY_SCRATCH, "DIR", OPTION_HIDDEN, "where the child writes for programs", 0},
         {"child", KEY_CHILD, NULL, OPTION_HIDDEN, "compute for the parent process", 0},
         {0}};
     static const struct argp argp = {
@@ -272,9 +323,7 @@ int cmd_work(int argc, char **argv)
 
     command_parse(&argp, argc, argv, &arguments);
     command_catch_signals();
-    int rc = arguments.child ? worker_serve(STDIN_FILENO, STDOUT_FILENO, arguments.model_dirs,
-                                            arguments.n_model_dirs, &err)
-                             : run(&arguments, &err);
+    int rc = arguments.child ? compute_for_parent(&arguments, &err) : run(&arguments, &err);
     if (command_stopped()) {
         return COMMAND_STOPPED;
     }

@@ -101,7 +101,9 @@ static int fill(struct forecast *out, const struct prepared *prepared, struct ev
         rc = evaluator_needs(evaluator, passes.recipe, strlen(passes.recipe), SPLIT_SEARCH,
                              out->hops_max, &out->needs, err);
     }
-    if (rc == 0 && measure(&passes, out, &out->why) != 0) {
+    if (rc == 0 && out->needs.positions == 0) {
+        out->seconds = (double)NAN; /* all tasks are programs' */
+    } else if (rc == 0 && measure(&passes, out, &out->why) != 0) {
         out->seconds = (double)NAN; /* which is the candidate's failure, not ours */
     }
     return rc;
@@ -123,7 +125,7 @@ int forecast_make(struct forecast *out, const struct prepared *prepared, struct 
     return rc;
 }
 
-void forecast_print(const struct forecast *forecast, FILE *to)
+static void print_own(const struct forecast *forecast, FILE *to)
 {
     const struct evaluator_needs *needs = &forecast->needs;
 
@@ -147,4 +149,20 @@ void forecast_print(const struct forecast *forecast, FILE *to)
             "%zu documents\n",
             forecast->seconds < 10 ? 2 : 0, forecast->seconds, needs->positions,
             forecast->documents);
+}
+
+void forecast_print(const struct forecast *forecast, FILE *to)
+{
+    const struct evaluator_needs *needs = &forecast->needs;
+
+    if (needs->positions > 0) {
+        print_own(forecast, to);
+    }
+    if (needs->written > 0) {
+        fprintf(to,
+                "  a candidate is written for the commands of tasks, %.1f MiB %s, and removed "
+                "after them;\n  how long they take is not known beforehand\n",
+                (double)needs->written / MIB,
+                needs->in_memory ? "in memory" : "to the disk, for want of memory");
+    }
 }

@@ -42,6 +42,9 @@ int notes_write(struct store *store, const struct prepared *prepared, struct err
                             json_pack("{s:s, s:s}", "name", model->name, "path", model->path));
     }
     for (size_t t = 0; t < prepared->bundle.n_tasks && rc == 0; t++) {
+        if (prepared->bundle.tasks[t].program != NULL) {
+            continue; /* its documents are its own business */
+        }
         json_t *splits = json_object();
 
         for (int split = SPLIT_SEARCH; split <= SPLIT_REPORT && rc == 0; split++) {

@@ -103,7 +103,7 @@ static int open_models(struct prepared *prepared, struct err *err)
     for (size_t i = 0; i < study->n_models && rc == 0; i++) {
         rc = compare_models(prepared, i, err);
     }
-    return rc == 0 ? config_runnable(checkpoint_config(prepared->models[prepared->host]), err) : rc;
+    return rc;
 }
 
 /* Sources that fit together and run differently are allowed: a merge runs as its donor does. */
@@ -150,17 +150,17 @@ static int compare_tokenizers(const struct prepared *prepared, struct err *err)
 
 /* ---- tasks ---- */
 
-static int load_task(const struct study *study, size_t t, struct task *out, struct err *err)
+static int load_task(const struct study *study, size_t t, struct bundle_task *out, struct err *err)
 {
     const struct study_task *task = &study->tasks[t];
 
     if (task->inline_task != NULL) {
-        int rc = task_parse(out, task->inline_task, study->folder, err);
+        int rc = bundle_task_parse(out, task->inline_task, study->folder, err);
 
         return rc == 0 ? 0 : err_wrap(err, "tasks[%zu]", t);
     }
     char *path = file_resolve(study->folder, task->path);
-    int rc = task_load(out, path, err);
+    int rc = bundle_task_load(out, path, err);
     free(path);
     return rc;
 }
@@ -204,6 +204,43 @@ static int count_documents(const struct prepared *prepared, const struct bundle_
     return 0;
 }
 
+/* What the coordinator is told of a task of our own, but for its weight. */
+static int tell_own(const struct prepared *prepared, struct bundle_task *task, const char *metric,
+                    struct coordinator_task *told, struct err *err)
+{
+    size_t column;
+    int rc = choose_column(&task->task, metric, &column, err);
+
+    if (rc == 0) {
+        rc = count_documents(prepared, task, told->documents, err);
+    }
+    if (rc == 0) {
+        told->metric = task_column_name(&task->task, column);
+        told->higher_is_better = metric_higher_is_better(task_column_metric(&task->task, column));
+    }
+    return rc;
+}
+
+/* And of a program's; how many documents it has, and which, it says when it has run. */
+static int tell_program(struct prepared *prepared, const struct bundle_task *task,
+                        const char *metric, struct coordinator_task *told, struct err *err)
+{
+    const struct program *program = task->program;
+
+    if (metric != NULL && strcmp(metric, program_column(program)) != 0) {
+        return err_set(err, ERR_CONFLICT, "task %s: metric: the command's is %s, under score",
+                       program->name, program_column(program));
+    }
+    told->metric = program_column(program);
+    told->higher_is_better = program_higher_is_better(program);
+    told->unsplit = !program->splits;
+    if (!program_is_there(program)) {
+        text_printf(&prepared->notes, "task %s: there is no program %s on this machine\n",
+                    program->name, program->words.all[0]);
+    }
+    return 0;
+}
+
 static int open_tasks(struct prepared *prepared, struct err *err)
 {
     const struct study *study = &prepared->study;
@@ -215,18 +252,15 @@ static int open_tasks(struct prepared *prepared, struct err *err)
     for (size_t t = 0; t < study->n_tasks && rc == 0; t++) {
         struct bundle_task *task = &bundle->tasks[t];
         struct coordinator_task *told = &prepared->tasks[t];
-        size_t column;
 
-        rc = load_task(study, t, &task->task, err);
+        rc = load_task(study, t, task, err);
         if (rc != 0) {
             break;
         }
         bundle->n_tasks = t + 1;
         task->limit = study->tasks[t].limit;
-        rc = choose_column(&task->task, study->tasks[t].metric, &column, err);
-        if (rc == 0) {
-            rc = count_documents(prepared, task, told->documents, err);
-        }
+        rc = task->program != NULL ? tell_program(prepared, task, study->tasks[t].metric, told, err)
+                                   : tell_own(prepared, task, study->tasks[t].metric, told, err);
         for (size_t before = 0; before < t && rc == 0; before++) {
             if (strcmp(bundle->tasks[before].task.name, task->task.name) == 0) {
                 rc = err_set(err, ERR_CONFLICT, "tasks: two are named %s", task->task.name);
@@ -236,12 +270,17 @@ static int open_tasks(struct prepared *prepared, struct err *err)
             told->name = task->task.name;
             told->digest = task->task.digest;
             told->weight = study->tasks[t].weight;
-            told->metric = task_column_name(&task->task, column);
-            told->higher_is_better =
-                metric_higher_is_better(task_column_metric(&task->task, column));
         }
     }
     return rc;
+}
+
+/* Tasks of our own run the merge here; programs may know architectures that we do not. */
+static int check_runnable(const struct prepared *prepared, struct err *err)
+{
+    return bundle_programs(&prepared->bundle) < prepared->bundle.n_tasks
+               ? config_runnable(checkpoint_config(prepared->models[prepared->host]), err)
+               : 0;
 }
 
 /* What the study asks for; left to us, the best that this machine has for its type of weights. */
@@ -456,7 +495,8 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
         return rc;
     }
     if ((rc = open_models(prepared, err)) != 0 || (rc = compare_tokenizers(prepared, err)) != 0 ||
-        (rc = open_tasks(prepared, err)) != 0 || (rc = fill_bundle(prepared, err)) != 0) {
+        (rc = open_tasks(prepared, err)) != 0 || (rc = check_runnable(prepared, err)) != 0 ||
+        (rc = fill_bundle(prepared, err)) != 0) {
         return rc;
     }
     compare_configs(prepared);
@@ -467,6 +507,8 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
         .model_digests = prepared->digest_texts,
         .tasks = prepared->tasks,
         .version = BRAID_VERSION,
+        /* Programs are costly, and what ails them is seldom passing. */
+        .attempts = bundle_programs(&prepared->bundle) > 0 ? 2 : 0,
     };
     load_earlier(prepared);
     rc = make_baselines(prepared, err);

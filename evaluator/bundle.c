@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "study/yaml.h"
 
 #define BUNDLE_VERSION 1
 
@@ -18,11 +20,83 @@ void bundle_release(struct bundle *bundle)
     }
     for (size_t t = 0; t < bundle->n_tasks; t++) {
         task_release(&bundle->tasks[t].task);
+        if (bundle->tasks[t].program != NULL) {
+            program_release(bundle->tasks[t].program);
+            free(bundle->tasks[t].program);
+        }
     }
     free(bundle->models);
     free(bundle->tasks);
     free(bundle->study);
     *bundle = (struct bundle){0};
+}
+
+/* ---- tasks ---- */
+
+static bool is_program(const json_t *config)
+{
+    const char *output = json_string_value(json_object_get(config, "output_type"));
+
+    return output != NULL && strcmp(output, PROGRAM_OUTPUT) == 0;
+}
+
+/* Takes what program holds. */
+static void set_program(struct bundle_task *out, const struct program *program)
+{
+    *out = (struct bundle_task){.task.name = mem_text(program->name),
+                                .program = mem_array(1, sizeof(*program))};
+    memcpy(out->task.digest, program->digest, DIGEST_HEX);
+    *out->program = *program;
+}
+
+int bundle_task_parse(struct bundle_task *out, const json_t *config, const char *folder,
+                      struct err *err)
+{
+    struct program program = {0};
+
+    if (!is_program(config)) {
+        return task_parse(&out->task, config, folder, err);
+    }
+    int rc = program_parse(&program, config, folder, err);
+    if (rc == 0) {
+        set_program(out, &program);
+    }
+    return rc;
+}
+
+int bundle_task_load(struct bundle_task *out, const char *path, struct err *err)
+{
+    json_t *config = NULL;
+    char *folder = file_folder(path);
+    int rc = yaml_load(&config, path, err);
+
+    if (rc == 0) {
+        rc = bundle_task_parse(out, config, folder, err);
+        rc = rc == 0 ? 0 : err_wrap(err, "%s", path);
+    }
+    json_decref(config);
+    free(folder);
+    return rc;
+}
+
+size_t bundle_programs(const struct bundle *bundle)
+{
+    size_t n = 0;
+
+    for (size_t t = 0; t < bundle->n_tasks; t++) {
+        n += bundle->tasks[t].program != NULL;
+    }
+    return n;
+}
+
+/* ---- the wire form ---- */
+
+static json_t *print_task(const struct bundle_task *task)
+{
+    return task->program != NULL ? json_pack("{s:o, s:I}", "command", program_print(task->program),
+                                             "limit", (json_int_t)task->limit)
+                                 : json_pack("{s:o, s:I}", "task", task_print(&task->task), "limit",
+                                             (json_int_t)task->limit);
 }
 
 int bundle_print(const struct bundle *bundle, json_t **out, struct err *err)
@@ -37,9 +111,7 @@ int bundle_print(const struct bundle *bundle, json_t **out, struct err *err)
                                                 model->path, "digest", model->digest));
     }
     for (size_t t = 0; t < bundle->n_tasks; t++) {
-        json_array_append_new(tasks,
-                              json_pack("{s:o, s:I}", "task", task_print(&bundle->tasks[t].task),
-                                        "limit", (json_int_t)bundle->tasks[t].limit));
+        json_array_append_new(tasks, print_task(&bundle->tasks[t]));
     }
     *out = json_pack("{s:i, s:s, s:I, s:[f, f, f], s:o, s:o}", "bundle", BUNDLE_VERSION, "study",
                      bundle->study, "seed", (json_int_t)bundle->seed, "shares", bundle->shares[0],
@@ -81,21 +153,36 @@ static int read_models(struct bundle *bundle, const json_t *models, struct err *
     return 0;
 }
 
+static int read_task(struct bundle_task *out, const json_t *doc, struct err *err)
+{
+    const json_t *command = json_object_get(doc, "command");
+    struct program program = {0};
+    json_t *task;
+    int64_t limit;
+    int rc = doc_integer(doc, "limit", 0, INT64_MAX, &limit, err);
+
+    if (rc == 0 && command != NULL) {
+        rc = program_read(&program, command, err);
+        if (rc == 0) {
+            set_program(out, &program);
+        }
+    } else if (rc == 0) {
+        rc = doc_object(doc, "task", &task, err);
+        rc = rc == 0 ? task_read(&out->task, task, err) : rc;
+    }
+    if (rc == 0) {
+        out->limit = (size_t)limit;
+    }
+    return rc;
+}
+
 static int read_tasks(struct bundle *bundle, const json_t *tasks, struct err *err)
 {
     bundle->tasks = mem_array(json_array_size(tasks), sizeof(struct bundle_task));
     for (size_t t = 0; t < json_array_size(tasks); t++) {
-        const json_t *doc = json_array_get(tasks, t);
-        json_t *task;
-        int64_t limit;
-        int rc;
-
-        if ((rc = doc_object(doc, "task", &task, err)) != 0 ||
-            (rc = doc_integer(doc, "limit", 0, INT64_MAX, &limit, err)) != 0 ||
-            (rc = task_read(&bundle->tasks[t].task, task, err)) != 0) {
+        if (read_task(&bundle->tasks[t], json_array_get(tasks, t), err) != 0) {
             return err_wrap(err, "tasks[%zu]", t);
         }
-        bundle->tasks[t].limit = (size_t)limit;
         bundle->n_tasks++;
     }
     return 0;

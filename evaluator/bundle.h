@@ -16,6 +16,7 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "evaluator/model/numeric.h"
+#include "evaluator/program/program.h"
 #include "evaluator/task/task.h"
 
 struct bundle_model {
@@ -24,9 +25,11 @@ struct bundle_model {
     char digest[DIGEST_HEX];
 };
 
+/* Our own, or another program's: task has a name and a digest alone then. */
 struct bundle_task {
     struct task task;
-    size_t limit; /* documents at most, 0: all */
+    struct program *program; /* NULL: our own */
+    size_t limit;            /* documents at most, 0: all */
 };
 
 struct bundle {
@@ -43,6 +46,15 @@ struct bundle {
 };
 
 void bundle_release(struct bundle *bundle);
+
+/* A task file, or its keys given inline (paths are relative to folder): either kind. Errors as
+ * task_load and program_parse, the file in front. */
+int bundle_task_load(struct bundle_task *out, const char *path, struct err *err);
+int bundle_task_parse(struct bundle_task *out, const json_t *config, const char *folder,
+                      struct err *err);
+
+/* How many of the tasks are programs' */
+size_t bundle_programs(const struct bundle *bundle);
 
 /* The wire form, one JSON object; a new reference. */
 int bundle_print(const struct bundle *bundle, json_t **out, struct err *err);

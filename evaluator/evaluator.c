@@ -15,19 +15,21 @@
 #include "evaluator/model/forward.h"
 #include "evaluator/model/gemm.h"
 #include "evaluator/model/tokenizer.h"
+#include "evaluator/outside.h"
 #include "study/recipe.h"
 
 #define SPLITS 4
 
 struct evaluator {
     const struct bundle *bundle;
-    struct checkpoint **models; /* [bundle's models] */
-    bool lent;                  /* they are somebody's */
-    struct plan_model *named;   /* the same by digest */
-    struct tokenizer *tokenizer;
+    struct checkpoint **models;  /* [bundle's models] */
+    bool lent;                   /* they are somebody's */
+    struct plan_model *named;    /* the same by digest */
+    struct tokenizer *tokenizer; /* NULL without tasks of our own, as is engine */
     struct engine *engine;
     struct exam *exams[SPLITS]; /* NULL until asked for */
     struct exam_watch *watch;   /* NULL: nobody looks */
+    struct outside outside;     /* for the tasks of programs */
     uint64_t blocks;
 };
 
@@ -88,6 +90,17 @@ static int open_model(struct checkpoint **out, const struct bundle_model *model,
 
 /* ---- opening ---- */
 
+static bool has_programs(const struct evaluator *evaluator)
+{
+    return bundle_programs(evaluator->bundle) > 0;
+}
+
+/* Tasks of our own need a model that we can run; programs may run what they can. */
+static bool has_own_tasks(const struct evaluator *evaluator)
+{
+    return bundle_programs(evaluator->bundle) < evaluator->bundle->n_tasks;
+}
+
 static int open_engine(struct evaluator *evaluator, struct err *err)
 {
     const struct checkpoint *first = evaluator->models[0];
@@ -113,6 +126,7 @@ static struct evaluator *new_evaluator(const struct bundle *bundle)
     struct evaluator *made = mem_array(1, sizeof(*made));
 
     *made = (struct evaluator){.bundle = bundle,
+                               .outside = {.memory = bundle->memory},
                                .models = mem_array(bundle->n_models, sizeof(struct checkpoint *)),
                                .named = mem_array(bundle->n_models, sizeof(struct plan_model))};
     return made;
@@ -124,7 +138,7 @@ static int finish_opening(struct evaluator **out, struct evaluator *made, struct
     for (size_t i = 0; i < made->bundle->n_models; i++) {
         made->named[i] = (struct plan_model){made->bundle->models[i].digest, made->models[i]};
     }
-    int rc = open_engine(made, err);
+    int rc = has_programs(made) && !has_own_tasks(made) ? 0 : open_engine(made, err);
     if (rc != 0) {
         evaluator_close(made);
         return rc;
@@ -172,6 +186,7 @@ void evaluator_close(struct evaluator *evaluator)
     }
     tokenizer_close(evaluator->tokenizer);
     engine_free(evaluator->engine);
+    outside_clear(&evaluator->outside);
     free(evaluator->models);
     free(evaluator->named);
     free(evaluator);
@@ -216,6 +231,14 @@ static enum score_failure kind_of(int rc)
         return SCORE_REFUSED;
     default:
         return SCORE_OK;
+    }
+}
+
+void evaluator_scratch(struct evaluator *evaluator, const char *folder)
+{
+    evaluator->outside.scratch = folder;
+    if (has_programs(evaluator)) {
+        outside_sweep(&evaluator->outside);
     }
 }
 
@@ -310,10 +333,14 @@ static int load(struct evaluator *evaluator, const struct candidate *candidate, 
                    : engine_load(evaluator->engine, &candidate->plan, exam_largest(*exam), err);
 }
 
-/* The candidate's whole way; *positions counts what was computed, on failure too. */
-static int score_candidate(struct evaluator *evaluator, struct candidate *candidate,
-                           enum split split, struct score *out, uint64_t *positions,
-                           struct err *err)
+static bool is_stopped(const struct evaluator *evaluator)
+{
+    return evaluator->watch != NULL && evaluator->watch->stopped;
+}
+
+/* On tasks of our own; *positions counts what was computed, on failure too. */
+static int sit_exam(struct evaluator *evaluator, struct candidate *candidate, enum split split,
+                    struct score *out, uint64_t *positions, struct err *err)
 {
     int rc = load(evaluator, candidate, split, err);
 
@@ -327,8 +354,74 @@ static int score_candidate(struct evaluator *evaluator, struct candidate *candid
     rc = exam_sit(evaluator->exams[split], evaluator->engine, evaluator->watch, out, err);
     *positions = forward_positions(forward) - positions_before;
     evaluator->blocks += forward_blocks(forward) - blocks_before;
-    const bool stopped = evaluator->watch != NULL && evaluator->watch->stopped;
-    return rc == 0 && !stopped ? engine_digest(evaluator->engine, out->weights, err) : rc;
+    return rc == 0 && !is_stopped(evaluator) ? engine_digest(evaluator->engine, out->weights, err)
+                                             : rc;
+}
+
+/* Tasks came in two heaps, each in the order of the bundle. */
+static void put_in_order(const struct bundle *bundle, struct score *score)
+{
+    struct score_task *tasks = mem_array(score->n_tasks, sizeof(*tasks));
+    size_t n = 0;
+
+    for (size_t t = 0; t < bundle->n_tasks; t++) {
+        const struct score_task *found = score_find(score, bundle->tasks[t].task.name);
+
+        if (found != NULL) {
+            tasks[n++] = *found;
+        }
+    }
+    free(score->tasks);
+    score->tasks = tasks;
+}
+
+/* On the tasks of programs. *failure: as program_run. */
+static int run_programs(struct evaluator *evaluator, const struct candidate *candidate,
+                        struct program_call *call, struct score *out, enum score_failure *failure,
+                        struct err *err)
+{
+    const struct bundle *bundle = evaluator->bundle;
+    struct outside *outside = &evaluator->outside;
+    int rc = outside_write(outside, &candidate->plan, out->weights, err);
+
+    out->tasks = mem_resize(out->tasks, bundle->n_tasks, sizeof(struct score_task));
+    for (size_t t = 0; t < bundle->n_tasks && rc == 0; t++) {
+        const struct bundle_task *task = &bundle->tasks[t];
+
+        if (task->program != NULL) {
+            call->limit = task->limit;
+            rc = outside_run(outside, task->program, call, &out->tasks[out->n_tasks], failure, err);
+            out->n_tasks += rc == 0;
+        }
+    }
+    if (rc == 0) {
+        memcpy(out->weights, outside->weights, DIGEST_HEX);
+        put_in_order(bundle, out);
+    }
+    outside_clear(outside);
+    return rc;
+}
+
+/* The candidate's whole way. */
+static int score_candidate(struct evaluator *evaluator, struct candidate *candidate,
+                           struct program_call *call, enum split split, struct score *out,
+                           uint64_t *positions, enum score_failure *failure, struct err *err)
+{
+    int rc =
+        has_own_tasks(evaluator) ? sit_exam(evaluator, candidate, split, out, positions, err) : 0;
+
+    if (rc == 0 && has_programs(evaluator) && !is_stopped(evaluator)) {
+        rc = run_programs(evaluator, candidate, call, out, failure, err);
+    }
+    return rc;
+}
+
+/* The arithmetic of a candidate's scores; of programs' we know nothing. */
+static char *path_of(const struct evaluator *evaluator, const struct plan *plan)
+{
+    return mem_text(has_own_tasks(evaluator)
+                        ? gemm_path(engine_numeric(plan, evaluator->bundle->numeric))
+                        : PROGRAM_OUTPUT);
 }
 
 int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
@@ -336,6 +429,8 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
 {
     struct score made = {0};
     struct candidate candidate = {0};
+    enum score_failure failure = SCORE_OK;
+    char digest[DIGEST_HEX];
     uint64_t positions = 0;
     int rc = 0;
 
@@ -346,12 +441,16 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
         return rc;
     }
     rc = read_candidate(evaluator, recipe, size, &candidate, err);
-    made.path = mem_text(gemm_path(engine_numeric(&candidate.plan, evaluator->bundle->numeric)));
+    made.path = path_of(evaluator, &candidate.plan);
+    digest_hex_of(recipe, size, digest);
+    struct program_call call = {
+        .candidate = digest, .split = split_name(split), .seed = evaluator->bundle->seed};
+
     if (rc == 0) {
-        rc = score_candidate(evaluator, &candidate, split, &made, &positions, err);
+        rc = score_candidate(evaluator, &candidate, &call, split, &made, &positions, &failure, err);
     }
     candidate_release(&candidate);
-    enum score_failure failure = kind_of(rc);
+    failure = failure != SCORE_OK ? failure : kind_of(rc);
     if (rc != 0 && failure == SCORE_OK) {
         score_release(&made);
         return rc;
@@ -370,23 +469,20 @@ int evaluator_run(struct evaluator *evaluator, const char *recipe, size_t size, 
 
 /* ---- forecasts ---- */
 
-int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
-                    uint32_t n_layers, struct evaluator_needs *out, struct err *err)
+/* Of tasks of our own. */
+static int exam_needs(struct evaluator *evaluator, const struct candidate *candidate,
+                      enum split split, uint32_t n_layers, struct evaluator_needs *out,
+                      struct err *err)
 {
     struct exam_terms terms = terms_of(evaluator, split);
     struct exam **exam = &evaluator->exams[split];
-    struct candidate candidate = {0};
     struct engine_needs needs = {0};
-    int rc = read_candidate(evaluator, recipe, size, &candidate, err);
+    struct plan longest = candidate->plan; /* in what its config says of layers */
 
-    if (rc == 0) {
-        struct plan longest = candidate.plan; /* in what its config says of layers */
-
-        if (longest.config.n_layers < n_layers) {
-            longest.config.n_layers = n_layers;
-        }
-        rc = exam_for(evaluator, &terms, &longest, exam, &needs, err);
+    if (longest.config.n_layers < n_layers) {
+        longest.config.n_layers = n_layers;
     }
+    int rc = exam_for(evaluator, &terms, &longest, exam, &needs, err);
     if (rc == 0) {
         *out = (struct evaluator_needs){.streams = needs.streams,
                                         .bytes = needs.bytes,
@@ -394,8 +490,39 @@ int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size
                                         .positions = exam_positions(*exam),
                                         .sweeps = needs.streams ? needs.n_sweeps : 1};
     }
+    return rc;
+}
+
+int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
+                    uint32_t n_layers, struct evaluator_needs *out, struct err *err)
+{
+    struct evaluator_needs made = {0};
+    struct candidate candidate = {0};
+    int rc = read_candidate(evaluator, recipe, size, &candidate, err);
+
+    if (rc == 0 && has_own_tasks(evaluator)) {
+        rc = exam_needs(evaluator, &candidate, split, n_layers, &made, err);
+    }
+    if (rc == 0 && has_programs(evaluator)) {
+        made.written = plan_bytes(&candidate.plan);
+        made.in_memory = outside_in_memory(&evaluator->outside, made.written);
+    }
+    if (rc == 0) {
+        *out = made;
+    }
     candidate_release(&candidate);
     return rc;
+}
+
+/* How many tasks there are up to the first of our own. */
+static size_t tasks_to_first(const struct evaluator *evaluator)
+{
+    size_t t = 0;
+
+    while (evaluator->bundle->tasks[t].program != NULL) {
+        t++;
+    }
+    return t + 1;
 }
 
 int evaluator_try(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
@@ -408,7 +535,7 @@ int evaluator_try(struct evaluator *evaluator, const char *recipe, size_t size, 
     struct score score = {0};
     int rc = read_candidate(evaluator, recipe, size, &candidate, err);
 
-    terms.n_tasks = 1;
+    terms.n_tasks = tasks_to_first(evaluator);
     terms.documents_max = n;
     if (rc == 0) {
         rc = exam_for(evaluator, &terms, &candidate.plan, &exam, &needs, err);

@@ -3,7 +3,8 @@
  *
  * Holds the source checkpoints (mapped, read-only), the engine with its blended weights, and the
  * tasks' token tries: all taken once, reused for every candidate. Candidates that agree up to a
- * layer share what is computed up to there; scores do not depend on it. No HTTP, no SQL.
+ * layer share what is computed up to there; scores do not depend on it. Tasks of other programs
+ * come last, on the candidate written as a checkpoint (outside.h). No HTTP, no SQL.
  */
 #ifndef EVALUATOR_EVALUATOR_H
 #define EVALUATOR_EVALUATOR_H
@@ -30,10 +31,15 @@ int evaluator_open_models(struct evaluator **out, const struct bundle *bundle,
                           struct checkpoint *const *models, struct err *err);
 void evaluator_close(struct evaluator *evaluator);
 
+/* Where candidates are written for programs when memory has no room: kept; NULL, as without a call:
+ * TMPDIR, else /tmp. What killed processes have left there is removed. */
+void evaluator_scratch(struct evaluator *evaluator, const char *folder);
+
 struct exam_watch;
 
-/* Look at runs from now on (exam.h): watch may stop one, whose score then has the tasks and
- * documents that are done, and no digest of weights. Before the first run; watch is kept. */
+/* Look at runs from now on (exam.h), on tasks of our own: watch may stop one, whose score then has
+ * the tasks and documents that are done, and no digest of weights. Before the first run; watch is
+ * kept. */
 void evaluator_watch(struct evaluator *evaluator, struct exam_watch *watch);
 
 /*
@@ -53,6 +59,9 @@ struct evaluator_needs {
     size_t positions; /* that a candidate is run on, generated text left out */
     size_t sweeps;    /* times that its layers are blended for them: once, or more where memory does
                          not hold the activations of all */
+    uint64_t written; /* bytes of its checkpoint, where programs score it, else 0; all else is of
+                         our own tasks, and 0 without any */
+    bool in_memory;   /* it is written where files are kept in memory */
 };
 
 /* Found from the recipe of one candidate, without running it; of its like with that many layers
@@ -60,8 +69,9 @@ struct evaluator_needs {
 int evaluator_needs(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                     uint32_t n_layers, struct evaluator_needs *out, struct err *err);
 
-/* Run a candidate on the first documents of the first task alone, at most n of them, for whoever
- * looks at the clock; *positions is what was run. Errors of the candidate too are returned. */
+/* Run a candidate on the first documents of the first task of our own alone, at most n of them, for
+ * whoever looks at the clock; *positions is what was run. Errors of the candidate too are returned.
+ */
 int evaluator_try(struct evaluator *evaluator, const char *recipe, size_t size, enum split split,
                   size_t n, uint64_t *positions, struct err *err);
 

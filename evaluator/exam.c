@@ -81,10 +81,15 @@ int exam_open(struct exam **out, const struct exam_terms *terms, struct err *err
     made->plans = mem_array(terms->n_tasks, sizeof *made->plans);
     made->names = mem_array(terms->n_tasks, sizeof *made->names);
     for (size_t t = 0; t < terms->n_tasks && rc == 0; t++) {
-        rc = plan_task(terms, t, &made->plans[t], err);
+        struct task_plan **plan = &made->plans[made->n_tasks];
+
+        if (terms->bundle->tasks[t].program != NULL) {
+            continue;
+        }
+        rc = plan_task(terms, t, plan, err);
         if (rc == 0) {
             made->names[made->n_tasks++] = terms->bundle->tasks[t].task.name;
-            add_task(made, made->plans[t]);
+            add_task(made, *plan);
         }
     }
     if (rc != 0) {

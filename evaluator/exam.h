@@ -38,7 +38,7 @@ struct exam_terms {
     struct tokenizer *tokenizer;
     size_t positions; /* that the model takes */
     enum split split;
-    size_t n_tasks;       /* the first of the bundle's */
+    size_t n_tasks;       /* the first of the bundle's; programs' are left out */
     size_t documents_max; /* the first of each */
     size_t stretch;       /* documents a trie, 0: all of a task (task_plan_new) */
 };

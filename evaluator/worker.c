@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +42,17 @@ static double seconds_of(clockid_t clock)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* Of this process, and of those that have ended under it: programs and what wrote for them. */
+static double cpu_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return seconds_of(CLOCK_PROCESS_CPUTIME_ID) +
+           (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
 static int run_job(struct evaluator *evaluator, const json_t *job, struct score *out,
                    struct err *err)
 {
@@ -48,7 +60,7 @@ static int run_job(struct evaluator *evaluator, const json_t *job, struct score 
     const char *name;
     enum split split;
     double wall = seconds_of(CLOCK_MONOTONIC);
-    double cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    double cpu = cpu_seconds();
 
     int rc = doc_text(job, "recipe", &recipe, err);
     if (rc == 0) {
@@ -62,7 +74,7 @@ static int run_job(struct evaluator *evaluator, const json_t *job, struct score 
     }
     rc = evaluator_run(evaluator, recipe, strlen(recipe), split, out, err);
     out->wall_s = seconds_of(CLOCK_MONOTONIC) - wall;
-    out->cpu_s = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    out->cpu_s = cpu_seconds() - cpu;
     return rc;
 }
 
@@ -128,7 +140,7 @@ static int read_bundle(struct bundle *out, FILE *from, struct err *err)
     return rc;
 }
 
-int worker_serve(int in, int out, const char *const *model_dirs, size_t n_dirs, struct err *err)
+int worker_serve(int in, int out, const struct worker_options *options, struct err *err)
 {
     struct bundle bundle = {0};
     struct evaluator *evaluator = NULL;
@@ -142,9 +154,10 @@ int worker_serve(int in, int out, const char *const *model_dirs, size_t n_dirs, 
     }
     rc = read_bundle(&bundle, from, err);
     if (rc == 0) {
-        rc = evaluator_open(&evaluator, &bundle, model_dirs, n_dirs, err);
+        rc = evaluator_open(&evaluator, &bundle, options->model_dirs, options->n_dirs, err);
     }
     if (rc == 0) {
+        evaluator_scratch(evaluator, options->scratch);
         rc = serve_jobs(evaluator, from, to, err);
     }
 out:

@@ -18,9 +18,15 @@
 #include "study/job.h"
 #include "study/score.h"
 
+struct worker_options {
+    const char *const *model_dirs; /* [n_dirs] searched for models, by digest */
+    size_t n_dirs;
+    const char *scratch; /* for what programs are given (evaluator_scratch), NULL: TMPDIR, /tmp */
+};
+
 /* The child's side: serve until in ends. Returns 0 then. A bundle that cannot be opened is the
  * error returned. */
-int worker_serve(int in, int out, const char *const *model_dirs, size_t n_dirs, struct err *err);
+int worker_serve(int in, int out, const struct worker_options *options, struct err *err);
 
 /* The parent's side: one child. */
 struct worker {

@@ -46,7 +46,8 @@ struct coordinator_task {
     const char *metric; /* what the search optimises */
     bool higher_is_better;
     double weight;
-    size_t documents[4]; /* how many in each enum split */
+    size_t documents[4]; /* how many in each enum split; 0: known to an outside program alone */
+    bool unsplit;        /* every split is scored on the same documents */
 };
 
 /* One baseline: a short label ("parent adder", "uniform average", "task_arithmetic at its
@@ -81,6 +82,7 @@ struct coordinator_options {
     const struct phase_past *earlier;
     const char *version; /* of braid, kept with the study; NULL: not said */
     int64_t ttl_ms;      /* of a lease; 0: 30 s */
+    uint32_t attempts;   /* failed ones until a candidate is failed; 0: three */
     enum coordinator_fault fault;
 };
 
@@ -133,8 +135,8 @@ int coordinator_result(struct coordinator *coordinator, uint64_t candidate, uint
                        uint64_t lease, const struct score *score, int64_t now_ms,
                        enum coordinator_verdict *verdict, struct err *err);
 
-/* The evaluator says the candidate failed. Idempotent a lease. Three distinct attempts, or a final
- * kind, close it as failed. */
+/* The evaluator says the candidate failed. Idempotent a lease. As many distinct attempts as
+ * the options say, or a final kind, close it as failed. */
 int coordinator_fail(struct coordinator *coordinator, uint64_t lease, enum score_failure kind,
                      const char *detail, int64_t now_ms, struct err *err);
 /* The worker gives the lease back (SIGTERM, preemption): no failure is counted. */

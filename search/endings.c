@@ -200,6 +200,13 @@ static int find_or_missing(struct coordinator *coordinator, uint64_t number, str
     return *out != NULL ? 0 : store_attempt(coordinator->store, number, &row, err);
 }
 
+static uint32_t attempts_max(const struct coordinator *coordinator)
+{
+    const uint32_t attempts = coordinator->options.attempts;
+
+    return attempts > 0 ? attempts : COORDINATOR_ATTEMPTS_MAX;
+}
+
 int coordinator_fail(struct coordinator *coordinator, uint64_t number, enum score_failure kind,
                      const char *detail, int64_t now_ms, struct err *err)
 {
@@ -224,7 +231,7 @@ int coordinator_fail(struct coordinator *coordinator, uint64_t number, enum scor
         return 0;
     }
     if (score_failure_final(ending.failure) ||
-        place->row.failures + 1 >= COORDINATOR_ATTEMPTS_MAX) {
+        place->row.failures + 1 >= attempts_max(coordinator)) {
         return close_failed(coordinator, lease, &ending, err);
     }
     return end_lease(coordinator, lease, &ending, err);

@@ -177,6 +177,12 @@ void statistics_words(struct text *out, const struct statistics_difference *d, c
 {
     if (isnan(d->mean)) {
         text_printf(out, "not comparable with %s", than);
+    } else if (isnan(d->error)) {
+        text_printf(out, "%s%s by ", d->mean < 0.0 ? "below " : "above ", than);
+        add_value(out, fabs(d->mean), unit);
+        text_printf(out,
+                    "%s; without per-document results there is no interval, and it may be luck",
+                    unit == STATISTICS_POINTS ? " points" : "");
     } else if (d->lower > 0.0) {
         text_printf(out, "better than %s by ", than);
         add_interval(out, d->mean, d->lower, d->upper, unit);
@@ -194,7 +200,8 @@ void statistics_verdict(struct text *out, const struct statistics_difference *to
 {
     const char *const parent = "the best parent";
 
-    if (to_best_parent->lower > 0.0) {
+    if (to_best_parent->lower > 0.0 ||
+        (isnan(to_best_parent->error) && to_best_parent->mean > 0.0)) {
         statistics_words(out, to_best_parent, parent, unit);
         return;
     }

@@ -24,7 +24,8 @@ struct statistics_task {
     bool higher_is_better;
 };
 
-/* Ours less theirs, positive when ours is better; NaN when there is nothing to compare. */
+/* Ours less theirs, positive when ours is better; NaN when there is nothing to compare, all but the
+ * mean when only the values of whole tasks are known. */
 struct statistics_difference {
     double mean;
     double error;                            /* standard error */
@@ -74,6 +75,8 @@ enum statistics_unit { STATISTICS_POINTS, STATISTICS_PLAIN };
  *      better than the best parent by 6.1 points, 3.9 to 8.3
  *      worse than the best parent by 2.0 points, 0.4 to 3.6
  *      not distinguishable from the best parent: +0.8 points, -1.2 to 2.8
+ *      above the best parent by 6.1 points; without per-document results there is no
+ *      interval, and it may be luck
  */
 void statistics_words(struct text *out, const struct statistics_difference *difference,
                       const char *than, enum statistics_unit unit);

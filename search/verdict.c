@@ -147,6 +147,9 @@ static bool is_share(const struct coordinator *coordinator, const struct score *
                 return false;
             }
         }
+        if (task->n == 0 && !(task->values[metric] >= 0.0 && task->values[metric] <= 1.0)) {
+            return false;
+        }
     }
     return true;
 }
@@ -224,11 +227,30 @@ static void pair_end(struct statistics_task *task)
 static const struct statistics_difference no_difference = {
     (double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN, (double)NAN, 0};
 
+/* Documents of both are known, and as far as we can see the same: those of programs may not be. */
+static bool is_paired(const struct score_task *ours, const struct score_task *theirs)
+{
+    return ours->n > 0 && ours->n == theirs->n;
+}
+
+/* All that whole values say: a mean, and no interval. */
+static void compare_values(struct statistics_difference *out, const struct fitness_task *tasks,
+                           size_t n, enum study_objective objective, const struct score *ours,
+                           const struct score *theirs)
+{
+    *out = no_difference;
+    out->mean = fitness_objective(ours, tasks, n, objective) -
+                fitness_objective(theirs, tasks, n, objective);
+}
+
 void verdict_compare_task(struct statistics_difference *out, const struct coordinator *coordinator,
                           size_t task, const struct score *ours, const struct score *theirs)
 {
     *out = no_difference;
-    if (ours->n_tasks > 0 && theirs->n_tasks > 0) {
+    if (ours->n_tasks > 0 && theirs->n_tasks > 0 &&
+        !is_paired(&ours->tasks[task], &theirs->tasks[task])) {
+        compare_values(out, &coordinator->tasks[task], 1, STUDY_WEIGHTED_MEAN, ours, theirs);
+    } else if (ours->n_tasks > 0 && theirs->n_tasks > 0) {
         struct statistics_task pair = pair_begin(coordinator, task, ours, theirs);
 
         statistics_compare(out, &pair, 1, coordinator->options.study->seed);
@@ -255,12 +277,28 @@ static void compare_unpaired(struct statistics_difference *out,
     out->n = ours->tasks[our_task].n + theirs->tasks[their_task].n;
 }
 
+static bool are_paired(const struct coordinator *coordinator, const struct score *ours,
+                       const struct score *theirs)
+{
+    bool paired = true;
+
+    for (size_t t = 0; t < coordinator->n_tasks; t++) {
+        paired = paired && is_paired(&ours->tasks[t], &theirs->tasks[t]);
+    }
+    return paired;
+}
+
 /* Ours less theirs in the objective; all NaN when either failed. */
 static void compare(struct statistics_difference *out, const struct coordinator *coordinator,
                     const struct score *ours, const struct score *theirs)
 {
     *out = no_difference;
     if (ours->n_tasks == 0 || theirs->n_tasks == 0) {
+        return;
+    }
+    if (!are_paired(coordinator, ours, theirs)) {
+        compare_values(out, coordinator->tasks, coordinator->n_tasks,
+                       coordinator->options.study->objective, ours, theirs);
         return;
     }
     struct statistics_task *tasks = mem_array(coordinator->n_tasks, sizeof(*tasks));
@@ -440,6 +478,25 @@ static int say_luck(json_t *list, struct coordinator *coordinator, enum statisti
     return rc;
 }
 
+/* A score on what was searched on is no test, whatever split it is called. */
+static void say_unsplit(json_t *list, const struct coordinator *coordinator)
+{
+    struct text text = {0};
+
+    for (size_t t = 0; t < coordinator->n_tasks; t++) {
+        const struct coordinator_task *task = &coordinator->options.tasks[t];
+
+        if (task->unsplit) {
+            text_printf(&text,
+                        "%s was scored on the same data in every split: its numbers here are "
+                        "those that were optimised, not a test",
+                        task->name);
+            add_sentence(list, &text);
+        }
+    }
+    text_release(&text);
+}
+
 static int say_all(struct coordinator *coordinator, const struct table *table, char **sentences,
                    struct err *err)
 {
@@ -460,6 +517,7 @@ static int say_all(struct coordinator *coordinator, const struct table *table, c
         say_others(list, coordinator, table);
         rc = say_luck(list, coordinator, table->unit, err);
     }
+    say_unsplit(list, coordinator);
     if (rc == 0) {
         doc_print(&text, list);
         *sentences = text_take(&text);

@@ -22,7 +22,7 @@ static int add_metrics(struct store *store, uint64_t candidate, size_t number,
                        "INSERT INTO scores (candidate, task, metric, value, error, n)"
                        " VALUES (?, ?, ?, ?, ?, ?)",
                        "iitrri", candidate, number, task->metrics[m], task->values[m],
-                       task->errors[m], task->n);
+                       task->errors[m], score_documents(task));
     }
     return rc;
 }
@@ -181,8 +181,8 @@ static int read_metrics(struct store *store, uint64_t candidate, struct score *s
 {
     sqlite3_stmt *row;
     int rc = store_start(store, &row, err,
-                         "SELECT task, metric, value, error FROM scores WHERE candidate = ?", "i",
-                         candidate);
+                         "SELECT task, metric, value, error, n FROM scores WHERE candidate = ?",
+                         "i", candidate);
 
     *sound = true;
     while (rc == 0 && (rc = store_step(store, row, err)) == 1) {
@@ -193,6 +193,7 @@ static int read_metrics(struct store *store, uint64_t candidate, struct score *s
         if (m != SIZE_MAX) {
             task->values[m] = store_column_real(row, 2);
             task->errors[m] = store_column_real(row, 3);
+            task->n_told = task->n > 0 ? 0 : (size_t)store_column_number(row, 4);
             *sound = *sound && !isnan(task->values[m]);
         }
         rc = 0;

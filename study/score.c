@@ -85,6 +85,11 @@ void score_release(struct score *score)
     *score = (struct score){0};
 }
 
+size_t score_documents(const struct score_task *task)
+{
+    return task->n > 0 ? task->n : task->n_told;
+}
+
 const struct score_task *score_find(const struct score *score, const char *task)
 {
     for (size_t t = 0; t < score->n_tasks; t++) {
@@ -301,10 +306,15 @@ static json_t *documents_print(const struct score_task *task)
 
 static json_t *task_print(const struct score_task *task)
 {
-    return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:I}", "name", task->name, "digest",
-                     task->digest, "n", (json_int_t)task->n, "metrics", metrics_print(task), "ids",
-                     ids_print(task), "documents", documents_print(task), "truncated",
-                     (json_int_t)task->truncated);
+    json_t *doc =
+        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:I}", "name", task->name, "digest", task->digest,
+                  "n", (json_int_t)task->n, "metrics", metrics_print(task), "ids", ids_print(task),
+                  "documents", documents_print(task), "truncated", (json_int_t)task->truncated);
+
+    if (task->n_told > 0) {
+        json_object_set_new(doc, "told", json_integer((json_int_t)task->n_told));
+    }
+    return doc;
 }
 
 json_t *score_print(const struct score *score)
@@ -477,17 +487,19 @@ static int ids_parse(struct score_task *task, const json_t *doc, struct err *err
 
 static int task_parse(struct score_task *task, const json_t *doc, struct err *err)
 {
-    static const char *const known[] = {"name", "digest",    "n",        "metrics",
-                                        "ids",  "documents", "truncated"};
+    static const char *const known[] = {"name", "digest",    "n",         "metrics",
+                                        "ids",  "documents", "truncated", "told"};
     const char *name;
     const char *digest;
     int64_t truncated;
+    int64_t told;
     int rc;
 
     if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
         (rc = doc_text(doc, "name", &name, err)) != 0 ||
         (rc = doc_text(doc, "digest", &digest, err)) != 0 ||
-        (rc = doc_integer(doc, "truncated", 0, DOCUMENTS_MAX, &truncated, err)) != 0) {
+        (rc = doc_integer(doc, "truncated", 0, DOCUMENTS_MAX, &truncated, err)) != 0 ||
+        (rc = doc_integer_or(doc, "told", 1, DOCUMENTS_MAX, 0, &told, err)) != 0) {
         return rc;
     }
     if (!digest_is_hex(digest)) {
@@ -496,6 +508,7 @@ static int task_parse(struct score_task *task, const json_t *doc, struct err *er
     task->name = mem_text(name);
     memcpy(task->digest, digest, DIGEST_HEX);
     task->truncated = (size_t)truncated;
+    task->n_told = (size_t)told;
     if ((rc = metrics_parse(task, doc, err)) != 0 || (rc = documents_parse(task, doc, err)) != 0) {
         return rc;
     }

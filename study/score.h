@@ -35,6 +35,7 @@ struct score_task {
     char *name;              /* the task's name */
     char digest[DIGEST_HEX]; /* of its rendered requests */
     size_t n;                /* N */
+    size_t n_told; /* documents that an outside program counted but says no more of, then N = 0 */
     size_t n_metrics;        /* M */
     char **metrics;          /* [M] metric names */
     double *values;          /* [M] aggregate over documents */
@@ -93,6 +94,9 @@ int score_parse(struct score *out, const json_t *doc, struct err *err);
  * task its name, digest and the bits of values and packed documents. No times, no worker, no detail
  * text. Two evaluations agree iff equal. */
 void score_digest(const struct score *score, char out[DIGEST_HEX]);
+
+/* How many documents a task's values are over, 0 when nobody says. */
+size_t score_documents(const struct score_task *task);
 
 /* The task named, or NULL; the index of a metric in it, or SIZE_MAX. */
 const struct score_task *score_find(const struct score *score, const char *task);

@@ -390,6 +390,20 @@ static json_t *print_budget(const struct study *study)
     return doc;
 }
 
+/* Where one would look for it, and where it is. */
+static int refuse_command(const json_t *doc, struct err *err)
+{
+    const char *kind = json_string_value(json_object_get(doc, "kind"));
+    const bool of_kind = kind != NULL && strcmp(kind, "command") == 0;
+
+    return of_kind || json_object_get(doc, "command") != NULL
+               ? err_set(err, ERR_FORMAT,
+                         "%s: a program is a task's, not the evaluator's: tasks: [{task: NAME, "
+                         "output_type: command, command: [...]}]",
+                         of_kind ? "kind" : "command")
+               : 0;
+}
+
 static int parse_evaluator(struct study *study, json_t *doc, struct err *err)
 {
     static const char *const known[] = {"kind",   "command", "dtype",       "numeric",
@@ -401,6 +415,7 @@ static int parse_evaluator(struct study *study, json_t *doc, struct err *err)
     int rc;
 
     if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
+        (rc = refuse_command(doc, err)) != 0 ||
         (rc = only_value(doc, "kind", "native", err)) != 0 ||
         (rc = doc_text_or(doc, "dtype", "bfloat16", &dtype, err)) != 0 ||
         (rc = one_of(doc, "numeric", numerics, COUNT(numerics), &numeric, err)) != 0 ||
@@ -410,10 +425,6 @@ static int parse_evaluator(struct study *study, json_t *doc, struct err *err)
         return rc;
     }
     evaluator->prefix_cache_off = !shared;
-    if (json_object_get(doc, "command") != NULL) {
-        return err_set(err, ERR_FORMAT,
-                       "command: programs as evaluators are not available yet; kind: native is");
-    }
     evaluator->numeric = mem_text(numeric);
     if (recipe_dtype_parse(&evaluator->dtype, dtype, err) != 0) {
         return err_wrap(err, "dtype");
@@ -655,6 +666,9 @@ static void drop_folders(json_t *doc)
         const char *file = json_string_value(json_object_get(task, "task"));
 
         json_object_set_new(task, "task", json_string(file_name(file)));
+        if (json_object_get(task, "command") != NULL) { /* it may take longer another day */
+            json_object_del(task, "timeout");
+        }
     }
     json_array_foreach(json_object_get(json_object_get(doc, "objective"), "pareto"), t, task)
     {

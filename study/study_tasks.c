@@ -33,7 +33,12 @@ static const char *const task_keys[] = {"task",
                                         "metrics",
                                         "generation",
                                         "filters",
-                                        "version"};
+                                        "version",
+                                        "command",
+                                        "timeout",
+                                        "score",
+                                        "higher_is_better",
+                                        "splits"};
 
 /* True when the entry has a key that only a task itself has. */
 static bool is_inline(const json_t *doc)
@@ -50,7 +55,7 @@ static bool is_inline(const json_t *doc)
 static int check_output_type(const json_t *doc, struct err *err)
 {
     static const char *const kinds[] = {"multiple_choice", "loglikelihood", "loglikelihood_rolling",
-                                        "generate_until"};
+                                        "generate_until", "command"};
     const char *kind;
     int rc = doc_text(doc, "output_type", &kind, err);
 
@@ -62,7 +67,7 @@ static int check_output_type(const json_t *doc, struct err *err)
     if (rc == 0) {
         rc = err_set(err, ERR_FORMAT,
                      "output_type: '%s' is not available; multiple_choice, loglikelihood, "
-                     "loglikelihood_rolling and generate_until are",
+                     "loglikelihood_rolling, generate_until and command are",
                      kind);
     }
     return rc;

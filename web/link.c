@@ -435,6 +435,11 @@ int link_bundle(struct link *link, struct text *out, struct err *err)
     return rc;
 }
 
+bool link_is_local(const struct link *link)
+{
+    return http_client_is_loopback(link->client);
+}
+
 /* What an answer to an ask means; *again: the coordinator does not know us any more, say hello and
  * ask again. */
 static int read_offer(struct link *link, const struct call *call, const struct http_reply *reply,

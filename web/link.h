@@ -58,6 +58,9 @@ int link_register(struct link *link, struct err *err);
 /* Append the study's bundle, JSON text. */
 int link_bundle(struct link *link, struct text *out, struct err *err);
 
+/* True when the coordinator is on this machine, by its address. */
+bool link_is_local(const struct link *link);
+
 enum link_offer {
     LINK_JOB,     /* *job is filled; the caller releases it */
     LINK_NOTHING, /* nothing within wait_ms, or paused: ask again */
