@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "evaluator/merge/blend_kernels.h"
+#include "evaluator/merge/prune_kernels.h"
 #include "evaluator/merge/trim.h"
 
 struct counts {
     uint64_t n;
-    uint64_t high[BLEND_HIGH_BINS];
-    uint64_t low[BLEND_LOW_BINS]; /* of one bin */
+    uint64_t high[PRUNE_HIGH_BINS];
+    uint64_t low[PRUNE_LOW_BINS]; /* of one bin */
     uint32_t bin;
     bool has_high, has_low;
 };
@@ -53,8 +53,8 @@ bool census_has(const struct plan *plan, const struct plan_tensor *tensor)
 
 static void add_high(struct counts *counts, const struct trim_delta *delta, size_t at, size_t end)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    uint32_t *high = mem_array((size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS, sizeof *high);
+    const struct prune_kernels *kernels = prune_kernels_for(isa_best());
+    uint32_t *high = mem_array((size_t)PRUNE_HIGH_BANKS * PRUNE_HIGH_BINS, sizeof *high);
     float d[TRIM_BLOCK];
 
     for (; at < end; at += TRIM_BLOCK) {
@@ -63,16 +63,16 @@ static void add_high(struct counts *counts, const struct trim_delta *delta, size
         trim_read(delta, at, n, d);
         kernels->count_high(high, d, n);
     }
-    for (size_t i = 0; i < (size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS; i++) {
-        counts->high[i % BLEND_HIGH_BINS] += high[i];
+    for (size_t i = 0; i < (size_t)PRUNE_HIGH_BANKS * PRUNE_HIGH_BINS; i++) {
+        counts->high[i % PRUNE_HIGH_BINS] += high[i];
     }
     free(high);
 }
 
 static void add_low(struct counts *counts, const struct trim_delta *delta, size_t at, size_t end)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    uint32_t *low = mem_array(BLEND_LOW_BINS, sizeof *low);
+    const struct prune_kernels *kernels = prune_kernels_for(isa_best());
+    uint32_t *low = mem_array(PRUNE_LOW_BINS, sizeof *low);
     float d[TRIM_BLOCK];
 
     for (; at < end; at += TRIM_BLOCK) {
@@ -81,7 +81,7 @@ static void add_low(struct counts *counts, const struct trim_delta *delta, size_
         trim_read(delta, at, n, d);
         kernels->count_low(low, counts->bin, d, n);
     }
-    for (size_t i = 0; i < BLEND_LOW_BINS; i++) {
+    for (size_t i = 0; i < PRUNE_LOW_BINS; i++) {
         counts->low[i] += low[i];
     }
     free(low);
@@ -115,7 +115,7 @@ static struct counts *counts_of(struct census *census, const struct plan *plan, 
     }
     if (!(*counts)->has_high) {
         add_model(*counts, plan, source, add_high);
-        for (size_t i = 0; i < BLEND_HIGH_BINS; i++) {
+        for (size_t i = 0; i < PRUNE_HIGH_BINS; i++) {
             (*counts)->n += (*counts)->high[i];
         }
         (*counts)->has_high = true;
@@ -146,12 +146,12 @@ uint32_t census_find(struct census *census, const struct plan *plan, size_t sour
     uint64_t left = keep;
 
     assert(keep >= 1 && keep <= counts->n);
-    uint32_t bin = bin_of(counts->high, BLEND_HIGH_BINS, &left);
+    uint32_t bin = bin_of(counts->high, PRUNE_HIGH_BINS, &left);
     if (!counts->has_low || counts->bin != bin) {
         memset(counts->low, 0, sizeof counts->low);
         counts->bin = bin;
         add_model(counts, plan, source, add_low);
         counts->has_low = true;
     }
-    return bin << 16 | bin_of(counts->low, BLEND_LOW_BINS, &left);
+    return bin << 16 | bin_of(counts->low, PRUNE_LOW_BINS, &left);
 }

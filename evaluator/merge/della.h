@@ -33,7 +33,7 @@ size_t della_memory(const struct della_shape *shape);
 void della_probabilities(double *out, const float *d, const struct della_shape *shape,
                          double density, double epsilon);
 
-/* Set the bits (blend_kernels.h) of what stays in the whole tensor; keep has room for n rounded up
+/* Set the bits (prune_kernels.h) of what stays in the whole tensor; keep has room for n rounded up
  * to 64. */
 void della_keep(unsigned char *keep, const struct trim_delta *delta,
                 const struct della_shape *shape, double density, double epsilon,

@@ -20,7 +20,7 @@
  * is still in the cache when its digest is taken. */
 #define MIX_BLOCK 16384
 
-/* Bytes for the bits of a block (blend_kernels.h). */
+/* Bytes for the bits of a block (prune_kernels.h). */
 #define MIX_KEEP (MIX_BLOCK / 8)
 
 /* What is worth keeping between candidates. All zero: empty. */

@@ -33,7 +33,7 @@ struct plan_tensor {
     const struct checkpoint_tensor **sources; /* [n_sources] */
     const double *source_values; /* [n_sources, method_count(METHOD_SOURCE)], in table order */
     const double *whole_values;  /* [method_count(METHOD_WHOLE)] */
-    const unsigned char *const *keeps; /* NULL; or [n_sources] bits (blend_kernels.h) that decide in
+    const unsigned char *const *keeps; /* NULL; or [n_sources] bits (prune_kernels.h) that decide in
                                           place of random draws, NULL where all stays */
     size_t index;                      /* place in the list of all tensors, for caches */
     /* Of a tensor in the scale of its hop (plan_route.h), else scale 0: results x become

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "evaluator/merge/blend_kernels.h"
+#include "evaluator/merge/prune_kernels.h"
 
 void prune_range(struct prune *out, struct trim_counts *counts, const struct trim_delta *delta,
                  size_t keep, size_t top)
@@ -62,7 +62,7 @@ static void range_block(const struct prune *prune, const float *d, size_t at, si
     uint32_t last;
     size_t end = prune_limits(prune, at, at + n, &first, &last);
 
-    blend_kernels_for(isa_best())->between(keep, d, first, last, n);
+    prune_kernels_for(isa_best())->between(keep, d, first, last, n);
     while (end < at + n) {
         size_t from = end - at;
 
@@ -111,18 +111,14 @@ void prune_read(const struct prune *prune, const struct trim_delta *delta, size_
 
 static double sum_kept(const struct prune *prune, const struct trim_delta *delta)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     unsigned char keep[TRIM_BLOCK / 8];
-    float d[TRIM_BLOCK];
     double sum = 0.0;
 
     for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
         size_t n = delta->n - at < TRIM_BLOCK ? delta->n - at : TRIM_BLOCK;
 
-        trim_read(delta, at, n, d);
-        keep_block(prune, d, at, n, keep);
-        kernels->drop(d, keep, n);
-        sum += kernels->magnitudes(d, 0, n);
+        prune_read(prune, delta, at, n, keep);
+        sum += trim_sum(delta, at, n, keep);
     }
     return sum;
 }

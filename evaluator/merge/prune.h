@@ -27,7 +27,7 @@ struct prune {
     struct trim low, high;       /* range: what low keeps less what high keeps */
     struct random_stream stream; /* random */
     uint64_t share;              /* random: of random.h */
-    const unsigned char *bits;   /* bits [n] (blend_kernels.h) */
+    const unsigned char *bits;   /* bits [n] (prune_kernels.h) */
 };
 
 /* Keep `keep` elements behind the `top` largest, keep >= 1, keep + top <= n. counts as for

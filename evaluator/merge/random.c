@@ -14,9 +14,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
-#include "evaluator/merge/blend_kernels.h"
-
-#define CHUNK 4096 /* elements: few enough that most hold no tie */
+#include "evaluator/merge/prune_kernels.h"
 
 static uint64_t number_at(const unsigned char *bytes)
 {
@@ -61,41 +59,34 @@ uint64_t random_share(double probability)
     return (uint64_t)ceil(probability * 0x1p48);
 }
 
-/* Decide those whose first bits are the share's. */
-static void keep_ties(const struct random_stream *stream, uint32_t fine, size_t first, size_t n,
-                      const unsigned char *ties, unsigned char *keep)
+void random_draws_from(struct random_draws *out, const struct random_stream *stream, uint64_t share,
+                       size_t first)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (i % 8 == 0 && ties[i / 8] == 0) {
-            i += 7;
-        } else if ((ties[i / 8] >> i % 8 & 1) != 0 && output_at(stream->fine, first + i) < fine) {
-            keep[i / 8] = (unsigned char)(keep[i / 8] | 1U << i % 8);
+    assert(first % 2 == 0);
+    *out = (struct random_draws){stream->coarse, stream->fine, first, share};
+    rng32_advance(&out->coarse, first / 2);
+}
+
+uint32_t random_settle(const struct random_draws *draws, size_t at, uint32_t ties)
+{
+    uint64_t fine = draws->share - ((uint64_t)random_coarse(draws->share) << 32);
+    uint32_t stay = 0;
+
+    for (size_t i = 0; i < 32; i++) {
+        if ((ties >> i & 1) != 0 && output_at(draws->fine, draws->first + at + i) < fine) {
+            stay |= 1U << i;
         }
     }
+    return stay;
 }
 
 void random_keep(const struct random_stream *stream, uint64_t share, size_t first, size_t n,
                  unsigned char *keep)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    uint32_t coarse = (uint32_t)(share >> 32);
-    unsigned char ties[CHUNK / 8];
+    struct random_draws draws;
 
-    assert(first % 2 == 0);
-    if (share >> 48 != 0) {
-        memset(keep, 0xff, (n + 63) / 64 * 8);
-        return;
-    }
-    for (size_t at = 0; at < n; at += CHUNK) {
-        size_t part = n - at < CHUNK ? n - at : CHUNK;
-        struct rng32 start = stream->coarse;
-
-        rng32_advance(&start, (first + at) / 2);
-        if (kernels->draw(keep + at / 8, NULL, &start, coarse, part)) {
-            kernels->draw(keep + at / 8, ties, &start, coarse, part);
-            keep_ties(stream, (uint32_t)share, first + at, part, ties, keep + at / 8);
-        }
-    }
+    random_draws_from(&draws, stream, share, first);
+    prune_kernels_for(isa_best())->draw(keep, &draws, n);
 }
 
 void random_keep_each(const struct random_stream *stream, const uint64_t *shares, size_t first,

@@ -28,10 +28,31 @@ void random_open(struct random_stream *out, uint64_t seed, size_t source, const 
 /* 2^48 u of one element. */
 uint64_t random_at(const struct random_stream *stream, size_t element);
 
+/* The numbers of a block of elements, for kernels. */
+struct random_draws {
+    struct rng32 coarse; /* its next output is of the block's first two elements */
+    struct rng32 fine;   /* its next output is of the tensor's first element */
+    size_t first;        /* which the block's first element is; even */
+    uint64_t share;      /* what is below it stays; at most 2^48 */
+};
+
+void random_draws_from(struct random_draws *out, const struct random_stream *stream, uint64_t share,
+                       size_t first);
+
+/* A coarse draw below this stays, and one that equals it is a tie. */
+static inline uint32_t random_coarse(uint64_t share)
+{
+    return share >> 48 == 0 ? (uint32_t)(share >> 32) : 0xffff;
+}
+
+/* Of up to 32 elements from element `at` of the block on, those with a bit are ties: the bits of
+ * those that stay. */
+uint32_t random_settle(const struct random_draws *draws, size_t at, uint32_t ties);
+
 /* A probability in the same unit: u < p exactly when random_at is below it. */
 uint64_t random_share(double probability);
 
-/* Set the bits (blend_kernels.h) of the elements from `first`, an even number, that stay. keep
+/* Set the bits (prune_kernels.h) of the elements from `first`, an even number, that stay. keep
  * has room for n rounded up to 64. */
 void random_keep(const struct random_stream *stream, uint64_t share, size_t first, size_t n,
                  unsigned char *keep);

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "evaluator/merge/blend_kernels.h"
+#include "evaluator/merge/prune_kernels.h"
 
 size_t trim_count(size_t n, double density)
 {
@@ -26,28 +26,82 @@ void trim_counts_release(struct trim_counts *counts)
     *counts = (struct trim_counts){0};
 }
 
+/* True when kernels can work on the stored numbers. */
+static bool is_brain(const struct trim_delta *delta)
+{
+    return delta->source_dtype == DTYPE_BF16 && delta->base_dtype == DTYPE_BF16 &&
+           delta->work != DTYPE_F16;
+}
+
+static const char *source_at(const struct trim_delta *delta, size_t at)
+{
+    return (const char *)delta->source + at * dtype_size(delta->source_dtype);
+}
+
+static const char *base_at(const struct trim_delta *delta, size_t at)
+{
+    return (const char *)delta->base + at * dtype_size(delta->base_dtype);
+}
+
+static void pass(const struct trim_delta *delta, size_t at, size_t n)
+{
+    file_passed(source_at(delta, at), n * dtype_size(delta->source_dtype));
+    file_passed(base_at(delta, at), n * dtype_size(delta->base_dtype));
+}
+
+static void read_floats(float *out, const void *in, enum dtype dtype, enum dtype work, size_t n)
+{
+    dtype_to_f32(out, in, dtype, n);
+    if (work != DTYPE_F32) {
+        dtype_round(out, work, n);
+    }
+}
+
 void trim_read(const struct trim_delta *delta, size_t at, size_t n, float *out)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    const char *source = (const char *)delta->source + at * dtype_size(delta->source_dtype);
-    const char *base = (const char *)delta->base + at * dtype_size(delta->base_dtype);
-    float sources[TRIM_BLOCK];
-    float bases[TRIM_BLOCK];
+    const struct prune_kernels *kernels = prune_kernels_for(isa_best());
+    float source[TRIM_BLOCK];
+    float base[TRIM_BLOCK];
 
-    if (delta->source_dtype == DTYPE_BF16 && delta->base_dtype == DTYPE_BF16 &&
-        delta->work != DTYPE_F16) {
-        kernels->delta_bf16(out, source, base, n);
+    if (is_brain(delta)) {
+        kernels->delta_bf16(out, source_at(delta, at), base_at(delta, at), n);
     } else {
-        dtype_to_f32(sources, source, delta->source_dtype, n);
-        dtype_to_f32(bases, base, delta->base_dtype, n);
-        if (delta->work != DTYPE_F32) {
-            dtype_round(sources, delta->work, n);
-            dtype_round(bases, delta->work, n);
-        }
-        kernels->delta_f32(out, sources, bases, n);
+        read_floats(source, source_at(delta, at), delta->source_dtype, delta->work, n);
+        read_floats(base, base_at(delta, at), delta->base_dtype, delta->work, n);
+        kernels->delta_f32(out, source, base, n);
     }
-    file_passed(source, n * dtype_size(delta->source_dtype));
-    file_passed(base, n * dtype_size(delta->base_dtype));
+    pass(delta, at, n);
+}
+
+double trim_sum(const struct trim_delta *delta, size_t at, size_t n, const unsigned char *keep)
+{
+    const struct prune_kernels *kernels = prune_kernels_for(isa_best());
+    float d[TRIM_BLOCK];
+
+    if (is_brain(delta)) {
+        double sum = kernels->magnitudes_bf16(source_at(delta, at), base_at(delta, at), keep, n);
+
+        pass(delta, at, n);
+        return sum;
+    }
+    trim_read(delta, at, n, d);
+    return kernels->magnitudes_f32(d, keep, n);
+}
+
+/* How many of elements [at, at + n) have a magnitude of these bits. */
+static size_t count_equal(const struct trim_delta *delta, size_t at, size_t n, uint32_t bits)
+{
+    const struct prune_kernels *kernels = prune_kernels_for(isa_best());
+    float d[TRIM_BLOCK];
+
+    if (is_brain(delta)) {
+        size_t count = kernels->equal_bf16(source_at(delta, at), base_at(delta, at), bits, n);
+
+        pass(delta, at, n);
+        return count;
+    }
+    trim_read(delta, at, n, d);
+    return kernels->equal_f32(d, bits, n);
 }
 
 static size_t block_size(const struct trim_delta *delta, size_t at)
@@ -136,20 +190,20 @@ static void keep_table(struct trim_counts *counts, const struct table *table)
 
 static void count_upper(struct trim_counts *counts, const struct trim_delta *delta)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    uint32_t *high = mem_array((size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS, sizeof(*high));
+    const struct prune_kernels *kernels = prune_kernels_for(isa_best());
+    uint32_t *high = mem_array((size_t)PRUNE_HIGH_BANKS * PRUNE_HIGH_BINS, sizeof(*high));
     float d[TRIM_BLOCK];
 
     for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
         trim_read(delta, at, block_size(delta, at), d);
         kernels->count_high(high, d, block_size(delta, at));
     }
-    counts->steps = mem_array(BLEND_HIGH_BINS, sizeof(struct trim_step));
-    for (uint32_t bin = BLEND_HIGH_BINS; bin-- > 0;) {
+    counts->steps = mem_array(PRUNE_HIGH_BINS, sizeof(struct trim_step));
+    for (uint32_t bin = PRUNE_HIGH_BINS; bin-- > 0;) {
         uint32_t n = 0;
 
-        for (size_t bank = 0; bank < BLEND_HIGH_BANKS; bank++) {
-            n += high[bank * BLEND_HIGH_BINS + bin];
+        for (size_t bank = 0; bank < PRUNE_HIGH_BANKS; bank++) {
+            n += high[bank * PRUNE_HIGH_BINS + bin];
         }
         if (n > 0) {
             counts->steps[counts->n_steps++] = (struct trim_step){.bits = bin, .n = n};
@@ -164,9 +218,9 @@ static void count_upper(struct trim_counts *counts, const struct trim_delta *del
 static uint32_t find_lower(const struct trim_delta *delta, uint32_t high, size_t *left,
                            size_t *equal)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    uint32_t *low = mem_array(BLEND_LOW_BINS, sizeof(*low));
-    uint32_t bin = BLEND_LOW_BINS - 1;
+    const struct prune_kernels *kernels = prune_kernels_for(isa_best());
+    uint32_t *low = mem_array(PRUNE_LOW_BINS, sizeof(*low));
+    uint32_t bin = PRUNE_LOW_BINS - 1;
     float d[TRIM_BLOCK];
 
     for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
@@ -185,21 +239,18 @@ static uint32_t find_lower(const struct trim_delta *delta, uint32_t high, size_t
 /* The element behind the count-th of those whose magnitude has these bits. */
 static size_t find_cut(const struct trim_delta *delta, uint32_t bits, size_t count)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
-    float d[TRIM_BLOCK];
     size_t at = 0;
 
     for (;; at += TRIM_BLOCK) {
         assert(at < delta->n);
-        trim_read(delta, at, block_size(delta, at), d);
-        size_t equal = kernels->equal(d, bits, block_size(delta, at));
+        size_t equal = count_equal(delta, at, block_size(delta, at), bits);
         if (equal >= count) {
             break;
         }
         count -= equal;
     }
-    for (size_t i = 0; count > 0; i++, at++) {
-        count -= kernels->equal(d + i, bits, 1);
+    for (; count > 0; at++) {
+        count -= count_equal(delta, at, 1, bits);
     }
     return at;
 }
@@ -259,13 +310,10 @@ void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_d
 
 static double sum_all(const struct trim_delta *delta)
 {
-    const struct blend_kernels *kernels = blend_kernels_for(isa_best());
     double sum = 0.0;
-    float d[TRIM_BLOCK];
 
     for (size_t at = 0; at < delta->n; at += TRIM_BLOCK) {
-        trim_read(delta, at, block_size(delta, at), d);
-        sum += kernels->magnitudes(d, 0, block_size(delta, at));
+        sum += trim_sum(delta, at, block_size(delta, at), NULL);
     }
     return sum;
 }

@@ -34,6 +34,10 @@ struct trim_delta {
 /* Elements [at, at + n) as floats, n <= TRIM_BLOCK. */
 void trim_read(const struct trim_delta *delta, size_t at, size_t n, float *out);
 
+/* Sum of |delta| over those of elements [at, at + n), n <= TRIM_BLOCK, that have a bit in keep
+ * (prune_kernels.h), or over all of them (NULL). */
+double trim_sum(const struct trim_delta *delta, size_t at, size_t n, const unsigned char *keep);
+
 /* Elements of one magnitude. */
 struct trim_step {
     uint32_t bits; /* all of them, or the upper 15 */

@@ -106,13 +106,11 @@ static int set_random(struct mix *mix, size_t s, double density, struct err *err
     struct prune *prune = &mix->prune[s];
 
     (void)err;
-    if (density <= 0.0) {
-        prune->kind = PRUNE_ALL;
-    } else if (density < 1.0) {
-        prune->kind = PRUNE_RANDOM;
-        prune->share = random_share(density);
-        random_open(&prune->stream, mix->plan->seed, s, mix->tensor->name);
+    if (density < 1.0) {
+        prune->kind = density > 0.0 ? PRUNE_RANDOM : PRUNE_ALL;
     }
+    prune->share = random_share(fmin(fmax(density, 0.0), 1.0));
+    random_open(&prune->stream, mix->plan->seed, s, mix->tensor->name);
     return 0;
 }
 
@@ -191,7 +189,7 @@ static int prepare(struct mix *mix, set_prune *set, struct err *err)
             mix_whole_value(mix, "rescale", 0.0) != 0.0) {
             block->factors[s] = (float)((double)block->weights[s] * rescaling(mix, s));
         }
-        block->masked = block->masked || prune->kind != PRUNE_NOTHING;
+        block->stays = prune->kind != PRUNE_NOTHING ? BLEND_MARKED : block->stays;
         block->keep[s] = mix->keep[s];
     }
     if (rc == 0) {
@@ -229,9 +227,15 @@ static int middle_prepare(struct mix *mix, struct err *err)
     return prepare(mix, set_middle, err);
 }
 
+/* Kernels draw for themselves where they can. */
 static int random_prepare(struct mix *mix, struct err *err)
 {
-    return prepare(mix, set_random, err);
+    int rc = prepare(mix, set_random, err);
+
+    if (mix->block.stays == BLEND_MARKED && mix->brain && mix->tensor->keeps == NULL) {
+        mix->block.stays = BLEND_DRAWN;
+    }
+    return rc;
 }
 
 static int ranked_prepare(struct mix *mix, struct err *err)
@@ -252,24 +256,32 @@ static uint32_t sum(const struct mix *mix)
     return mix->brain ? mix->kernels->sum_bf16(&mix->block) : mix->kernels->sum_f32(&mix->block);
 }
 
-static void mask_block(struct mix *mix)
+/* Says of the next block which elements stay. */
+static void mark_block(struct mix *mix)
 {
-    for (size_t s = 0; mix->block.masked && s < mix->block.k; s++) {
-        const struct trim_delta delta = plan_delta(mix->tensor, s);
+    struct blend_block *block = &mix->block;
 
-        prune_read(&mix->prune[s], &delta, mix->at, mix->block.n, mix->keep[s]);
+    for (size_t s = 0; s < block->k; s++) {
+        const struct trim_delta delta = plan_delta(mix->tensor, s);
+        const struct prune *prune = &mix->prune[s];
+
+        if (block->stays == BLEND_DRAWN) {
+            random_draws_from(&block->draws[s], &prune->stream, prune->share, mix->at);
+        } else if (block->stays == BLEND_MARKED) {
+            prune_read(prune, &delta, mix->at, block->n, mix->keep[s]);
+        }
     }
 }
 
-static uint32_t masked_sum_next(struct mix *mix)
+static uint32_t marked_sum_next(struct mix *mix)
 {
-    mask_block(mix);
+    mark_block(mix);
     return sum(mix);
 }
 
-static uint32_t masked_elect_next(struct mix *mix)
+static uint32_t marked_elect_next(struct mix *mix)
 {
-    mask_block(mix);
+    mark_block(mix);
     return elect(mix);
 }
 
@@ -281,13 +293,14 @@ static void limit_block(struct mix *mix)
     struct blend_block *block = &mix->block;
     size_t end = mix->at + block->n;
 
-    block->masked = false;
-    block->limited = false;
-    block->capped = false;
+    block->stays = BLEND_ALL;
     for (size_t s = 0; s < block->k; s++) {
         end = prune_limits(&mix->prune[s], mix->at, end, &block->limits[s], &block->lasts[s]);
-        block->limited = block->limited || mix->prune[s].kind != PRUNE_NOTHING;
-        block->capped = block->capped || block->lasts[s] < PRUNE_NO_LIMIT;
+        if (block->lasts[s] < PRUNE_NO_LIMIT) {
+            block->stays = BLEND_BETWEEN;
+        } else if (mix->prune[s].kind != PRUNE_NOTHING && block->stays == BLEND_ALL) {
+            block->stays = BLEND_ABOVE;
+        }
     }
     block->n = end - mix->at;
 }
@@ -305,15 +318,15 @@ static uint32_t limited_elect_next(struct mix *mix)
 }
 
 static const struct family families[] = {
-    {"task_arithmetic", plain_prepare, masked_sum_next},
+    {"task_arithmetic", plain_prepare, marked_sum_next},
     {"ties", largest_prepare, limited_elect_next},
     {"ties_global", global_prepare, limited_elect_next},
-    {"dare_linear", random_prepare, masked_sum_next},
-    {"dare_ties", random_prepare, masked_elect_next},
+    {"dare_linear", random_prepare, marked_sum_next},
+    {"dare_ties", random_prepare, marked_elect_next},
     {"breadcrumbs", middle_prepare, limited_sum_next},
     {"breadcrumbs_ties", middle_prepare, limited_elect_next},
-    {"della", ranked_prepare, masked_elect_next},
-    {"della_linear", ranked_prepare, masked_sum_next},
+    {"della", ranked_prepare, marked_elect_next},
+    {"della_linear", ranked_prepare, marked_sum_next},
 };
 
 const struct family *vectors_family(const char *method)

@@ -1,7 +1,7 @@
 /*
  * bench_merge.c - merging against what the machine can do, at 69 million bfloat16 parameters.
  *
- *   name,value,unit,ratio,reference
+ *   bench_merge [NAME ...]      name,value,unit,ratio,reference
  *
  *   merge_linear, merge_task_arithmetic, merge_ties    three sources and a base (linear: four
  *       sources) to memory. Reference: the same traffic, four streams read and one written past the
@@ -334,14 +334,31 @@ static void print_rate(const struct kitchen *kitchen, const char *name, double *
     fflush(stdout);
 }
 
+/* Lines asked for by the start of their names; all, if none are. */
+static char **wanted;
+
+static bool is_wanted(const char *name)
+{
+    char **prefix = wanted;
+
+    while (*prefix != NULL && strncmp(name, *prefix, strlen(*prefix)) != 0) {
+        prefix++;
+    }
+    return *wanted == NULL || *prefix != NULL;
+}
+
 /* densities that change with every turn, or stay */
 static void bench_blend(const struct kitchen *kitchen, const char *name, const char *method,
                         bool new_densities, enum ending ending)
 {
-    struct blend *blend = blend_new();
     struct recipe recipe = {0};
     double spent[TURNS];
     double limit[TURNS];
+
+    if (!is_wanted(name)) {
+        return;
+    }
+    struct blend *blend = blend_new();
 
     make_recipe(kitchen, method, &recipe);
     if (method_parameter_find(recipe.method, "density") != NULL) {
@@ -479,8 +496,10 @@ static void bench_export(const struct kitchen *kitchen)
     free(out);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    wanted = argv + 1;
     struct kitchen kitchen = {0};
 
     open_kitchen(&kitchen);
@@ -497,8 +516,12 @@ int main(void)
     bench_blend(&kitchen, "merge_breadcrumbs_ties", "breadcrumbs_ties", false, TO_MEMORY);
     bench_blend(&kitchen, "merge_breadcrumbs_ties_new", "breadcrumbs_ties", true, TO_MEMORY);
     bench_blend(&kitchen, "merge_della", "della", false, TO_MEMORY);
-    bench_selection(&kitchen);
-    bench_export(&kitchen);
+    if (is_wanted("exact_selection")) {
+        bench_selection(&kitchen);
+    }
+    if (is_wanted("export")) {
+        bench_export(&kitchen);
+    }
     close_kitchen(&kitchen);
     return 0;
 }

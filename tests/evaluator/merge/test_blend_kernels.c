@@ -73,16 +73,33 @@ static struct blend_block block_of(const struct sample *sample, size_t k, bool h
     return block;
 }
 
-static bool keeps(const struct blend_block *block, size_t s, size_t i)
+static struct random_stream stream_of(size_t s)
 {
-    return !block->masked || (block->keep[s][i / 8] >> i % 8 & 1) != 0;
+    struct random_stream stream;
+
+    random_open(&stream, 9, s, "t");
+    return stream;
 }
 
-static bool in_limits(const struct blend_block *block, size_t s, float d)
+/* Whether element i of source s stays, whose change is d. */
+static bool stays(const struct blend_block *block, size_t s, size_t i, float d)
 {
+    const struct random_stream stream = stream_of(s);
     uint32_t bits = bits_of(fabsf(d));
 
-    return bits >= block->limits[s] && (!block->capped || bits <= block->lasts[s]);
+    switch (block->stays) {
+    case BLEND_ABOVE:
+        return bits >= block->limits[s];
+    case BLEND_BETWEEN:
+        return bits >= block->limits[s] && bits <= block->lasts[s];
+    case BLEND_MARKED:
+        return (block->keep[s][i / 8] >> i % 8 & 1) != 0;
+    case BLEND_DRAWN:
+        return random_at(&stream, block->draws[s].first + i) < block->draws[s].share;
+    case BLEND_ALL:
+        break;
+    }
+    return true;
 }
 
 static float slow_sum(const struct sample *sample, const struct blend_block *block, size_t i)
@@ -91,8 +108,7 @@ static float slow_sum(const struct sample *sample, const struct blend_block *blo
 
     for (size_t s = 0; s < block->k; s++) {
         float d = block->base != NULL ? sample->x[s][i] - sample->base[i] : sample->x[s][i];
-        bool stays = keeps(block, s, i) && (!block->limited || in_limits(block, s, d));
-        float e = (stays ? d : 0.0F) * block->factors[s];
+        float e = (stays(block, s, i, d) ? d : 0.0F) * block->factors[s];
 
         total = s == 0 ? e : total + e;
     }
@@ -110,9 +126,7 @@ static float slow_elect(const struct sample *sample, const struct blend_block *b
     for (size_t s = 0; s < block->k; s++) {
         float d = sample->x[s][i] - sample->base[i];
 
-        bool stays = keeps(block, s, i) && in_limits(block, s, d);
-
-        e[s] = stays ? d * block->factors[s] : 0.0F;
+        e[s] = stays(block, s, i, d) ? d * block->factors[s] : 0.0F;
         total = s == 0 ? e[s] : total + e[s];
     }
     for (size_t s = 0; s < block->k; s++) {
@@ -186,8 +200,7 @@ static void sums_within_limits(void **state)
         struct sample *sample = make_sample(dtypes[c % 2]);
         struct blend_block block = block_of(sample, c / 4 + 1, true);
 
-        block.limited = true;
-        block.capped = c / 2 % 2 != 0;
+        block.stays = c / 2 % 2 != 0 ? BLEND_BETWEEN : BLEND_ABOVE;
         for (size_t s = 0; s < K; s++) {
             block.limits[s] = bits_of(0.01F * (float)(s + 1));
             block.lasts[s] = block.limits[s] + 0x800000;
@@ -218,6 +231,7 @@ static void elects_like_the_twin(void **state)
                 struct blend_block block = block_of(sample, k, true);
 
                 assert_same(sample, &block, dtypes[t], fast, slow_elect);
+                block.stays = BLEND_ABOVE;
                 block.normalize = true;
                 block.lambda = 0.8F;
                 for (size_t s = 0; s < k; s++) {
@@ -225,7 +239,7 @@ static void elects_like_the_twin(void **state)
                     block.factors[s] *= 1.25F;
                 }
                 assert_same(sample, &block, dtypes[t], fast, slow_elect);
-                block.capped = true;
+                block.stays = BLEND_BETWEEN;
                 for (size_t s = 0; s < k; s++) {
                     block.lasts[s] = block.limits[s] + 0x800000;
                 }
@@ -253,7 +267,7 @@ static void mixes_what_bits_say_stays(void **state)
         struct sample *sample = make_sample(dtypes[c % 2]);
         struct blend_block block = block_of(sample, c / 4 + 1, true);
 
-        block.masked = true;
+        block.stays = BLEND_MARKED;
         for (size_t s = 0; s < K; s++) {
             block.keep[s] = keep[s];
         }
@@ -271,22 +285,37 @@ static void mixes_what_bits_say_stays(void **state)
     }
 }
 
-static void drops_elements_without_a_bit(void **state)
+/* Shares that drop all, keep all, and of which one is met by a draw and decided by further bits. */
+static void mixes_what_is_drawn(void **state)
 {
-    struct sample *sample = make_sample(DTYPE_F32);
-    unsigned char keep[(N + 63) / 64 * 8];
-    float d[N];
+    struct sample *sample = make_sample(DTYPE_BF16);
+    uint64_t shares[K];
 
     (void)state;
-    for (size_t i = 0; i < sizeof keep; i++) {
-        keep[i] = (unsigned char)(i * 37 + 11);
+    for (size_t s = 0; s < K; s++) {
+        const struct random_stream stream = stream_of(s);
+
+        shares[s] = random_at(&stream, 64 + 100 * s) + 1;
     }
-    for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
-        memcpy(d, sample->base, sizeof d);
-        blend_kernels_for((enum isa)isa)->drop(d, keep, N);
-        for (size_t i = 0; i < N; i++) {
-            assert_int_equal(bits_of(d[i]),
-                             keep[i / 8] >> i % 8 & 1 ? bits_of(sample->base[i]) : 0);
+    shares[1] = random_share(0.0);
+    shares[2] = random_share(1.0);
+    shares[3]--;
+    for (size_t c = 0; c < 2 * K; c++) {
+        struct blend_block block = block_of(sample, c / 2 + 1, true);
+
+        block.stays = BLEND_DRAWN;
+        block.normalize = c % 2 != 0;
+        block.divisor = block.normalize ? 1.7F : 1.0F;
+        for (size_t s = 0; s < K; s++) {
+            const struct random_stream stream = stream_of(s);
+
+            random_draws_from(&block.draws[s], &stream, shares[s], 64);
+        }
+        for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
+            const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
+
+            assert_same(sample, &block, DTYPE_BF16, kernels->sum_bf16, slow_sum);
+            assert_same(sample, &block, DTYPE_BF16, kernels->elect_bf16, slow_elect);
         }
     }
     free(sample);
@@ -341,6 +370,7 @@ static void notices_every_value_that_is_not_finite(void **state)
             memcpy(x + at, &specials[p % 5], 2);
             struct blend_block block = block_of(sample, K, true);
             block.out = out;
+            block.stays = BLEND_ABOVE;
             block.limits[0] = bits_of(1.0F);
             assert_int_not_equal(kernels->elect_bf16(&block), 0);
             assert_int_not_equal(kernels->sum_bf16(&block), 0);
@@ -392,51 +422,6 @@ static void streams_the_same_results(void **state)
     free(sample);
 }
 
-static void counts_magnitudes_like_the_twin(void **state)
-{
-    struct sample *sample = make_sample(DTYPE_BF16);
-    float delta[N];
-    uint32_t *high = mem_array((size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS, sizeof *high);
-    uint32_t *low = mem_array(BLEND_LOW_BINS, sizeof *low);
-
-    (void)state;
-    for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
-        const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
-        const void *x = sample->stored_x[0] + ODD;
-        const void *base = sample->stored_base + ODD;
-        size_t zeros = 0;
-        size_t in_bin = 0;
-        uint32_t bin = bits_of(fabsf(sample->x[0][1] - sample->base[1])) >> 16;
-
-        kernels->delta_bf16(delta, x, base, N);
-        for (size_t i = 0; i < N; i++) {
-            assert_int_equal(bits_of(delta[i]), bits_of(sample->x[0][i] - sample->base[i]));
-            zeros += delta[i] == 0.0F;
-            in_bin += bits_of(fabsf(delta[i])) >> 16 == bin;
-        }
-        assert_int_equal(kernels->equal(delta, 0, N), zeros);
-        memset(high, 0, (size_t)BLEND_HIGH_BANKS * BLEND_HIGH_BINS * sizeof *high);
-        memset(low, 0, BLEND_LOW_BINS * sizeof *low);
-        kernels->count_high(high, delta, N);
-        kernels->count_low(low, bin, delta, N);
-        size_t counted = 0;
-        for (size_t bank = 0; bank < BLEND_HIGH_BANKS; bank++) {
-            counted += high[bank * BLEND_HIGH_BINS + bin];
-        }
-        assert_int_equal(counted, in_bin);
-        counted = 0;
-        for (size_t i = 0; i < BLEND_LOW_BINS; i++) {
-            counted += low[i];
-        }
-        assert_int_equal(counted, in_bin);
-        assert_true(kernels->magnitudes(delta, 0, N) ==
-                    blend_kernels_for(ISA_PLAIN)->magnitudes(delta, 0, N));
-    }
-    free(high);
-    free(low);
-    free(sample);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,12 +429,11 @@ int main(void)
         cmocka_unit_test(sums_within_limits),
         cmocka_unit_test(elects_like_the_twin),
         cmocka_unit_test(mixes_what_bits_say_stays),
-        cmocka_unit_test(drops_elements_without_a_bit),
+        cmocka_unit_test(mixes_what_is_drawn),
         cmocka_unit_test(follows_the_definition_at_its_edges),
         cmocka_unit_test(notices_every_value_that_is_not_finite),
         cmocka_unit_test(notices_what_rounds_to_infinity),
         cmocka_unit_test(streams_the_same_results),
-        cmocka_unit_test(counts_magnitudes_like_the_twin),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,9 +10,9 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "evaluator/merge/blend_kernels.h"
 #include "evaluator/merge/della.h"
 #include "evaluator/merge/prune.h"
+#include "evaluator/merge/prune_kernels.h"
 
 #define N 20011
 #define STEPS 64 /* different magnitudes: many elements share one */
@@ -123,7 +123,7 @@ static void finds_ranges_like_the_twin_under_every_instruction_set(void **state)
     (void)state;
     for (size_t n = 4030; n <= 4096; n++) {
         for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
-            const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
+            const struct prune_kernels *kernels = prune_kernels_for((enum isa)isa);
             const float edges[2] = {10.0F / 1024.0F, 50.0F / 1024.0F};
             uint32_t bits[2];
 

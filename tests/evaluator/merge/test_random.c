@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "evaluator/merge/blend_kernels.h"
+#include "evaluator/merge/prune_kernels.h"
 #include "evaluator/merge/random.h"
 
 #define N 200003
@@ -195,59 +195,39 @@ static void keeps_each_by_its_own_share(void **state)
     free(whole);
 }
 
+/* Shares that a draw of some element meets, so that further bits decide; and those at the ends. */
 static void draws_the_same_under_every_instruction_set(void **state)
 {
-    struct rng32 stream;
-    unsigned char want[512];
-    unsigned char want_equal[512];
-    unsigned char got[512];
-    unsigned char equal[512];
+    const struct random_stream stream = stream_of(1, 2, "t");
+    const size_t n = 1003;
+    unsigned char keep[1024 / 8];
 
     (void)state;
-    rng32_seed(&stream, 42, 54);
-    struct rng32 walk = stream;
-    uint32_t first = rng32_next(&walk);
-    assert_int_equal(first, 0xa15c02b7); /* the published vector */
-    for (uint32_t limit = 0; limit < 65536; limit += 9999) {
-        const struct blend_kernels *plain = blend_kernels_for(ISA_PLAIN);
-        bool any = plain->draw(want, want_equal, &stream, limit, 4096);
+    for (size_t c = 0; c < 16; c++) {
+        uint64_t met = random_at(&stream, 64 + c * 67);
+        const uint64_t shares[] = {met, met + 1, c, ((uint64_t)1 << 48) - c};
 
-        for (size_t i = 0; i < 4096; i++) {
-            walk = stream;
-            rng32_advance(&walk, i / 2);
-            uint32_t half = rng32_next(&walk) >> 16 * (i % 2) & 0xffffU;
-            assert_int_equal(bit_of(want, i), half < limit);
-            assert_int_equal(bit_of(want_equal, i), half == limit);
-        }
         for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
-            const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
+            struct random_draws draws;
 
-            assert_int_equal(kernels->draw(got, equal, &stream, limit, 4096), any);
-            assert_memory_equal(got, want, 512);
-            assert_memory_equal(equal, want_equal, 512);
-            assert_int_equal(kernels->draw(got, NULL, &stream, limit, 4096), any);
-            assert_memory_equal(got, want, 512);
+            random_draws_from(&draws, &stream, shares[c % 4], 64);
+            prune_kernels_for((enum isa)isa)->draw(keep, &draws, n);
+            for (size_t i = 0; i < n; i++) {
+                assert_int_equal(bit_of(keep, i), random_at(&stream, 64 + i) < shares[c % 4]);
+            }
         }
     }
 }
 
-/* Beyond the end of what was asked for, an equal draw does not count. */
-static void sees_no_tie_behind_the_end(void **state)
+static void draws_the_published_numbers(void **state)
 {
-    struct rng32 stream;
-    unsigned char keep[64];
+    struct random_stream stream;
 
     (void)state;
-    rng32_seed(&stream, 42, 54);
-    struct rng32 walk = stream;
-    uint32_t pair = rng32_next(&walk);
-    for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
-        const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
-
-        assert_true(kernels->draw(keep, NULL, &stream, pair & 0xffffU, 1));
-        assert_false(kernels->draw(keep, NULL, &stream, pair >> 16, 1));
-        assert_true(kernels->draw(keep, NULL, &stream, pair >> 16, 2));
-    }
+    rng32_seed(&stream.coarse, 42, 54);
+    rng32_seed(&stream.fine, 42, 54);
+    assert_true(random_at(&stream, 0) == (0x02b7ULL << 32 | 0xa15c02b7));
+    assert_true(random_at(&stream, 1) == (0xa15cULL << 32 | 0x7b47f409));
 }
 
 int main(void)
@@ -261,7 +241,7 @@ int main(void)
         cmocka_unit_test(is_another_for_every_seed_source_and_tensor),
         cmocka_unit_test(keeps_each_by_its_own_share),
         cmocka_unit_test(draws_the_same_under_every_instruction_set),
-        cmocka_unit_test(sees_no_tie_behind_the_end),
+        cmocka_unit_test(draws_the_published_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
