@@ -9,6 +9,7 @@
 #include "base/doc.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "evaluator/chat/chat.h"
 
 #define FILE_SIZE_MAX ((size_t)64 << 20)
 #define TEXT_SIZE_MIN 20 /* shorter ones are names */
@@ -48,50 +49,11 @@ static const struct named {
 
 /* ---- in folders ---- */
 
-/* The template of a list of named ones is that named default. */
-static const char *default_of(const json_t *value)
-{
-    size_t i;
-    json_t *entry;
-
-    json_array_foreach(value, i, entry)
-    {
-        const char *name = json_string_value(json_object_get(entry, "name"));
-
-        if (name != NULL && strcmp(name, "default") == 0) {
-            return json_string_value(json_object_get(entry, "template"));
-        }
-    }
-    return json_string_value(value);
-}
-
 static int load_if_there(json_t **out, const char *folder, const char *name, struct err *err)
 {
     char *path = file_join(folder, name);
     const int rc = file_exists(path) ? doc_load(out, path, FILE_SIZE_MAX, err) : 0;
 
-    free(path);
-    return rc;
-}
-
-/* A folder's template, "" when it has none: free() it. chat_template.jinja wins. */
-static int find_template(char **out, const char *folder, struct err *err)
-{
-    char *path = file_join(folder, "chat_template.jinja");
-    struct file_bytes bytes = {0};
-    json_t *config = NULL;
-    int rc = 0;
-
-    if (file_exists(path)) {
-        rc = file_read(&bytes, path, FILE_SIZE_MAX, err);
-        *out = rc == 0 ? mem_text_n(bytes.data, bytes.size) : NULL;
-    } else {
-        rc = load_if_there(&config, folder, "tokenizer_config.json", err);
-        const char *text = default_of(json_object_get(config, "chat_template"));
-        *out = rc == 0 ? mem_text(text != NULL ? text : "") : NULL;
-    }
-    file_release(&bytes);
-    json_decref(config);
     free(path);
     return rc;
 }
@@ -106,7 +68,7 @@ static int choose_frequent(struct text *out, const struct checkpoint *const *mod
     int rc = 0;
 
     for (size_t m = 0; m < n_models && rc == 0; m++) {
-        rc = find_template(&found[m], checkpoint_folder(models[m]), err);
+        rc = chat_find(&found[m], checkpoint_folder(models[m]), err);
     }
     for (size_t m = 0; m < n_models && rc == 0; m++) {
         size_t n = 0;

@@ -1,7 +1,8 @@
 /*
  * chat_template.h - the chat template of a merged model.
  *
- * Templates are Jinja programs; they are copied and written, never run. A recipe names one:
+ * Templates are Jinja programs; here they are copied and written (evaluator/chat runs them). A
+ * recipe names one:
  *
  *   chatml, llama3, mistral, alpaca, exaone    the usual text of that form
  *   auto                                       the most frequent one among the models

@@ -82,6 +82,38 @@ bool unicode_is_python_space(uint32_t code)
     return unicode_is_space(code) || (code >= 0x1C && code <= 0x1F);
 }
 
+size_t unicode_leading_space(const char *text, size_t n)
+{
+    size_t at = 0;
+    uint32_t code = 0;
+
+    while (at < n) {
+        const size_t size = unicode_next(text + at, n - at, &code);
+
+        if (!unicode_is_python_space(code)) {
+            break;
+        }
+        at += size;
+    }
+    return at;
+}
+
+size_t unicode_without_trailing_space(const char *text, size_t n)
+{
+    uint32_t code = 0;
+
+    while (n > 0) {
+        const size_t at = unicode_last(text, n);
+
+        unicode_next(text + at, n - at, &code);
+        if (!unicode_is_python_space(code)) {
+            break;
+        }
+        n = at;
+    }
+    return n;
+}
+
 bool unicode_is_numeric(uint32_t code)
 {
     const utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);

@@ -31,6 +31,10 @@ bool unicode_is_space(uint32_t code);
 /* What Python's str.isspace takes for whitespace: White_Space and the separators U+001C to U+001F.
  */
 bool unicode_is_python_space(uint32_t code);
+/* Bytes of the whitespace that text [n] begins with, and of text [n] without the whitespace at its
+ * end, as Python's str.strip has it. */
+size_t unicode_leading_space(const char *text, size_t n);
+size_t unicode_without_trailing_space(const char *text, size_t n);
 /* Nd, Nl or No. */
 bool unicode_is_numeric(uint32_t code);
 /* What \w is in Unicode Technical Standard 18: Alphabetic, marks, decimal digits, connectors,
