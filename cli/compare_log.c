@@ -44,8 +44,31 @@ static size_t prediction(const double *loglikelihoods, const uint8_t *greedy, si
     return n > 1 ? argmax(loglikelihoods, n) : greedy[0];
 }
 
+static void add_difference(struct differences *found, double difference, const char *where)
+{
+    if (found->n++ == 0 || difference > found->largest) {
+        found->largest = difference;
+        found->where = where;
+    }
+    found->sum += difference;
+}
+
+/* A rolling text in several windows has one number in the log, the sum of ours. */
+static void compare_rolling(const struct score_task *task, size_t i, const struct sample *sample,
+                            struct differences *found)
+{
+    double ours = 0.0;
+
+    for (size_t k = task->first[i]; k < task->first[i + 1]; k++) {
+        ours += task->loglikelihoods[k];
+    }
+    if (sample->n == 1 && isfinite(sample->loglikelihoods[0])) {
+        add_difference(found, fabs(ours - sample->loglikelihoods[0]), task->ids[i]);
+    }
+}
+
 static void compare_document(const struct score_task *task, size_t i, const struct sample *sample,
-                             bool predicts, struct differences *found)
+                             struct differences *found)
 {
     const double *ours = task->loglikelihoods + task->first[i];
     const uint8_t *greedy = task->greedy + task->first[i];
@@ -58,13 +81,9 @@ static void compare_document(const struct score_task *task, size_t i, const stru
             whole = false;
             continue;
         }
-        if (found->n++ == 0 || difference > found->largest) {
-            found->largest = difference;
-            found->where = task->ids[i];
-        }
-        found->sum += difference;
+        add_difference(found, difference, task->ids[i]);
     }
-    if (!whole || !predicts) {
+    if (!whole) {
         return;
     }
     const size_t here = prediction(ours, greedy, sample->n);
@@ -76,7 +95,6 @@ static void compare_document(const struct score_task *task, size_t i, const stru
     }
 }
 
-/* A rolling text in several windows has one number in the log and several here. */
 static size_t numbers_of(const struct score_task *task, size_t i)
 {
     return task->first[i + 1] - task->first[i];
@@ -163,9 +181,10 @@ int compare_log(const struct score_task *task, enum task_output output, const ch
     for (size_t i = 0; i < task->n; i++) {
         const struct sample *sample = find(&samples, task->ids[i]);
 
-        if (sample != NULL && sample->n > 0 && numbers_of(task, i) >= sample->n &&
-            (sample->n > 1 || numbers_of(task, i) == 1)) {
-            compare_document(task, i, sample, output != TASK_LOGLIKELIHOOD_ROLLING, &found);
+        if (sample != NULL && output == TASK_LOGLIKELIHOOD_ROLLING) {
+            compare_rolling(task, i, sample, &found);
+        } else if (sample != NULL && sample->n > 0 && numbers_of(task, i) >= sample->n) {
+            compare_document(task, i, sample, &found);
         }
     }
     samples_release(&samples);

@@ -45,10 +45,18 @@ json_t *document_print(const struct document *document)
     for (size_t i = 0; i < document->n_golds; i++) {
         json_array_append_new(golds, json_integer(document->golds[i]));
     }
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "id", document->id, "contexts",
-                     strings_print(&document->contexts), "continuations",
-                     strings_print(&document->continuations), "choices",
-                     strings_print(&document->choices), "golds", golds);
+    json_t *made = json_pack("{s:s, s:o, s:o, s:o, s:o}", "id", document->id, "contexts",
+                             strings_print(&document->contexts), "continuations",
+                             strings_print(&document->continuations), "choices",
+                             strings_print(&document->choices), "golds", golds);
+
+    if (document->words > 0) {
+        json_object_set_new(made, "words", json_integer((json_int_t)document->words));
+    }
+    if (document->bytes > 0) {
+        json_object_set_new(made, "bytes", json_integer((json_int_t)document->bytes));
+    }
+    return made;
 }
 
 static int read_golds(struct document *made, const json_t *json, struct err *err)
@@ -75,9 +83,24 @@ static int read_golds(struct document *made, const json_t *json, struct err *err
     return 0;
 }
 
+static int read_counts(struct document *made, const json_t *json, struct err *err)
+{
+    int64_t words = 0;
+    int64_t bytes = 0;
+    int rc = doc_integer_or(json, "words", 0, INT32_MAX, 0, &words, err);
+
+    if (rc == 0) {
+        rc = doc_integer_or(json, "bytes", 0, INT32_MAX, 0, &bytes, err);
+    }
+    made->words = (size_t)words;
+    made->bytes = (size_t)bytes;
+    return rc;
+}
+
 static int read_members(struct document *made, const json_t *json, struct err *err)
 {
-    static const char *const known[] = {"id", "contexts", "continuations", "choices", "golds"};
+    static const char *const known[] = {"id",    "contexts", "continuations", "choices",
+                                        "golds", "words",    "bytes"};
     const char *id = NULL;
 
     int rc = doc_only(json, known, sizeof known / sizeof *known, err);
@@ -95,7 +118,7 @@ static int read_members(struct document *made, const json_t *json, struct err *e
     if (rc == 0) {
         rc = read_golds(made, json, err);
     }
-    return rc;
+    return rc == 0 ? read_counts(made, json, err) : rc;
 }
 
 /* One context for all continuations, or one continuation for all contexts. */
@@ -144,5 +167,9 @@ void document_digest(const struct document *document, struct digest *digest)
     digest_add_u64(digest, document->n_golds);
     for (size_t i = 0; i < document->n_golds; i++) {
         digest_add_u64(digest, document->golds[i]);
+    }
+    if (document->words + document->bytes > 0) {
+        digest_add_u64(digest, document->words);
+        digest_add_u64(digest, document->bytes);
     }
 }

@@ -26,9 +26,10 @@ struct document {
     char *id;
     struct strings contexts;
     struct strings continuations;
-    struct strings choices; /* choice or answer texts without delimiter, none empty */
+    struct strings choices; /* choice or answer texts without delimiter; no choice is empty */
     uint32_t *golds;        /* [n_golds] which choices are right; multiple_choice only */
-    size_t n_golds;
+    size_t n_golds;         /* 0: none is, the document is wrong whatever is predicted */
+    size_t words, bytes;    /* loglikelihood_rolling: what sums are shared among; 0: the text's */
 };
 
 void document_release(struct document *document);

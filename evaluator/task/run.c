@@ -284,6 +284,18 @@ static double document_value(const struct task_plan *plan, size_t column, size_t
 
 /* ---- means ---- */
 
+/* Words or bytes of a rolling document. */
+static size_t counted(const struct document *document, enum metric metric)
+{
+    const char *text = document->contexts.all[0];
+    const size_t bytes = strlen(text);
+
+    if (metric == METRIC_WORD_PERPLEXITY) {
+        return document->words > 0 ? document->words : perplexity_words(text, bytes);
+    }
+    return document->bytes > 0 ? document->bytes : bytes;
+}
+
 /* What a perplexity's sum is shared among. */
 static size_t shared_by(const struct task_plan *plan, enum metric metric, size_t n)
 {
@@ -293,10 +305,7 @@ static size_t shared_by(const struct task_plan *plan, enum metric metric, size_t
         return n;
     }
     for (size_t i = 0; i < n; i++) {
-        const char *text = plan->task->documents[plan->documents[i]].contexts.all[0];
-        const size_t bytes = strlen(text);
-
-        shared += metric == METRIC_WORD_PERPLEXITY ? perplexity_words(text, bytes) : bytes;
+        shared += counted(&plan->task->documents[plan->documents[i]], metric);
     }
     return shared > 0 ? shared : 1;
 }

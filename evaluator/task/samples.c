@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/task/samples_target.h"
 #include "evaluator/task/task.h"
 
 #define GENERATION_MAX 256 /* max_gen_toks of the harness when a task is silent */
@@ -137,28 +138,6 @@ static void add_choices(struct document *made, const char *delimiter)
     }
 }
 
-/* The right choice: an index, perhaps as text, or the text of a choice. */
-static int add_gold(struct document *made, const json_t *target, struct err *err)
-{
-    const double index = number_of(target);
-    size_t gold = SIZE_MAX;
-
-    for (size_t i = 0; i < made->choices.n; i++) {
-        const char *text = json_string_value(target);
-
-        if (index == (double)i ||
-            (gold == SIZE_MAX && text != NULL && strcmp(text, made->choices.all[i]) == 0)) {
-            gold = i;
-        }
-    }
-    if (gold == SIZE_MAX) {
-        return err_set(err, ERR_FORMAT, "target: no choice has that index or text");
-    }
-    made->golds = mem_array(1, sizeof *made->golds);
-    made->golds[made->n_golds++] = (uint32_t)gold;
-    return 0;
-}
-
 /* Stops and lengths are a task's: every line must have the first one's. */
 static int read_generation(struct reader *reader, const json_t *settings, struct err *err)
 {
@@ -198,20 +177,6 @@ static int read_generation(struct reader *reader, const json_t *settings, struct
                : err_set(err, ERR_FORMAT, "arguments: generation settings differ from the first");
 }
 
-/* The text that must be written, as it is. */
-static int add_answer(struct reader *reader, struct document *made, const json_t *line,
-                      struct err *err)
-{
-    const char *target = json_string_value(json_object_get(line, "target"));
-
-    if (target == NULL || *target == '\0') {
-        return err_set(err, ERR_FORMAT, "target: expected a text");
-    }
-    strings_add(&made->continuations, mem_text(target));
-    strings_add(&made->choices, mem_text(target));
-    return read_generation(reader, argument(json_object_get(line, "arguments"), 0, 1), err);
-}
-
 static int read_document(struct reader *reader, struct document *made, const json_t *line,
                          struct err *err)
 {
@@ -233,16 +198,19 @@ static int read_document(struct reader *reader, struct document *made, const jso
         n--;
     }
     rc = read_texts(made, reader, arguments, n, err);
-    if (rc != 0 || reader->output == TASK_LOGLIKELIHOOD_ROLLING) {
+    if (rc != 0) {
         return rc;
     }
+    if (reader->output == TASK_LOGLIKELIHOOD_ROLLING) {
+        samples_target_counts(made, line);
+        return 0;
+    }
     if (reader->output == TASK_GENERATE_UNTIL) {
-        return add_answer(reader, made, line, err);
+        rc = samples_target_answers(made, line, err);
+        return rc == 0 ? read_generation(reader, argument(arguments, 0, 1), err) : rc;
     }
     add_choices(made, reader->delimiter);
-    return reader->output == TASK_MULTIPLE_CHOICE
-               ? add_gold(made, json_object_get(line, "target"), err)
-               : 0;
+    return 0;
 }
 
 /* What the harness got; NaN where the log does not say. */
@@ -342,6 +310,9 @@ static int read_line(struct reader *reader, const json_t *line, struct err *err)
         return rc;
     }
     read_numbers(reader, &made, line);
+    if (reader->output == TASK_MULTIPLE_CHOICE) {
+        samples_target_choice(&made, line);
+    }
     if (generated) {
         read_text(&made, line);
         add_verdict(&made, filter, line);
@@ -359,9 +330,13 @@ int samples_read(struct samples *out, const struct records *records, enum task_o
     int rc = records->n > 0 ? 0 : err_set(err, ERR_FORMAT, "%s: no samples", records->path);
     made.all = mem_array(records->n, sizeof *made.all);
     for (size_t i = 0; rc == 0 && i < records->n; i++) {
+        const size_t before = made.n;
+
         rc = read_line(&reader, records->all[i], err);
         if (rc != 0) {
             rc = records_wrap(records, i, err);
+        } else if (made.n > before) {
+            made.all[before].line = records->lines[i];
         }
     }
     if (rc != 0) {

@@ -10,11 +10,13 @@
  *
  * arg_0 and arg_1 are the very texts that were scored; resps what the harness got for its model. So
  * a log is both the exact prompts of any published task and a parity test. Older logs hold
- * arguments as lists of lists; numbers may be texts.
+ * arguments as lists of lists; numbers may be texts. A target may be a list, of which any entry is
+ * right (samples_target.h).
  */
 #ifndef TASK_SAMPLES_H
 #define TASK_SAMPLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +34,8 @@ struct sample_verdict {
 
 struct sample {
     struct document document; /* id: the harness's doc_id */
+    size_t line;              /* of the log */
+    bool stray;               /* its target is none of its choices */
     size_t n;                 /* recorded numbers: document_pairs, or 0 of a generation */
     double *loglikelihoods;   /* [n] NaN where the log has none */
     uint8_t *greedy;          /* [n] */

@@ -51,6 +51,13 @@ done >"$dir/text.jsonl"
 "$BRAID" eval "$examples/models/adder" "$dir/text.yaml" --compare "$dir/text.jsonl" >"$dir/log.out" 2>&1 || fail "$(cat "$dir/log.out")"
 expect "texts and verdicts of a log are the same" '2 texts compared, 0 differ; 4 verdicts compared, 0 differ' "$(cat "$dir/log.out")"
 
+# A rolling text longer than the context is one number in the log, several windows here.
+printf 'task: rolling_log\noutput_type: loglikelihood_rolling\nsamples: rolling.jsonl\n' >"$dir/rolling.yaml"
+printf '{"doc_id": 0, "filter": "none", "arguments": {"gen_args_0": {"arg_0": "%s"}}, "resps": [["-1.0"]]}\n' \
+    "$(printf '12+34=46;%.0s' $(seq 100))" >"$dir/rolling.jsonl"
+"$BRAID" eval "$examples/models/adder" "$dir/rolling.yaml" --compare "$dir/rolling.jsonl" >"$dir/log.out" 2>&1 || fail "$(cat "$dir/log.out")"
+expect "the windows of a text are one number" '1 log-likelihoods compared' "$(cat "$dir/log.out")"
+
 kill -TERM "$serving"
 wait "$serving" || fail "it did not end well"
 ok

@@ -195,6 +195,107 @@ static void a_log_with_filters_needs_to_be_told_them(void **state)
     support_remove_dir(folder);
 }
 
+/* The golds of one document with the choices "a", "[0, 2]" and "c" under a target. */
+static struct sample sample_with(const char *target, struct samples *samples)
+{
+    struct text line = {0};
+
+    text_printf(&line,
+                "{'doc_id': 0, 'target': %s, 'arguments': [['Q', ' a'], ['Q', ' [0, 2]'], "
+                "['Q', ' c']], 'resps': []}\n",
+                target);
+    *samples = good_log(TASK_MULTIPLE_CHOICE, text_get(&line));
+    text_release(&line);
+    return samples->all[0];
+}
+
+static void a_target_may_be_a_list(void **state)
+{
+    struct samples samples = {0};
+    struct sample sample = sample_with("'[2, 0]'", &samples);
+
+    (void)state;
+    assert_int_equal(sample.document.n_golds, 2);
+    assert_int_equal(sample.document.golds[0], 2);
+    assert_int_equal(sample.document.golds[1], 0);
+    assert_false(sample.stray);
+    samples_release(&samples);
+    sample = sample_with("[2, 'a']", &samples);
+    assert_int_equal(sample.document.n_golds, 2);
+    samples_release(&samples);
+    sample = sample_with("'[0, 2]'", &samples);
+    assert_int_equal(sample.document.n_golds, 1);
+    assert_int_equal(sample.document.golds[0], 1);
+    samples_release(&samples);
+}
+
+static void says_when_a_target_is_no_choice(void **state)
+{
+    struct samples samples = {0};
+    struct sample sample = sample_with("'[0, -100]'", &samples);
+
+    (void)state;
+    assert_int_equal(sample.document.n_golds, 1);
+    assert_true(sample.stray);
+    assert_int_equal(sample.line, 1);
+    samples_release(&samples);
+    sample = sample_with("'-100'", &samples);
+    assert_int_equal(sample.document.n_golds, 0);
+    assert_true(sample.stray);
+    samples_release(&samples);
+}
+
+#define INSIDE(acc, first)                                                              \
+    "{'doc_id': 0, 'target': 'ran.', 'acc': " acc ", 'arguments': [['He a', ' ran.'], " \
+    "['He b', ' ran.']], 'resps': [[['" first "', 'False']], [['-2.0', 'False']]]}\n"
+
+/* Of choices inside the context the target is what follows them. */
+static void tells_the_right_context_from_the_verdict(void **state)
+{
+    struct samples right = good_log(TASK_MULTIPLE_CHOICE, INSIDE("1.0", "-3.0"));
+    struct samples wrong = good_log(TASK_MULTIPLE_CHOICE, INSIDE("0.0", "-3.0"));
+    struct samples unsaid = good_log(TASK_MULTIPLE_CHOICE, INSIDE("0.0", "nan"));
+
+    (void)state;
+    assert_int_equal(right.all[0].document.golds[0], 1);
+    assert_int_equal(wrong.all[0].document.golds[0], 0);
+    assert_false(right.all[0].stray || wrong.all[0].stray);
+    assert_true(unsaid.all[0].stray);
+    samples_release(&right);
+    samples_release(&wrong);
+    samples_release(&unsaid);
+}
+
+static void a_generation_may_have_several_answers(void **state)
+{
+    struct samples samples =
+        good_log(TASK_GENERATE_UNTIL,
+                 "{'doc_id': 0, 'target': '[\\'x\\', \\'y z\\']', 'arguments': [['Q', {}]]}\n"
+                 "{'doc_id': 1, 'target': 7, 'arguments': [['Q', {}]]}\n"
+                 "{'doc_id': 2, 'target': '', 'arguments': [['Q', {}]]}\n");
+    const struct strings *answers = &samples.all[0].document.choices;
+
+    (void)state;
+    assert_int_equal(answers->n, 3); /* the list's text too: it might be meant so */
+    assert_string_equal(answers->all[1], "y z");
+    assert_string_equal(samples.all[1].document.choices.all[0], "7");
+    assert_string_equal(samples.all[2].document.choices.all[0], "");
+    samples_release(&samples);
+}
+
+static void takes_counts_of_a_rolling_text_that_are_not_the_texts(void **state)
+{
+    struct samples samples =
+        good_log(TASK_LOGLIKELIHOOD_ROLLING,
+                 "{'doc_id': 0, 'arguments': [['some text']], 'resps': [['-12.5']], "
+                 "'word_perplexity': [-12.5, 5], 'bits_per_byte': [-12.5, 31]}\n");
+
+    (void)state;
+    assert_int_equal(samples.all[0].document.words, 5);
+    assert_int_equal(samples.all[0].document.bytes, 31);
+    samples_release(&samples);
+}
+
 static void takes_a_rolling_text(void **state)
 {
     struct samples samples =
@@ -212,8 +313,8 @@ static void takes_a_rolling_text(void **state)
 static void names_the_line_of_what_it_cannot_read(void **state)
 {
     (void)state;
-    refuses(TASK_MULTIPLE_CHOICE, CHOICE "{'doc_id': 1, 'target': '5', 'arguments': [['a', ' b']]}",
-            "samples_t.jsonl:2: target: no choice has that index or text");
+    refuses(TASK_GENERATE_UNTIL, "{'doc_id': 1, 'target': {}, 'arguments': [['a', {}]]}",
+            "samples_t.jsonl:1: target: expected a text, a number or a list");
     refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': [['a', 5]]}",
             ":1: arguments: request 0: arg_1 is no text");
     refuses(TASK_MULTIPLE_CHOICE, "{'doc_id': 1, 'arguments': {}}", "arguments: 0 requests");
@@ -271,6 +372,11 @@ int main(void)
         cmocka_unit_test(takes_stops_and_length_of_a_generation),
         cmocka_unit_test(takes_what_each_filter_made_of_a_text),
         cmocka_unit_test(a_log_with_filters_needs_to_be_told_them),
+        cmocka_unit_test(a_target_may_be_a_list),
+        cmocka_unit_test(says_when_a_target_is_no_choice),
+        cmocka_unit_test(tells_the_right_context_from_the_verdict),
+        cmocka_unit_test(a_generation_may_have_several_answers),
+        cmocka_unit_test(takes_counts_of_a_rolling_text_that_are_not_the_texts),
         cmocka_unit_test(takes_a_rolling_text),
         cmocka_unit_test(names_the_line_of_what_it_cannot_read),
         cmocka_unit_test(a_task_can_be_a_log),
