@@ -105,6 +105,24 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     }
 }
 
+/* Results go by the task's name. What is odd about its documents is said before they are run. */
+static int check_task(const struct bundle *bundle, size_t t, struct err *err)
+{
+    const struct task *task = &bundle->tasks[t].task;
+    struct text warning = {0};
+
+    for (size_t before = 0; before < t; before++) {
+        if (strcmp(bundle->tasks[before].task.name, task->name) == 0) {
+            return err_set(err, ERR_CONFLICT, "two tasks are named %s", task->name);
+        }
+    }
+    if (task_warning(task, &warning)) {
+        fprintf(stderr, "%s\n", text_get(&warning));
+    }
+    text_release(&warning);
+    return 0;
+}
+
 /* A bundle of one model and the tasks given, every document of them. */
 static int make_bundle(const struct arguments *arguments, struct bundle *bundle, struct err *err)
 {
@@ -116,6 +134,9 @@ static int make_bundle(const struct arguments *arguments, struct bundle *bundle,
     for (size_t t = 0; t < arguments->n_tasks && rc == 0; t++) {
         rc = bundle_task_load(&bundle->tasks[t], arguments->tasks[t], err);
         bundle->n_tasks += rc == 0;
+        if (rc == 0) {
+            rc = check_task(bundle, t, err);
+        }
     }
     return rc;
 }

@@ -258,6 +258,9 @@ static int open_tasks(struct prepared *prepared, struct err *err)
             break;
         }
         bundle->n_tasks = t + 1;
+        if (task_warning(&task->task, &prepared->notes)) {
+            text_add_char(&prepared->notes, '\n');
+        }
         task->limit = study->tasks[t].limit;
         rc = task->program != NULL ? tell_program(prepared, task, study->tasks[t].metric, told, err)
                                    : tell_own(prepared, task, study->tasks[t].metric, told, err);

@@ -1,5 +1,8 @@
 /*
  * choice.c - argmax of the log-likelihoods under four scales, and the softmax over them.
+ *
+ * A document whose gold is none of its choices is wrong whatever is predicted. Its log-probability
+ * would be that of the impossible; it gets a guess's, the same for every model.
  */
 #include "evaluator/task/choice.h"
 
@@ -78,7 +81,8 @@ static double gold_logprob(const struct document *document, const double *values
             right[n_right++] = values[i];
         }
     }
-    const double result = log_sum(right, n_right) - log_sum(values, n);
+    const double result =
+        n_right > 0 ? log_sum(right, n_right) - log_sum(values, n) : -log((double)n);
 
     free(right);
     return result;
@@ -92,7 +96,8 @@ static double brier(const struct document *document, const double *values)
 
     for (size_t i = 0; i < document->choices.n; i++) {
         const double probability = exp(values[i] - total);
-        const double error = probability - (i == document->golds[0] ? 1.0 : 0.0);
+        const bool right = document->n_golds > 0 && i == document->golds[0];
+        const double error = probability - (right ? 1.0 : 0.0);
 
         sum += error * error;
     }
@@ -116,7 +121,7 @@ double choice_value(enum metric metric, const struct document *document,
     double *values = mem_array(n, sizeof *values);
     double result = 0.0;
 
-    assert(n > 0 && document->n_golds > 0);
+    assert(n > 0);
     for (size_t i = 0; i < n; i++) {
         values[i] = scaled(metric, document, loglikelihoods, i);
     }

@@ -77,30 +77,24 @@ static const json_t *gold_value(const json_t *value, size_t i)
     return json_is_array(value) ? json_array_get(value, i) : value;
 }
 
-/* The choice that a gold value means, by index or by text. */
-static int find_choice(const struct strings *choices, const json_t *gold, uint32_t *out,
-                       struct err *err)
+/* Add the choice that a gold value means, by index or by text; a value that is none adds nothing.
+ */
+static int add_gold(struct document *made, const json_t *gold, struct err *err)
 {
     const char *text = json_string_value(gold);
 
-    if (json_is_integer(gold) && json_integer_value(gold) >= 0 &&
-        (size_t)json_integer_value(gold) < choices->n) {
-        *out = (uint32_t)json_integer_value(gold);
-        return 0;
+    if (!json_is_integer(gold) && text == NULL) {
+        return err_set(err, ERR_FORMAT, "gold: expected an index or a text, got %s",
+                       doc_kind(gold));
     }
-    for (size_t i = 0; text != NULL && i < choices->n; i++) {
-        if (strcmp(text, choices->all[i]) == 0) {
-            *out = (uint32_t)i;
-            return 0;
+    for (size_t i = 0; i < made->choices.n; i++) {
+        if (text != NULL ? strcmp(text, made->choices.all[i]) == 0
+                         : json_integer_value(gold) == (json_int_t)i) {
+            made->golds[made->n_golds++] = (uint32_t)i;
+            break;
         }
     }
-    if (json_is_integer(gold)) {
-        return err_set(err, ERR_FORMAT, "gold %lld is outside the %zu choices",
-                       (long long)json_integer_value(gold), choices->n);
-    }
-    return text != NULL ? err_set(err, ERR_FORMAT, "gold \"%.64s\" is not among the choices", text)
-                        : err_set(err, ERR_FORMAT, "gold: expected an index or a text, got %s",
-                                  doc_kind(gold));
+    return 0;
 }
 
 static int render_golds(const struct prompt *prompt, const json_t *record, struct document *made,
@@ -118,10 +112,16 @@ static int render_golds(const struct prompt *prompt, const json_t *record, struc
     }
     made->golds = mem_array(n, sizeof *made->golds);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        rc = find_choice(&made->choices, gold_value(value, i), &made->golds[i], err);
+        rc = add_gold(made, gold_value(value, i), err);
     }
-    made->n_golds = rc == 0 ? n : 0;
     return rc;
+}
+
+size_t prompt_golds(const struct prompt *prompt, const json_t *record)
+{
+    const json_t *value = json_object_get(record, prompt->gold);
+
+    return json_is_array(value) ? json_array_size(value) : 1;
 }
 
 /* The answer texts of a task without choices. */
@@ -141,7 +141,7 @@ static int render_answers(const struct prompt *prompt, const json_t *record, str
         struct text answer = {0};
 
         rc = template_add_value(&answer, gold_value(value, i), prompt->gold, err);
-        if (rc == 0 && answer.size == 0) {
+        if (rc == 0 && answer.size == 0 && prompt->output == TASK_LOGLIKELIHOOD) {
             rc = err_set(err, ERR_FORMAT, "gold is empty");
         }
         strings_add(out, mem_text(text_get(&answer)));
@@ -219,6 +219,10 @@ static int example_answer(const struct prompt *prompt, const json_t *record,
         rc = render_choices(prompt, record, &scratch->choices, err);
         if (rc == 0) {
             rc = render_golds(prompt, record, scratch, err);
+        }
+        if (rc == 0 && scratch->n_golds == 0) {
+            rc =
+                err_set(err, ERR_FORMAT, "its gold is none of its %zu choices", scratch->choices.n);
         }
         if (rc == 0 && prompt->has_continuation) {
             return template_render(&prompt->continuation, record, NULL, out, err);

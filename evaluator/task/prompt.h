@@ -48,9 +48,13 @@ void prompt_release(struct prompt *prompt);
  *
  *   shots [n]  records of the examples, in order
  *
- * Errors name the member: no gold, gold that is no choice, empty choice.
+ * Errors name the member: no gold, an example's gold that is no choice, empty choice. The
+ * document's own gold may be no choice: then it has fewer golds than prompt_golds.
  */
 int prompt_render(const struct prompt *prompt, const json_t *record, const json_t *const *shots,
                   size_t n, struct document *out, struct err *err);
+
+/* How many right answers a record of a multiple-choice task names. */
+size_t prompt_golds(const struct prompt *prompt, const json_t *record);
 
 #endif

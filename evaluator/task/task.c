@@ -31,12 +31,26 @@ void task_release(struct task *task)
         document_release(&task->documents[i]);
     }
     free(task->documents);
+    free(task->stray);
     *task = (struct task){0};
 }
 
 bool task_needs_text(const struct task *task)
 {
     return task->n_filters > 0 || !exact_match_is_strict(&task->match);
+}
+
+bool task_warning(const struct task *task, struct text *out)
+{
+    if (task->n_strays == 0) {
+        return false;
+    }
+    text_printf(out, "task %s: %s: a gold is none of the choices and counts for nothing",
+                task->name, task->stray);
+    if (task->n_strays > 1) {
+        text_printf(out, "; %zu such documents", task->n_strays);
+    }
+    return true;
 }
 
 /* ---- columns ---- */
@@ -376,13 +390,17 @@ static int parse_matching(struct task *made, const json_t *config, struct err *e
 
 /* ---- records to documents ---- */
 
-/* An answer with a stop text in it can never be written whole; but it may be found in what is. */
+/* An answer that is empty or has a stop text in it can never be written; but it may be found in
+ * what is. */
 static int check_answers(const struct task *task, const struct document *document, struct err *err)
 {
     if (task_needs_text(task)) {
         return 0;
     }
     for (size_t i = 0; i < document->continuations.n; i++) {
+        if (i < document->choices.n && *document->choices.all[i] == '\0') {
+            return err_set(err, ERR_FORMAT, "gold is empty");
+        }
         for (size_t k = 0; k < task->stops.n; k++) {
             if (strstr(document->continuations.all[i], task->stops.all[k]) != NULL) {
                 return err_set(err, ERR_FORMAT, "answer \"%.64s\" contains a stop text",
@@ -391,6 +409,13 @@ static int check_answers(const struct task *task, const struct document *documen
         }
     }
     return 0;
+}
+
+static void note_stray(struct task *made, const char *path, size_t line)
+{
+    if (made->n_strays++ == 0) {
+        made->stray = mem_printf("%s:%zu", path, line);
+    }
 }
 
 static int render_record(struct task *made, const struct prompt *prompt, struct shots *shots,
@@ -436,6 +461,9 @@ static int render_records(struct task *made, const json_t *config, const struct 
         rc = render_record(made, prompt, &shots, records->all[i], err);
         if (rc != 0) {
             rc = records_wrap(records, i, err);
+        } else if (made->output == TASK_MULTIPLE_CHOICE &&
+                   made->documents[i].n_golds < prompt_golds(prompt, records->all[i])) {
+            note_stray(made, records->path, records->lines[i]);
         }
     }
     shots_release(&shots);
@@ -496,6 +524,9 @@ static int take_documents(struct task *made, struct samples *samples, const char
     for (size_t i = 0; i < samples->n; i++) {
         made->documents[made->n_documents++] = samples->all[i].document;
         samples->all[i].document = (struct document){0};
+        if (samples->all[i].stray) {
+            note_stray(made, path, samples->all[i].line);
+        }
     }
     made->stops = samples->stops;
     samples->stops = (struct strings){0};
@@ -688,13 +719,13 @@ static int check_document(const struct task *task, const struct document *docume
     const bool rolling = task->output == TASK_LOGLIKELIHOOD_ROLLING;
     const size_t pairs = rolling ? 0 : document->choices.n;
 
-    if ((document->continuations.n == 0) != rolling || (choice && document->n_golds == 0) ||
+    if ((document->continuations.n == 0) != rolling || (choice && document->choices.n == 0) ||
         (!rolling && document_pairs(document) != pairs) || (!choice && document->contexts.n != 1)) {
         return err_set(err, ERR_FORMAT, "document \"%.64s\" has not the shape of a %s task",
                        document->id, task_output_name(task->output));
     }
     for (size_t i = 0; i < document->choices.n; i++) {
-        if (*document->choices.all[i] == '\0') {
+        if (*document->choices.all[i] == '\0' && !task_needs_text(task)) {
             return err_set(err, ERR_FORMAT, "document \"%.64s\": choice %zu is empty", document->id,
                            i);
         }

@@ -44,6 +44,7 @@
 #include "base/digest.h"
 #include "base/doc.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "evaluator/task/document.h"
 #include "evaluator/task/exact_match.h"
 #include "evaluator/task/filter.h"
@@ -68,6 +69,8 @@ struct task {
     size_t n_documents;
     struct document *documents; /* [n_documents] in the order of the file; ids are distinct */
     char digest[DIGEST_HEX];
+    size_t n_strays; /* documents with a right answer that is none of their choices */
+    char *stray;     /* the first, "a.jsonl:12"; NULL: none. Known where the records were read */
 };
 
 /* Read a task file and its records. Errors start with the file; those of a record go on with the
@@ -85,6 +88,9 @@ int task_read(struct task *out, const json_t *json, struct err *err);
 
 /* True when the generated text itself is needed, not only whether it is an answer. */
 bool task_needs_text(const struct task *task);
+
+/* Append what is wrong with documents that are scored all the same, one line; false: nothing is. */
+bool task_warning(const struct task *task, struct text *out);
 
 /* Columns of the task's scores: a metric each, or a filter each. */
 size_t task_columns(const struct task *task);

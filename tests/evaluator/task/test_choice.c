@@ -103,6 +103,21 @@ static void measures_the_probability_of_the_right_answer(void **state)
     check_near(value(METRIC_CHOICE_LOGPROB, &document, l), 0.0, 1e-12);
 }
 
+static void a_document_without_a_right_choice_is_wrong_and_tells_models_nothing(void **state)
+{
+    char *choices[] = {(char *)"ab", (char *)"cdef"};
+    const double l[] = {-1.0, -1.0 + log(3.0)};
+    const uint8_t greedy[] = {1, 1};
+    struct document document = document_of(choices, 2, NULL, 0);
+
+    (void)state;
+    assert_true(value(METRIC_ACC, &document, l) == 0.0);
+    assert_true(choice_value(METRIC_EXACT_MATCH, &document, l, greedy) == 0.0);
+    check_near(value(METRIC_BRIER_SCORE, &document, l), 0.25 * 0.25 + 0.75 * 0.75, 1e-12);
+    check_near(value(METRIC_CHOICE_LOGPROB, &document, l), log(0.5), 1e-12);
+    check_near(value(METRIC_CHOICE_LOGPROB_NORM, &document, l), log(0.5), 1e-12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +126,7 @@ int main(void)
         cmocka_unit_test(takes_off_what_a_choice_has_without_context),
         cmocka_unit_test(counts_any_of_several_golds),
         cmocka_unit_test(measures_the_probability_of_the_right_answer),
+        cmocka_unit_test(a_document_without_a_right_choice_is_wrong_and_tells_models_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,7 +118,7 @@ static void does_not_believe_a_printed_task_that_was_changed(void **state)
     json_object_set_new(first, "golds", json_pack("[i]", 4));
     assert_int_equal(task_read(&back, json, &err), ERR_FORMAT);
     json_object_set_new(first, "golds", json_array());
-    assert_int_equal(task_read(&back, json, &err), ERR_FORMAT);
+    assert_int_equal(task_read(&back, json, &err), ERR_CONFLICT);
     json_object_set_new(first, "golds", json_pack("[i]", 1));
     json_object_set_new(first, "contexts", json_pack("[s, s]", "a", "b"));
     assert_int_equal(task_read(&back, json, &err), ERR_FORMAT);
@@ -131,8 +131,6 @@ static void names_file_and_line_of_a_bad_record(void **state)
     (void)state;
     assert_string_equal(error_of(CHOICE, GOOD), "");
     refuses(CHOICE, GOOD "\n{\"id\": 2, \"q\": \"x\", \"c\": [\"a\"]}\n", "t.jsonl:3: no gold");
-    refuses(CHOICE, GOOD "{\"id\": 2, \"q\": \"x\", \"c\": [\"a\"], \"g\": 1}",
-            "t.jsonl:2: gold 1 is outside");
     refuses(CHOICE, GOOD GOOD, "t.jsonl:2: id \"1\" is on line 1 too");
     refuses(CHOICE, GOOD "{\"id\": 2", "t.jsonl:2: ");
     refuses(CHOICE, GOOD "[1]", "t.jsonl:2: expected an object, got a list");
@@ -140,6 +138,54 @@ static void names_file_and_line_of_a_bad_record(void **state)
     refuses(CHOICE, GOOD "{\"id\": \"\", \"q\": 1}", "t.jsonl:2: id has 0 bytes");
     refuses(CHOICE, "\n \n", "no records");
     refuses(GENERATE "generation: {until: [\"a\"]}\n", GOOD, "t.jsonl:1: answer \" a\" contains");
+}
+
+static void counts_documents_whose_gold_is_no_choice(void **state)
+{
+    char *folder = support_temp_dir();
+    char *path = file_join(folder, "t.yaml");
+    struct task task = {0};
+    struct task back = {0};
+    struct text warning = {0};
+    struct err err = {0};
+
+    (void)state;
+    support_write(folder, "t.yaml", CHOICE);
+    support_write(folder, "t.jsonl",
+                  GOOD "{\"id\": 2, \"q\": \"x\", \"c\": [\"a\"], \"g\": 1}\n"
+                       "{\"id\": 3, \"q\": \"x\", \"c\": [\"a\"], \"g\": [0, -1]}\n");
+    load(&task, path);
+    assert_int_equal(task.n_documents, 3);
+    assert_int_equal(task.documents[1].n_golds, 0);
+    assert_int_equal(task.documents[2].n_golds, 1);
+    assert_true(task_warning(&task, &warning));
+    assert_non_null(strstr(text_get(&warning), "t.jsonl:2: a gold is none of the choices"));
+    assert_non_null(strstr(text_get(&warning), "2 such documents"));
+
+    json_t *wire = task_print(&task);
+    assert_int_equal(task_read(&back, wire, &err), 0);
+    assert_string_equal(back.digest, task.digest);
+    json_decref(wire);
+    text_release(&warning);
+    task_release(&back);
+    task_release(&task);
+    support_write(folder, "t.yaml", CHOICE "fewshot: {num: 1, data: f.jsonl}\n");
+    support_write(folder, "f.jsonl", "{\"q\": \"x\", \"c\": [\"a\"], \"g\": 1}\n");
+    assert_int_equal(task_load(&task, path, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.text, "few-shot example 1: its gold is none of its 1 choices"));
+    free(path);
+    support_remove_dir(folder);
+}
+
+/* It is found in a text, but cannot be decided without one. */
+static void an_answer_may_be_empty_where_texts_are_filtered(void **state)
+{
+    const char *record = "{\"id\": 1, \"q\": \"x\", \"g\": \"\"}\n";
+
+    (void)state;
+    refuses(GENERATE, record, "t.jsonl:1: gold is empty");
+    assert_string_equal(
+        error_of(GENERATE "filters: [{name: x, steps: [{regex: \"(a*)\"}]}]\n", record), "");
 }
 
 static void knows_its_keys(void **state)
@@ -240,6 +286,8 @@ int main(void)
         cmocka_unit_test(prints_and_reads_back_the_same),
         cmocka_unit_test(does_not_believe_a_printed_task_that_was_changed),
         cmocka_unit_test(names_file_and_line_of_a_bad_record),
+        cmocka_unit_test(counts_documents_whose_gold_is_no_choice),
+        cmocka_unit_test(an_answer_may_be_empty_where_texts_are_filtered),
         cmocka_unit_test(knows_its_keys),
         cmocka_unit_test(measures_the_first_of_its_kind_when_nothing_is_named),
         cmocka_unit_test(leaves_a_document_out_of_its_own_examples),
