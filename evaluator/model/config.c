@@ -151,7 +151,7 @@ static int read_sizes(struct config *config, const json_t *doc,
 
 /* ---- rotary positions ---- */
 
-static int read_rope_kind(struct config_rope *rope, const char *kind, struct err *err)
+static void read_rope_kind(struct config_rope *rope, const char *kind)
 {
     static const struct {
         const char *name;
@@ -161,13 +161,26 @@ static int read_rope_kind(struct config_rope *rope, const char *kind, struct err
                  {"yarn", CONFIG_ROPE_YARN},       {"longrope", CONFIG_ROPE_LONGROPE},
                  {"su", CONFIG_ROPE_LONGROPE}};
 
+    rope->kind = CONFIG_ROPE_OTHER;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (strcmp(kinds[i].name, kind) == 0) {
             rope->kind = kinds[i].kind;
-            return 0;
         }
     }
-    return err_set(err, ERR_FORMAT, "rope_type: '%s' is not known", kind);
+    if (rope->kind == CONFIG_ROPE_OTHER) {
+        snprintf(rope->name, sizeof(rope->name), "%s", kind);
+    }
+}
+
+/* Without it these would run as if nothing were scaled. */
+static int read_rope_factor(struct config_rope *rope, const json_t *scaling, struct err *err)
+{
+    const bool required = rope->kind == CONFIG_ROPE_LINEAR || rope->kind == CONFIG_ROPE_LLAMA3 ||
+                          rope->kind == CONFIG_ROPE_YARN;
+
+    return required && member(scaling, "factor") == NULL
+               ? err_set(err, ERR_MISSING, "rope scaling: factor: missing")
+               : get_number(scaling, "factor", 1, &rope->factor, err);
 }
 
 /* Peng et al. 2023 (arXiv:2309.00071), eq. 22; mscale is a weight of the logarithm that some files
@@ -255,8 +268,14 @@ static int read_rope_scaling(const struct config *config, struct config_rope *ro
     if (rc == 0 && kind == NULL) {
         rc = get_word(scaling, "type", "default", &kind, err);
     }
-    if (rc != 0 || (rc = read_rope_kind(rope, kind, err)) != 0 ||
-        (rc = get_number(scaling, "factor", 1, &rope->factor, err)) != 0 ||
+    if (rc != 0) {
+        return rc;
+    }
+    read_rope_kind(rope, kind);
+    if (rope->kind == CONFIG_ROPE_OTHER) {
+        return 0;
+    }
+    if ((rc = read_rope_factor(rope, scaling, err)) != 0 ||
         (rc = get_number(member(scaling, original) != NULL ? scaling : doc, original,
                          config->positions > 0 ? config->positions : 2048,
                          &rope->original_positions, err)) != 0) {
@@ -666,6 +685,12 @@ int config_runnable(const struct config *config, struct err *err)
     }
     if (config->activation == CONFIG_ACTIVATION_OTHER) {
         return err_set(err, ERR_FORMAT, "hidden_act is neither silu nor gelu_pytorch_tanh");
+    }
+    if (config->rope.kind == CONFIG_ROPE_OTHER || config->local_rope.kind == CONFIG_ROPE_OTHER) {
+        return err_set(err, ERR_FORMAT,
+                       "rope_type %s: such a model can be merged but not scored by this version",
+                       config->rope.kind == CONFIG_ROPE_OTHER ? config->rope.name
+                                                              : config->local_rope.name);
     }
     return 0;
 }

@@ -41,15 +41,17 @@ enum config_activation {
 
 enum config_rope_kind {
     CONFIG_ROPE_DEFAULT,
-    CONFIG_ROPE_LINEAR,  /* every frequency divided by factor */
-    CONFIG_ROPE_LLAMA3,  /* long wavelengths divided by factor, a ramp between */
-    CONFIG_ROPE_DYNAMIC, /* as default up to the trained length, the longest that is run */
-    CONFIG_ROPE_YARN,    /* a ramp over the pairs, between kept and divided by factor */
-    CONFIG_ROPE_LONGROPE /* a divisor a pair; run up to the length before scaling */
+    CONFIG_ROPE_LINEAR,   /* every frequency divided by factor */
+    CONFIG_ROPE_LLAMA3,   /* long wavelengths divided by factor, a ramp between */
+    CONFIG_ROPE_DYNAMIC,  /* as default up to the trained length, the longest that is run */
+    CONFIG_ROPE_YARN,     /* a ramp over the pairs, between kept and divided by factor */
+    CONFIG_ROPE_LONGROPE, /* a divisor a pair; run up to the length before scaling */
+    CONFIG_ROPE_OTHER     /* the forward pass refuses it */
 };
 
 struct config_rope {
     enum config_rope_kind kind;
+    char name[24];                            /* as the file calls it */
     double theta;                             /* base of the frequencies */
     double factor;                            /* linear, llama3, dynamic, yarn; else 1 */
     double low_freq_factor, high_freq_factor; /* llama3 */

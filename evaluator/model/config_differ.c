@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const rope_kinds[] = {"default", "linear", "llama3",
-                                         "dynamic", "yarn",   "longrope"};
+static const char *const rope_kinds[] = {"default", "linear",   "llama3", "dynamic",
+                                         "yarn",    "longrope", "other"};
 static const char *const activations[] = {"silu", "gelu_tanh", "other"};
 
 /* The differences found so far. */

@@ -71,6 +71,7 @@ double rotary_frequency(const struct config *config, const struct config_rope *r
         return frequency / rope->divisors[j];
     case CONFIG_ROPE_DEFAULT:
     case CONFIG_ROPE_DYNAMIC:
+    case CONFIG_ROPE_OTHER: /* refused before */
         break;
     }
     return frequency;

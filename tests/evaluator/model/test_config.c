@@ -277,7 +277,8 @@ static void says_which_member_is_wrong(void **state)
     assert_refused(LLAMA ",\"head_dim\":15}", "head_dim: 15 is odd");
     assert_refused(LLAMA ",\"head_dim\":0}", "head_dim");
     assert_refused(LLAMA ",\"rms_norm_eps\":-1}", "rms_norm_eps");
-    assert_refused(LLAMA ",\"rope_scaling\":{\"rope_type\":\"odd\"}}", "'odd' is not known");
+    assert_refused(LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\"}}", "factor: missing");
+    assert_refused(LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", "factor: missing");
     assert_refused(LLAMA ",\"rope_scaling\":[]}", "rope_scaling");
     assert_refused(LLAMA ",\"rope_scaling\":{\"type\":\"longrope\"}}", "short_factor");
     assert_refused(LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1]}}",
@@ -293,6 +294,16 @@ static void says_which_member_is_wrong(void **state)
 #define GEMMA                                                                                 \
     "{\"architectures\":[\"Gemma2ForCausalLM\"],\"hidden_size\":64,\"intermediate_size\":96," \
     "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"vocab_size\":100"
+
+static void a_rotary_scaling_it_does_not_know_can_be_merged_but_not_run(void **state)
+{
+    struct config config = must_parse(LLAMA ",\"rope_scaling\":{\"rope_type\":\"odd\"}}");
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(config_runnable(&config, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.text, "rope_type odd"));
+}
 
 static void says_which_layer_is_of_no_known_type(void **state)
 {
@@ -463,6 +474,7 @@ int main(void)
         cmocka_unit_test(slides_the_layers_that_a_family_slides),
         cmocka_unit_test(turns_sliding_layers_by_a_base_of_their_own),
         cmocka_unit_test(reads_how_long_contexts_were_stretched),
+        cmocka_unit_test(a_rotary_scaling_it_does_not_know_can_be_merged_but_not_run),
         cmocka_unit_test(says_which_layer_is_of_no_known_type),
         cmocka_unit_test(gives_llama_biases_on_all_four_when_asked),
         cmocka_unit_test(reads_both_spellings_of_rotary_settings_alike),
