@@ -160,10 +160,24 @@ static int blend_known(struct engine *engine, size_t i, const struct blend_sink 
     return rc;
 }
 
+/* A tensor that the forward pass does not read, an image tower's: blended for its hash alone. */
+static int hash_tensor(struct engine *engine, size_t i, struct err *err)
+{
+    const struct blend_sink nowhere = {0};
+
+    return contents_find(engine->contents, engine->tensors[i]) != NULL
+               ? 0
+               : blend_known(engine, i, &nowhere, err);
+}
+
 /* Blend a tensor to its place, unless it stands there since an earlier candidate. */
 static int fill_tensor(struct engine *engine, size_t i, struct err *err)
 {
     const struct plan_tensor *tensor = &engine->plan->tensors[i];
+
+    if (tensor->role == TENSOR_UNKNOWN) {
+        return hash_tensor(engine, i, err);
+    }
     const struct blend_sink sink = {.place = place, .store = store, .context = engine->weights};
     size_t row = tensors_role_in_layer(tensor->role) ? (size_t)tensor->layer + 1 : 0;
     unsigned char *placed =

@@ -31,7 +31,7 @@ static void place_entry(const struct config *config, struct layers_entry *entry)
     struct tensor_place place;
     const char *number = NULL;
 
-    if (!tensors_find(config, name, &place)) {
+    if (!tensors_place(config, name, &place)) {
         tensors_guess(config, name, &place);
     }
     entry->n_head = strlen(name);

@@ -217,7 +217,8 @@ static int add_all(struct router *router)
     double product = 1.0;
     int rc = 0;
 
-    plan->tensors = mem_array((TENSOR_ROLES + 1) * (route->n_hops + 1), sizeof(struct plan_tensor));
+    plan->tensors = mem_array(TENSOR_ROLES * route->n_hops + plan->merge->n_tensors,
+                              sizeof(struct plan_tensor));
     for (size_t i = 0; i < plan->merge->n_tensors; i++) {
         const struct plan_tensor *merged = &plan->merge->tensors[i];
 

@@ -33,12 +33,18 @@ struct architecture {
     bool qk_norm;
     bool fused;
     bool sandwich;
-    bool gemma; /* norms 1 + w, embeddings times sqrt(width), the gate's function hidden_activation
-                   (tanh GELU where it is not said) instead of hidden_act */
+    bool nested; /* config.json has the text model's members in text_config, beside those of an
+                    image tower that only merges need */
+    bool gemma;  /* norms 1 + w, embeddings times sqrt(width), the gate's function hidden_activation
+                    (tanh GELU where it is not said) instead of hidden_act */
 
     /* What holds where the file is silent. */
     double rope_theta;
-    double local_theta;   /* of sliding layers; 0: as the others */
+    double local_theta;  /* of sliding layers; 0: as the others */
+    uint32_t n_heads;    /* 0: must be said, as the two below */
+    uint32_t n_kv_heads; /* 0: as many as heads */
+    uint32_t vocab;
+    uint32_t positions;   /* 0: no limit is known */
     uint32_t head_width;  /* 0: width / heads */
     uint32_t window;      /* 0: none */
     double query_scalar;  /* 0: head width; the file's query_pre_attn_scalar is read else */

@@ -213,13 +213,13 @@ static int place_tensor(const struct checkpoint *checkpoint, struct checkpoint_t
     char want[128];
     char have[128];
 
-    if (checkpoint->config.family == CONFIG_OTHER) {
-        tensors_guess(&checkpoint->config, tensor->name, &place);
-    } else if (!tensors_find(&checkpoint->config, tensor->name, &place)) {
+    if (!tensors_place(&checkpoint->config, tensor->name, &place)) {
         return err_set(err, ERR_FORMAT, "%s/%s: %s: a %s model has no such tensor",
                        checkpoint->folder, tensor->file, tensor->name,
                        checkpoint->config.model_type);
-    } else if (!same_shape(tensor->dims, tensor->n_dims, place.dims, place.n_dims)) {
+    }
+    if (place.role != TENSOR_UNKNOWN &&
+        !same_shape(tensor->dims, tensor->n_dims, place.dims, place.n_dims)) {
         checkpoint_shape_words(have, sizeof(have), tensor->dims, tensor->n_dims);
         checkpoint_shape_words(want, sizeof(want), place.dims, place.n_dims);
         return err_set(err, ERR_FORMAT, "%s/%s: %s: its shape is %s, config.json says %s",
@@ -247,8 +247,22 @@ static uint32_t count_layers(const struct checkpoint *checkpoint)
     return n;
 }
 
+/* Of the two ways to call a nested text model's tensors, the file's. */
+static void find_nesting(struct checkpoint *checkpoint)
+{
+    struct config *config = &checkpoint->config;
+
+    for (size_t i = 0; i < checkpoint->n_tensors && config->nesting != CONFIG_ALONE; i++) {
+        if (strncmp(checkpoint->tensors[i].name, "model.language_model.",
+                    strlen("model.language_model.")) == 0) {
+            config->nesting = CONFIG_NESTED_NEWER;
+        }
+    }
+}
+
 static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 {
+    find_nesting(checkpoint);
     drop_ignored(checkpoint);
     if (checkpoint->config.n_layers == 0) {
         checkpoint->config.n_layers = count_layers(checkpoint);

@@ -122,27 +122,30 @@ static int read_sizes(struct config *config, const json_t *doc,
 {
     const struct {
         const char *key;
+        uint32_t fallback; /* 0: required */
         int64_t max;
         uint32_t *out;
-    } required[] = {{"num_hidden_layers", CONFIG_LAYERS_MAX, &config->n_layers},
-                    {"hidden_size", WIDTH_MAX, &config->width},
-                    {"intermediate_size", WIDTH_MAX, &config->mlp_width},
-                    {"num_attention_heads", WIDTH_MAX, &config->n_heads},
-                    {"vocab_size", VOCAB_MAX, &config->vocab}};
+    } sizes[] = {{"num_hidden_layers", 0, CONFIG_LAYERS_MAX, &config->n_layers},
+                 {"hidden_size", 0, WIDTH_MAX, &config->width},
+                 {"intermediate_size", 0, WIDTH_MAX, &config->mlp_width},
+                 {"num_attention_heads", architecture->n_heads, WIDTH_MAX, &config->n_heads},
+                 {"vocab_size", architecture->vocab, VOCAB_MAX, &config->vocab}};
     int rc = 0;
 
-    for (size_t i = 0; i < sizeof(required) / sizeof(required[0]) && rc == 0; i++) {
-        rc = get_size(doc, required[i].key, true, 0, required[i].max, required[i].out, err);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && rc == 0; i++) {
+        rc = get_size(doc, sizes[i].key, sizes[i].fallback == 0, sizes[i].fallback, sizes[i].max,
+                      sizes[i].out, err);
     }
     if (rc != 0 ||
-        (rc = get_size(doc, "num_key_value_heads", false, config->n_heads, WIDTH_MAX,
-                       &config->n_kv_heads, err)) != 0 ||
+        (rc = get_size(doc, "num_key_value_heads", false,
+                       architecture->n_kv_heads > 0 ? architecture->n_kv_heads : config->n_heads,
+                       WIDTH_MAX, &config->n_kv_heads, err)) != 0 ||
         (rc = get_size(doc, "head_dim", false,
                        architecture->head_width > 0 ? architecture->head_width
                                                     : config->width / config->n_heads,
                        WIDTH_MAX, &config->head_width, err)) != 0 ||
-        (rc = get_size(doc, "max_position_embeddings", false, 0, INT32_MAX, &config->positions,
-                       err)) != 0) {
+        (rc = get_size(doc, "max_position_embeddings", false, architecture->positions, INT32_MAX,
+                       &config->positions, err)) != 0) {
         return rc;
     }
     return check_heads(config, architecture->head_width == 0 && member(doc, "head_dim") == NULL,
@@ -626,6 +629,26 @@ static int read_words(struct config *config, const json_t *doc, struct err *err)
     return 0;
 }
 
+static int read_known(struct config *config, const json_t *doc,
+                      const struct architecture *architecture, struct err *err)
+{
+    int rc;
+
+    if (architecture->nested) {
+        config->nesting = CONFIG_NESTED;
+        doc = member(doc, "text_config");
+        if (!json_is_object(doc)) {
+            return err_set(err, ERR_MISSING, "text_config: missing");
+        }
+    }
+    if ((rc = read_sizes(config, doc, architecture, err)) == 0 &&
+        (rc = read_traits(config, doc, architecture, err)) == 0 &&
+        (rc = read_windows(config, doc, architecture, err)) == 0) {
+        rc = read_ropes(config, doc, architecture, err);
+    }
+    return rc == 0 || !architecture->nested ? rc : err_wrap(err, "text_config");
+}
+
 int config_parse(struct config *out, const json_t *doc, const json_t *generation, struct err *err)
 {
     struct config made = {0};
@@ -642,10 +665,7 @@ int config_parse(struct config *out, const json_t *doc, const json_t *generation
     made.family = architecture->family;
     if (made.family == CONFIG_OTHER) {
         find_sizes(&made, doc);
-    } else if ((rc = read_sizes(&made, doc, architecture, err)) != 0 ||
-               (rc = read_traits(&made, doc, architecture, err)) != 0 ||
-               (rc = read_windows(&made, doc, architecture, err)) != 0 ||
-               (rc = read_ropes(&made, doc, architecture, err)) != 0) {
+    } else if ((rc = read_known(&made, doc, architecture, err)) != 0) {
         return rc;
     }
     read_ids(&made, doc, generation, architecture);
@@ -697,9 +717,19 @@ int config_runnable(const struct config *config, struct err *err)
 
 /* ---- the edits of an export ---- */
 
-/* The list of what each layer is, where a config has one, goes by the layers it is made of. */
-static int edit_layers(json_t *doc, uint32_t n_layers, const uint32_t *layers, struct err *err)
+/* Where the members of the text model stand. */
+static json_t *text_of(json_t *doc)
 {
+    const char *name = json_string_value(json_array_get(json_object_get(doc, "architectures"), 0));
+    json_t *text = json_object_get(doc, "text_config");
+
+    return name != NULL && architecture_find(name)->nested && json_is_object(text) ? text : doc;
+}
+
+/* The list of what each layer is, where a config has one, goes by the layers it is made of. */
+static int edit_layers(json_t *whole, uint32_t n_layers, const uint32_t *layers, struct err *err)
+{
+    json_t *doc = text_of(whole);
     json_t *types = json_object_get(doc, "layer_types");
     json_t *edited = json_array();
 
@@ -734,15 +764,16 @@ static void write_types(json_t *doc, uint32_t n_layers, const uint64_t *sliding)
 }
 
 /* A list is written where there was one, or where the family's rule gives other layers. */
-static int edit_sliding(json_t *doc, uint32_t n_layers, const uint64_t *sliding, struct err *err)
+static int edit_sliding(json_t *whole, uint32_t n_layers, const uint64_t *sliding, struct err *err)
 {
+    json_t *doc = text_of(whole);
     struct config read = {0};
 
     json_object_set_new(doc, "num_hidden_layers", json_integer(n_layers));
     if (member(doc, "layer_types") != NULL) {
         write_types(doc, n_layers, sliding);
     }
-    int rc = config_parse(&read, doc, NULL, err);
+    int rc = config_parse(&read, whole, NULL, err);
     if (rc == 0 && memcmp(read.sliding, sliding, sizeof(read.sliding)) != 0) {
         write_types(doc, n_layers, sliding);
     }
@@ -764,7 +795,7 @@ int config_apply(json_t **out, const json_t *donor, const struct config_edit *ed
         return rc;
     }
     if (edit->vocab > 0) {
-        json_object_set_new(doc, "vocab_size", json_integer(edit->vocab));
+        json_object_set_new(text_of(doc), "vocab_size", json_integer(edit->vocab));
     }
     if (edit->dtype != NULL) {
         bool newer = json_object_get(doc, "dtype") != NULL;
@@ -778,7 +809,7 @@ int config_apply(json_t **out, const json_t *donor, const struct config_edit *ed
         }
     }
     if (edit->untie) {
-        json_object_set_new(doc, "tie_word_embeddings", json_false());
+        json_object_set_new(text_of(doc), "tie_word_embeddings", json_false());
     }
     *out = doc;
     return 0;

@@ -33,6 +33,13 @@ enum config_family {
     CONFIG_EVERY /* no family: its tensors are all that any may have, for lists of names */
 };
 
+/* How tensors of a text model that is a part of a larger one are called. */
+enum config_nesting {
+    CONFIG_ALONE,       /* it is the whole: model.layers.0., lm_head. */
+    CONFIG_NESTED,      /* language_model.model.layers.0., language_model.lm_head. */
+    CONFIG_NESTED_NEWER /* model.language_model.layers.0., lm_head. */
+};
+
 enum config_activation {
     CONFIG_SILU,
     CONFIG_GELU_TANH,       /* the tanh form of GELU */
@@ -64,17 +71,18 @@ struct config_rope {
 
 struct config {
     enum config_family family;
-    char architecture[64]; /* "LlamaForCausalLM" */
-    char model_type[64];   /* "llama" */
-    uint32_t n_layers;     /* L */
-    uint32_t width;        /* D, of the residual stream */
-    uint32_t mlp_width;    /* F */
-    uint32_t n_heads;      /* H, queries */
-    uint32_t n_kv_heads;   /* G, keys and values; divides n_heads */
-    uint32_t head_width;   /* K; n_heads * head_width need not be width */
-    uint32_t vocab;        /* V, rows of the embedding */
-    uint32_t positions;    /* longest trained context, 0: not said */
-    uint32_t window;       /* places a sliding layer attends to, its own included; 0: none slides */
+    enum config_nesting nesting; /* which of the two, the tensors tell (checkpoint.h) */
+    char architecture[64];       /* "LlamaForCausalLM" */
+    char model_type[64];         /* "llama" */
+    uint32_t n_layers;           /* L */
+    uint32_t width;              /* D, of the residual stream */
+    uint32_t mlp_width;          /* F */
+    uint32_t n_heads;            /* H, queries */
+    uint32_t n_kv_heads;         /* G, keys and values; divides n_heads */
+    uint32_t head_width;         /* K; n_heads * head_width need not be width */
+    uint32_t vocab;              /* V, rows of the embedding */
+    uint32_t positions;          /* longest trained context, 0: not said */
+    uint32_t window; /* places a sliding layer attends to, its own included; 0: none slides */
     uint64_t sliding[CONFIG_LAYERS_MAX / 64]; /* a bit a layer, see config_window */
     double norm_eps;
     float norm_offset;             /* norms multiply by norm_offset + weight; Gemma 1, else 0 */

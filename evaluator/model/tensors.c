@@ -31,7 +31,7 @@ enum presence {
 
 struct row {
     enum tensor_role role;
-    const char *stem; /* whole, or in layers what follows the index */
+    const char *stem; /* behind "model.", in layers behind the index; of the head whole */
     enum tensor_part part;
     enum dim rows, columns; /* columns NONE: a vector */
     enum presence presence;
@@ -39,7 +39,7 @@ struct row {
 
 /* In the order of the forward pass. */
 static const struct row table[] = {
-    {TENSOR_EMBEDDING, "model.embed_tokens.weight", TENSOR_PART_EMBEDDINGS, V, D, ALWAYS},
+    {TENSOR_EMBEDDING, "embed_tokens.weight", TENSOR_PART_EMBEDDINGS, V, D, ALWAYS},
     {TENSOR_INPUT_NORM, "input_layernorm.weight", TENSOR_PART_NORM, D, NONE, ALWAYS},
     {TENSOR_QKV, "self_attn.qkv_proj.weight", TENSOR_PART_ATTENTION, QGG, D, FUSED},
     {TENSOR_Q, "self_attn.q_proj.weight", TENSOR_PART_ATTENTION, Q, D, SPLIT},
@@ -63,12 +63,12 @@ static const struct row table[] = {
     {TENSOR_DOWN, "mlp.down_proj.weight", TENSOR_PART_MLP, D, F, ALWAYS},
     {TENSOR_DOWN_BIAS, "mlp.down_proj.bias", TENSOR_PART_MLP, D, NONE, MLP_BIAS},
     {TENSOR_MLP_OUT_NORM, "post_feedforward_layernorm.weight", TENSOR_PART_NORM, D, NONE, SANDWICH},
-    {TENSOR_FINAL_NORM, "model.norm.weight", TENSOR_PART_FINAL_NORM, D, NONE, ALWAYS},
+    {TENSOR_FINAL_NORM, "norm.weight", TENSOR_PART_FINAL_NORM, D, NONE, ALWAYS},
     {TENSOR_HEAD, "lm_head.weight", TENSOR_PART_HEAD, V, D, UNTIED},
 };
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
-#define LAYER_PREFIX "model.layers."
+#define LAYERS "layers."
 
 static bool is_present(const struct config *config, const struct row *row)
 {
@@ -123,12 +123,29 @@ static size_t dim_of(const struct config *config, enum dim dim)
     }
 }
 
-static void name_row(const struct row *row, uint32_t layer, char out[TENSORS_NAME_MAX])
+/* What all names of the text model begin with, and the head's. */
+static const char *root_of(const struct config *config)
+{
+    static const char *const roots[] = {[CONFIG_ALONE] = "model.",
+                                        [CONFIG_NESTED] = "language_model.model.",
+                                        [CONFIG_NESTED_NEWER] = "model.language_model."};
+
+    return roots[config->nesting];
+}
+
+static const char *head_root_of(const struct config *config)
+{
+    return config->nesting == CONFIG_NESTED ? "language_model." : "";
+}
+
+static void name_row(const struct config *config, const struct row *row, uint32_t layer,
+                     char out[TENSORS_NAME_MAX])
 {
     if (tensors_role_in_layer(row->role)) {
-        snprintf(out, TENSORS_NAME_MAX, LAYER_PREFIX "%u.%s", layer, row->stem);
+        snprintf(out, TENSORS_NAME_MAX, "%s" LAYERS "%u.%s", root_of(config), layer, row->stem);
     } else {
-        snprintf(out, TENSORS_NAME_MAX, "%s", row->stem);
+        snprintf(out, TENSORS_NAME_MAX, "%s%s",
+                 row->role == TENSOR_HEAD ? head_root_of(config) : root_of(config), row->stem);
     }
 }
 
@@ -137,7 +154,7 @@ bool tensors_name(const struct config *config, enum tensor_role role, uint32_t l
 {
     for (size_t i = 0; i < ROWS; i++) {
         if (table[i].role == role && is_present(config, &table[i])) {
-            name_row(&table[i], layer, out);
+            name_row(config, &table[i], layer, out);
             return true;
         }
     }
@@ -150,7 +167,7 @@ static void place(const struct config *config, const struct row *row, uint32_t l
     bool in_layer = tensors_role_in_layer(row->role);
 
     *out = (struct tensor_place){.role = row->role, .part = row->part, .in_layer = in_layer};
-    name_row(row, layer, out->name);
+    name_row(config, row, layer, out->name);
     out->layer = in_layer ? layer : 0;
     out->depth = in_layer || row->role == TENSOR_EMBEDDING ? out->layer : config->n_layers - 1;
     out->dims[0] = dim_of(config, row->rows);
@@ -207,17 +224,34 @@ void tensors_at(const struct config *config, size_t i, struct tensor_place *out)
     }
 }
 
+/* What follows a beginning, or NULL. */
+static const char *behind(const char *name, const char *beginning)
+{
+    size_t n = strlen(beginning);
+
+    return strncmp(name, beginning, n) == 0 ? name + n : NULL;
+}
+
 bool tensors_find(const struct config *config, const char *name, struct tensor_place *out)
 {
-    const char *stem = name;
+    const struct row *head = &table[ROWS - 1];
+    const char *stem = behind(name, root_of(config));
     unsigned long layer = 0;
-    bool in_layer = strncmp(name, LAYER_PREFIX, strlen(LAYER_PREFIX)) == 0;
 
     if (config->family == CONFIG_OTHER) {
         return false;
     }
+    if (stem == NULL) {
+        stem = behind(name, head_root_of(config));
+        if (stem == NULL || strcmp(stem, head->stem) != 0 || !is_present(config, head)) {
+            return false;
+        }
+        place(config, head, 0, out);
+        return true;
+    }
+    const char *digits = behind(stem, LAYERS);
+    bool in_layer = digits != NULL;
     if (in_layer) {
-        const char *digits = name + strlen(LAYER_PREFIX);
         char *end;
 
         layer = strtoul(digits, &end, 10);
@@ -229,8 +263,8 @@ bool tensors_find(const struct config *config, const char *name, struct tensor_p
         stem = end + 1;
     }
     for (size_t i = 0; i < ROWS; i++) {
-        if (tensors_role_in_layer(table[i].role) == in_layer && strcmp(table[i].stem, stem) == 0 &&
-            is_present(config, &table[i])) {
+        if (tensors_role_in_layer(table[i].role) == in_layer && &table[i] != head &&
+            strcmp(table[i].stem, stem) == 0 && is_present(config, &table[i])) {
             place(config, &table[i], (uint32_t)layer, out);
             return true;
         }
@@ -247,8 +281,10 @@ bool tensors_ignored(const struct config *config, const char *name)
     if (n > tail && strcmp(name + n - tail, rotary) == 0) {
         return true;
     }
-    return config->family != CONFIG_OTHER && config->tied &&
-           strcmp(name, table[ROWS - 1].stem) == 0;
+    const char *stem = behind(name, head_root_of(config));
+
+    return config->family != CONFIG_OTHER && config->tied && stem != NULL &&
+           strcmp(stem, table[ROWS - 1].stem) == 0;
 }
 
 /* ---- unknown families ---- */
@@ -291,4 +327,23 @@ void tensors_guess(const struct config *config, const char *name, struct tensor_
     } else if (at_end && config->n_layers > 0) {
         out->depth = config->n_layers - 1;
     }
+}
+
+bool tensors_place(const struct config *config, const char *name, struct tensor_place *out)
+{
+    if (config->family == CONFIG_OTHER) {
+        tensors_guess(config, name, out);
+        return true;
+    }
+    if (tensors_find(config, name, out)) {
+        return true;
+    }
+    if (config->nesting == CONFIG_ALONE || behind(name, root_of(config)) != NULL) {
+        return false;
+    }
+    tensors_guess(config, name, out);
+    out->in_layer = false; /* its layers are not the text model's */
+    out->layer = 0;
+    out->depth = 0;
+    return true;
 }

@@ -3,7 +3,8 @@
  *
  * One table (tensors.c) drives checking a checkpoint, binding it to the forward pass, grouping its
  * tensors for a recipe and ordering an export. Shapes are [outputs, inputs], as stored. Names of
- * layers are written with their index, "model.layers.3.mlp.up_proj.weight".
+ * layers are written with their index, "model.layers.3.mlp.up_proj.weight"; where a text model is a
+ * part of a larger one, "model." is longer (enum config_nesting).
  */
 #ifndef MODEL_TENSORS_H
 #define MODEL_TENSORS_H
@@ -44,7 +45,7 @@ enum tensor_role {
     TENSOR_MLP_OUT_NORM, /* of the MLP's output */
     TENSOR_FINAL_NORM,
     TENSOR_HEAD,
-    TENSOR_UNKNOWN /* no row of the table: a family we do not know */
+    TENSOR_UNKNOWN /* no row of the table: a family we do not know, or an image tower */
 };
 
 #define TENSOR_ROLES ((size_t)TENSOR_UNKNOWN)
@@ -90,6 +91,11 @@ bool tensors_find(const struct config *config, const char *name, struct tensor_p
  * no such tensor. */
 bool tensors_name(const struct config *config, enum tensor_role role, uint32_t layer,
                   char out[TENSORS_NAME_MAX]);
+
+/* The place of any tensor that a model may hold: its own of a family, the best guess of another,
+ * and what stands beside a nested text model in no layer. False for a name that no model of the
+ * family has. */
+bool tensors_place(const struct config *config, const char *name, struct tensor_place *out);
 
 /* True for tensors that some files hold and nobody reads: old rotary buffers, the head of a tied
  * model. */

@@ -398,6 +398,10 @@ int weights_load(struct weights *weights, const struct checkpoint *checkpoint, s
 {
     for (size_t i = 0; i < checkpoint_count(checkpoint); i++) {
         const struct checkpoint_tensor *tensor = checkpoint_at(checkpoint, i);
+
+        if (tensor->role == TENSOR_UNKNOWN) {
+            continue; /* beside the text model */
+        }
         float *slot = weights_slot(weights, tensor->role, tensor->depth);
 
         if (slot == NULL ||

@@ -49,81 +49,88 @@
 const struct family_model family_models[] = {
     {"llama", "LlamaForCausalLM", "llama", 3, 48, 40, 6, 6, 0, 60,
      ",\"rms_norm_eps\":1e-5,\"tie_word_embeddings\":false", NORMS ATTENTION MLP, "lm_head.weight",
-     "F32", 0},
+     "F32", 0, NULL},
     {"llama-3.1", "LlamaForCausalLM", "llama", 3, 48, 40, 6, 2, 0, 60,
      ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,"
      "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
      "\"original_max_position_embeddings\":32}",
-     NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0},
+     NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0, NULL},
     {"llama-3.1-new-keys", "LlamaForCausalLM", "llama", 3, 48, 40, 6, 2, 0, 60,
      ",\"dtype\":\"bfloat16\",\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":"
      "500000.0,\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
      "\"original_max_position_embeddings\":32}",
-     NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0},
+     NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0, NULL},
     {"llama-linear", "LlamaForCausalLM", "llama", 2, 48, 40, 6, 6, 0, 60,
      ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":4.0}", NORMS ATTENTION MLP,
-     "lm_head.weight", "F32", 0},
+     "lm_head.weight", "F32", 0, NULL},
     {"llama-dynamic", "LlamaForCausalLM", "llama", 2, 48, 40, 6, 6, 0, 60,
      ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}", NORMS ATTENTION MLP,
-     "lm_head.weight", "F32", 0},
+     "lm_head.weight", "F32", 0, NULL},
     {"llama-yarn", "LlamaForCausalLM", "llama", 2, 48, 40, 3, 3, 0, 60,
      ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"beta_fast\":8.0,"
      "\"original_max_position_embeddings\":64}",
-     NORMS ATTENTION MLP, "lm_head.weight", "F32", 0},
+     NORMS ATTENTION MLP, "lm_head.weight", "F32", 0, NULL},
     {"llama-biases", "LlamaForCausalLM", "llama", 2, 48, 40, 6, 6, 0, 60,
      ",\"attention_bias\":true,\"mlp_bias\":true",
      NORMS ATTENTION QKV_BIASES "self_attn.o_proj.bias D\n" MLP
                                 "mlp.gate_proj.bias F\nmlp.up_proj.bias F\nmlp.down_proj.bias D\n",
-     "lm_head.weight", "F32", 0},
+     "lm_head.weight", "F32", 0, NULL},
     {"mistral", "MistralForCausalLM", "mistral", 3, 48, 40, 4, 2, 20, 60,
      ",\"sliding_window\":7,\"rope_theta\":1000000.0", NORMS ATTENTION MLP, "lm_head.weight",
-     "BF16", 0},
+     "BF16", 0, NULL},
     {"mistral-without-window", "MistralForCausalLM", "mistral", 3, 48, 40, 4, 2, 20, 60,
-     ",\"sliding_window\":null", NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0},
+     ",\"sliding_window\":null", NORMS ATTENTION MLP, "lm_head.weight", "BF16", 0, NULL},
     {"qwen2", "Qwen2ForCausalLM", "qwen2", 3, 48, 40, 6, 2, 0, 60,
      ",\"tie_word_embeddings\":true,\"use_sliding_window\":false,\"sliding_window\":7,"
      "\"max_window_layers\":1,\"rope_theta\":1000000.0",
-     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16", 0},
+     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16", 0, NULL},
     {"qwen2-sliding", "Qwen2ForCausalLM", "qwen2", 3, 48, 40, 6, 2, 0, 60,
      ",\"tie_word_embeddings\":true,\"use_sliding_window\":true,\"sliding_window\":7,"
      "\"max_window_layers\":1,\"rope_theta\":1000000.0",
-     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16", 0},
+     NORMS ATTENTION QKV_BIASES MLP, NULL, "BF16", 0, NULL},
     {"qwen3", "Qwen3ForCausalLM", "qwen3", 3, 48, 40, 4, 2, 20, 60,
      ",\"tie_word_embeddings\":false,\"attention_bias\":false,\"rope_theta\":1000000.0,"
      "\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\"]",
-     NORMS ATTENTION HEAD_NORMS MLP, "lm_head.weight", "BF16", 0},
+     NORMS ATTENTION HEAD_NORMS MLP, "lm_head.weight", "BF16", 0, NULL},
     {"qwen3-wide-heads", "Qwen3ForCausalLM", "qwen3", 2, 48, 40, 2, 1, 0, 60,
-     ",\"tie_word_embeddings\":true", NORMS ATTENTION HEAD_NORMS MLP, NULL, "F32", 0},
+     ",\"tie_word_embeddings\":true", NORMS ATTENTION HEAD_NORMS MLP, NULL, "F32", 0, NULL},
     {"gemma", "GemmaForCausalLM", "gemma", 2, 48, 40, 4, 1, 16, 60, ",\"hidden_act\":\"gelu\"",
-     NORMS ATTENTION MLP, NULL, "BF16", 0},
+     NORMS ATTENTION MLP, NULL, "BF16", 0, NULL},
     {"gemma2", "Gemma2ForCausalLM", "gemma2", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"query_pre_attn_scalar\":24,\"attn_logit_softcapping\":2.0,"
      "\"final_logit_softcapping\":3.0,\"hidden_activation\":\"gelu_pytorch_tanh\"",
-     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16", 0},
+     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16", 0, NULL},
     {"gemma2-layer-types", "Gemma2ForCausalLM", "gemma2", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"query_pre_attn_scalar\":24,\"attn_logit_softcapping\":null,"
      "\"final_logit_softcapping\":3.0,\"layer_types\":[\"full_attention\",\"sliding_attention\","
      "\"sliding_attention\",\"full_attention\"]",
-     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16", 0},
+     NORMS ATTENTION MLP OUTPUT_NORMS, NULL, "BF16", 0, NULL},
     {"gemma3", "Gemma3ForCausalLM", "gemma3_text", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"sliding_window_pattern\":3,\"query_pre_attn_scalar\":24,"
      "\"rope_theta\":1000000.0,\"rope_local_base_freq\":100.0,"
      "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}",
-     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16", 0},
+     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16", 0, NULL},
     {"gemma3-new-keys", "Gemma3ForCausalLM", "gemma3_text", 4, 48, 40, 4, 2, 16, 60,
      ",\"sliding_window\":7,\"query_pre_attn_scalar\":24,\"layer_types\":[\"sliding_attention\","
      "\"sliding_attention\",\"full_attention\",\"sliding_attention\"],\"rope_parameters\":{"
      "\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8.0,\"rope_theta\":1000000.0},"
      "\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":100.0}}",
-     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16", 0},
+     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16", 0, NULL},
+    {"gemma3-with-images", "Gemma3ForConditionalGeneration", "gemma3_text", 4, 48, 40, 4, 2, 16, 60,
+     ",\"sliding_window\":7,\"sliding_window_pattern\":3,\"rope_local_base_freq\":100.0,"
+     "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}",
+     NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16", 0, "language_model.model."},
+    {"gemma3-with-images-new-names", "Gemma3ForConditionalGeneration", "gemma3_text", 4, 48, 40, 4,
+     2, 16, 60, ",\"sliding_window\":7", NORMS ATTENTION HEAD_NORMS MLP OUTPUT_NORMS, NULL, "BF16",
+     0, "model.language_model."},
     {"phi3", "Phi3ForCausalLM", "phi3", 3, 48, 40, 4, 4, 0, 60,
      ",\"sliding_window\":7,\"tie_word_embeddings\":false", NORMS FUSED, "lm_head.weight", "BF16",
-     0},
+     0, NULL},
     {"phi3-longrope", "Phi3ForCausalLM", "phi3", 2, 48, 40, 4, 2, 0, 60,
      ",\"tie_word_embeddings\":true,\"partial_rotary_factor\":0.5,"
      "\"original_max_position_embeddings\":64,\"rope_scaling\":{\"type\":\"longrope\","
      "\"short_factor\":[1.0,1.25,2.5],\"long_factor\":[4.0,8.0,16.0]}",
-     NORMS FUSED, NULL, "F32", 0},
+     NORMS FUSED, NULL, "F32", 0, NULL},
 };
 
 const size_t n_family_models = sizeof(family_models) / sizeof(family_models[0]);
@@ -228,6 +235,20 @@ static void add_tensor(struct growing *file, const struct family_model *model, c
     text_printf(&file->header, "],\"data_offsets\":[%zu,%zu]}", from, file->data.size);
 }
 
+static const char *root_of(const struct family_model *model)
+{
+    return model->root != NULL ? model->root : "model.";
+}
+
+static void add_rooted(struct growing *file, const struct family_model *model, const char *stem,
+                       const char *rows, const char *columns)
+{
+    char *name = mem_printf("%s%s", root_of(model), stem);
+
+    add_tensor(file, model, name, rows, columns);
+    free(name);
+}
+
 static void add_layer(struct growing *file, const struct family_model *model, size_t layer)
 {
     for (const char *line = model->layer; *line != '\0'; line = strchr(line, '\n') + 1) {
@@ -238,7 +259,7 @@ static void add_layer(struct growing *file, const struct family_model *model, si
         int n = sscanf(copy, "%95s %7s %7s", stem, rows, columns);
         assert(n >= 2);
         (void)n;
-        snprintf(name, sizeof(name), "model.layers.%zu.%s", layer, stem);
+        snprintf(name, sizeof(name), "%slayers.%zu.%s", root_of(model), layer, stem);
         add_tensor(file, model, name, rows, columns);
     }
 }
@@ -248,11 +269,14 @@ static void write_weights(const char *path, const struct family_model *model)
     struct growing file = {0};
     struct text whole = {0};
 
-    add_tensor(&file, model, "model.embed_tokens.weight", "V", "D");
+    if (model->root != NULL) { /* more layers than the text model has */
+        add_tensor(&file, model, "vision_tower.encoder.layers.9.self_attn.q_proj.weight", "K", "K");
+    }
+    add_rooted(&file, model, "embed_tokens.weight", "V", "D");
     for (size_t l = 0; l < model->L; l++) {
         add_layer(&file, model, l);
     }
-    add_tensor(&file, model, "model.norm.weight", "D", "");
+    add_rooted(&file, model, "norm.weight", "D", "");
     if (model->head != NULL) {
         add_tensor(&file, model, model->head, "V", "D");
     }
@@ -278,16 +302,19 @@ char *family_model_write(const char *folder, const struct family_model *model)
     int rc = file_make_dirs(path, NULL);
     assert(rc == 0);
     (void)rc;
+    text_printf(&config, "{\"architectures\":[\"%s\"],", model->architecture);
+    if (model->root != NULL) {
+        text_printf(&config, "\"model_type\":\"gemma3\",\"text_config\":{");
+    }
     text_printf(&config,
-                "{\"architectures\":[\"%s\"],\"model_type\":\"%s\",\"hidden_size\":%zu,"
+                "\"model_type\":\"%s\",\"hidden_size\":%zu,"
                 "\"intermediate_size\":%zu,\"num_hidden_layers\":%zu,\"num_attention_heads\":%zu,"
                 "\"num_key_value_heads\":%zu,\"vocab_size\":%zu,\"max_position_embeddings\":256",
-                model->architecture, model->model_type, model->D, model->F, model->L, model->H,
-                model->G, model->V);
+                model->model_type, model->D, model->F, model->L, model->H, model->G, model->V);
     if (model->K > 0) {
         text_printf(&config, ",\"head_dim\":%zu", model->K);
     }
-    text_printf(&config, "%s}", model->config);
+    text_printf(&config, "%s}%s", model->config, model->root != NULL ? "}" : "");
     support_write(path, "config.json", text_get(&config));
     write_weights(weights, model);
     text_release(&config);

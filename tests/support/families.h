@@ -18,6 +18,8 @@ struct family_model {
     const char *head;   /* "lm_head.weight", or NULL when tied */
     const char *dtype;  /* "F32" or "BF16" */
     unsigned seed;      /* of the weights; 0 in the table */
+    const char *root;   /* what "model." is in names of a text model that has images beside it, with
+                           its members in text_config; else NULL */
 };
 
 /* One row a family and variant. */

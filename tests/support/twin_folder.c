@@ -48,6 +48,19 @@ static double element(const unsigned char *bytes, bool is_bf16, size_t i)
     return (double)value;
 }
 
+/* The name that a tensor of a nested text model has in a model alone. */
+static void name_alone(char *out, size_t size, const char *name)
+{
+    static const char inner[] = "language_model.";
+    const char *at = strstr(name, inner);
+
+    if (at == NULL) {
+        snprintf(out, size, "%s", name);
+    } else {
+        snprintf(out, size, "%.*s%s", (int)(at - name), name, at + strlen(inner));
+    }
+}
+
 static void read_tensors(struct twin *twin, const char *folder)
 {
     size_t size;
@@ -71,7 +84,7 @@ static void read_tensors(struct twin *twin, const char *folder)
             continue; /* __metadata__ */
         }
         bool is_bf16 = strcmp(dtype, "BF16") == 0;
-        snprintf(tensor->name, sizeof(tensor->name), "%s", name);
+        name_alone(tensor->name, sizeof(tensor->name), name);
         tensor->n = (to - from) / (is_bf16 ? 2 : 4);
         tensor->values = mem_array(tensor->n + 1, sizeof(double));
         for (size_t i = 0; i < tensor->n; i++) {
@@ -262,7 +275,9 @@ struct twin *twin_of_folder(const char *folder)
     struct twin *twin = mem_array(1, sizeof(*twin));
     size_t size;
     unsigned char *bytes = read_file(folder, "config.json", &size);
-    json_t *doc = json_loadb((char *)bytes, size, 0, NULL);
+    json_t *whole = json_loadb((char *)bytes, size, 0, NULL);
+    json_t *text = json_object_get(whole, "text_config");
+    const json_t *doc = text != NULL ? text : whole;
     bool scalar = is_type(doc, "gemma2") || is_type(doc, "gemma3_text");
 
     read_sizes(twin, doc);
@@ -279,7 +294,7 @@ struct twin *twin_of_folder(const char *folder)
         twin->logit_cap = number(doc, "final_logit_softcapping", 0.0);
     }
     read_tensors(twin, folder);
-    json_decref(doc);
+    json_decref(whole);
     free(bytes);
     return twin;
 }

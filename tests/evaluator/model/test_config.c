@@ -295,6 +295,36 @@ static void says_which_member_is_wrong(void **state)
     "{\"architectures\":[\"Gemma2ForCausalLM\"],\"hidden_size\":64,\"intermediate_size\":96," \
     "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"vocab_size\":100"
 
+/* As published: what the text model has in common with others of its size is not said. */
+static void finds_the_text_model_of_one_with_images(void **state)
+{
+    struct config config = must_parse(
+        "{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"model_type\":"
+        "\"gemma3\",\"eos_token_id\":[1,106],\"text_config\":{\"hidden_size\":2560,"
+        "\"intermediate_size\":10240,\"model_type\":\"gemma3_text\","
+        "\"num_hidden_layers\":34,\"rope_scaling\":{\"factor\":8.0,\"rope_type\":"
+        "\"linear\"},\"sliding_window\":1024},\"vision_config\":{\"hidden_size\":1152}}");
+
+    (void)state;
+    assert_int_equal(config.family, CONFIG_GEMMA3);
+    assert_int_equal(config.nesting, CONFIG_NESTED);
+    assert_int_equal(config.n_layers, 34);
+    assert_int_equal(config.n_heads, 8);
+    assert_int_equal(config.n_kv_heads, 4);
+    assert_int_equal(config.head_width, 256);
+    assert_int_equal(config.vocab, 262208);
+    assert_int_equal(config.positions, 131072);
+    assert_int_equal(config.window, 1024);
+    assert_true(config_slides(&config, 4) && !config_slides(&config, 5));
+    assert_true(config.rope.factor == 8.0 && config.local_rope.theta == 10000.0);
+    assert_int_equal(config.n_eos, 2);
+    assert_true(config.tied);
+    assert_refused("{\"architectures\":[\"Gemma3ForConditionalGeneration\"]}",
+                   "text_config: missing");
+    assert_refused("{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"text_config\":{}}",
+                   "text_config: num_hidden_layers: missing");
+}
+
 static void a_rotary_scaling_it_does_not_know_can_be_merged_but_not_run(void **state)
 {
     struct config config = must_parse(LLAMA ",\"rope_scaling\":{\"rope_type\":\"odd\"}}");
@@ -474,6 +504,7 @@ int main(void)
         cmocka_unit_test(slides_the_layers_that_a_family_slides),
         cmocka_unit_test(turns_sliding_layers_by_a_base_of_their_own),
         cmocka_unit_test(reads_how_long_contexts_were_stretched),
+        cmocka_unit_test(finds_the_text_model_of_one_with_images),
         cmocka_unit_test(a_rotary_scaling_it_does_not_know_can_be_merged_but_not_run),
         cmocka_unit_test(says_which_layer_is_of_no_known_type),
         cmocka_unit_test(gives_llama_biases_on_all_four_when_asked),
