@@ -62,7 +62,8 @@ int served_open(struct served *out, const char *folder, enum numeric numeric, st
     made.name = slash != NULL ? slash + 1 : made.folder;
     int rc = checkpoint_open(&checkpoint, folder, err);
     if (rc == 0) {
-        rc = tokenizer_open(&made.tokenizer, checkpoint_folder(checkpoint), err);
+        made.base = mem_text(checkpoint_folder(checkpoint));
+        rc = tokenizer_open(&made.tokenizer, made.base, err);
     }
     if (rc == 0) {
         rc = read_weights(&made, checkpoint, numeric, err);
@@ -82,6 +83,7 @@ void served_close(struct served *served)
     weights_free(served->weights);
     tokenizer_close(served->tokenizer);
     free(served->folder);
+    free(served->base);
     *served = (struct served){0};
 }
 
@@ -182,7 +184,7 @@ static json_t *member_text(const json_t *config, const char *key)
 /* The newer place of the chat template is a file of its own, and wins. */
 static int read_template(const struct served *served, json_t *info, struct err *err)
 {
-    char *path = file_join(served->folder, "chat_template.jinja");
+    char *path = file_join(served->base, "chat_template.jinja");
     struct file_bytes bytes = {0};
     int rc = 0;
 
@@ -200,7 +202,7 @@ static int read_template(const struct served *served, json_t *info, struct err *
 
 int served_tokenizer_info(struct served *served, json_t **out, struct err *err)
 {
-    char *path = file_join(served->folder, "tokenizer_config.json");
+    char *path = file_join(served->base, "tokenizer_config.json");
     json_t *config = NULL;
     uint32_t bos = 0;
     size_t n_eos = 0;

@@ -19,7 +19,8 @@
 #define SERVED_UNLIMITED ((size_t)INT32_MAX) /* context of a model that names none */
 
 struct served {
-    char *folder;
+    char *folder;     /* as it was named, perhaps base+adapter */
+    char *base;       /* where its files are */
     const char *name; /* the folder's last part */
     struct config config;
     size_t positions; /* longest context, prompt and answer together */

@@ -16,7 +16,10 @@
 #include <cmocka.h>
 
 #include "base/doc.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "tests/evaluator/lora.h"
+#include "tests/support/support.h"
 
 #define ADDER TESTS_DIR "/../study/examples/models/adder"
 #define TOLERANCE 1e-4
@@ -301,6 +304,61 @@ static void names_its_special_tokens(void **state)
                  "token\":null}");
 }
 
+static void copy_adder(const char *folder)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *from = file_join(ADDER, names[i]);
+        char *to = file_join(folder, names[i]);
+        struct file_bytes bytes = {0};
+
+        assert_int_equal(file_read(&bytes, from, (size_t)1 << 24, NULL), 0);
+        assert_int_equal(file_write(to, bytes.data, bytes.size, 0666, NULL), 0);
+        file_release(&bytes);
+        free(to);
+        free(from);
+    }
+    support_write(folder, "tokenizer_config.json",
+                  "{\"bos_token\": \"<s>\", \"pad_token\": \"<pad>\"}");
+    support_write(folder, "chat_template.jinja", "{{ bos_token }}");
+}
+
+/* The tokenizer of base+adapter is the base's, and so is what goes with it. */
+static void an_adapter_has_its_bases_template(void **state)
+{
+    char *folder = support_temp_dir();
+    float *a = lora_numbers((size_t)2 * 64, 1);
+    float *b = lora_numbers((size_t)64 * 2, 2);
+    const struct lora_tensor tensors[] = {
+        {"model.layers.0.self_attn.q_proj.lora_A.weight", 2, 64, a},
+        {"model.layers.0.self_attn.q_proj.lora_B.weight", 64, 2, b}};
+    struct served served = {0};
+    struct err err = {0};
+    json_t *info = NULL;
+
+    (void)state;
+    copy_adder(folder);
+    char *adapter = lora_write(folder, "lora",
+                               "{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":4,"
+                               "\"target_modules\":[\"q_proj\"]}",
+                               tensors, 2);
+    char *name = mem_printf("%s+%s", folder, adapter);
+
+    if (served_open(&served, name, NUMERIC_F32, &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(served_tokenizer_info(&served, &info, NULL), 0);
+    expect(info, "{\"bos_token\":\"<s>\",\"chat_template\":\"{{ bos_token }}\",\"eos_token\":"
+                 "\"</s>\",\"pad_token\":\"<pad>\"}");
+    served_close(&served);
+    free(name);
+    free(adapter);
+    free(a);
+    free(b);
+    support_remove_dir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +369,7 @@ int main(void)
         cmocka_unit_test(tokenizes_with_special_tokens_and_without),
         cmocka_unit_test(detokenizes),
         cmocka_unit_test(names_its_special_tokens),
+        cmocka_unit_test(an_adapter_has_its_bases_template),
     };
 
     return cmocka_run_group_tests(tests, open_adder, close_adder);
