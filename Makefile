@@ -3,11 +3,12 @@
 
 BRAID := build/release/braid
 
-.PHONY: help demo build test bench soak fuzz lint format install clean setup
+.PHONY: help demo build test cross bench soak fuzz lint format install clean setup
 
 help:
 	@echo "make demo     build, search for a merge of two small models, export the best one"
 	@echo "make test     every test, also under the address and undefined-behaviour sanitizers"
+	@echo "make cross    the tests with clang, and for 64-bit ARM under qemu"
 	@echo "make build    the program: $(BRAID)"
 	@echo "make bench    the benchmarks, as CSV lines"
 	@echo "make soak     long sweeps: simulator seeds, kill and resume"
@@ -31,6 +32,12 @@ test:
 	@tools/setup build test
 	cmake --workflow --preset dev
 	cmake --workflow --preset asan
+
+cross:
+	@tools/setup build dev cross
+	cmake --workflow --preset clang
+	@tools/sysroot arm64 build/aarch64-root
+	cmake --workflow --preset aarch64
 
 bench: build
 	@tools/setup build test

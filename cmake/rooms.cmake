@@ -18,7 +18,8 @@ function(room_test path)
   string(REPLACE "/" "_" target "test_${path}")
   add_executable(${target} ${CMAKE_SOURCE_DIR}/tests/${folder}/test_${file}.c)
   target_link_libraries(${target} PRIVATE braid_flags test_support ${TEST_USES} cmocka_library)
-  target_compile_definitions(${target} PRIVATE TESTS_DIR="${CMAKE_SOURCE_DIR}/tests")
+  target_compile_definitions(${target} PRIVATE TESTS_DIR="${CMAKE_SOURCE_DIR}/tests"
+    $<$<BOOL:${CMAKE_CROSSCOMPILING_EMULATOR}>:TESTS_EMULATED>)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/${folder}
     OUTPUT_NAME test_${file})
   add_test(NAME ${path} COMMAND ${target})

@@ -10,6 +10,8 @@
 #include "evaluator/model/dtype_bits.h"
 #include "evaluator/model/dtype_kernels.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored numbers are read as they lie");
+
 struct dtype_row {
     const char *name;        /* in safetensors headers */
     const char *config_name; /* in config.json */

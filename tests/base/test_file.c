@@ -193,7 +193,7 @@ static void reads_files_that_do_not_know_their_size(void **state)
     struct file_bytes bytes = {0};
 
     (void)state;
-    assert_int_equal(file_read(&bytes, "/proc/self/maps", 1 << 24, NULL), 0);
+    assert_int_equal(file_read(&bytes, "/proc/self/smaps", 1 << 24, NULL), 0);
     assert_true(bytes.size > 100);
     assert_int_equal(strlen(bytes.data), bytes.size);
     file_release(&bytes);
@@ -271,7 +271,7 @@ static void reading_fails_as_a_value_when_memory_is_short(void **state)
     (void)state;
     for (long k = 0; k < 2; k++) { /* the first buffer, and a larger one */
         mem_fail_after(k);
-        assert_int_equal(file_read(&bytes, "/proc/self/maps", 1 << 24, NULL), ERR_MEMORY);
+        assert_int_equal(file_read(&bytes, "/proc/self/smaps", 1 << 24, NULL), ERR_MEMORY);
         assert_null(bytes.data);
     }
 }

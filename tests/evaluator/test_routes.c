@@ -368,8 +368,12 @@ static double distance(const float *logits, const float *wanted, size_t n)
     double size = 0.0;
 
     for (size_t i = 0; i < n; i++) {
-        most = fmax(most, fabs((double)logits[i] - (double)wanted[i]));
-        size = fmax(size, fabs((double)wanted[i]));
+        const double apart = fabs((double)logits[i] - (double)wanted[i]);
+        const double here = fabs((double)wanted[i]);
+
+        assert_true(isfinite(apart));
+        most = apart > most ? apart : most;
+        size = here > size ? here : size;
     }
     return most / size;
 }

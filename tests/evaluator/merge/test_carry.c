@@ -218,7 +218,7 @@ static void keeps_within_the_memory_it_states(void **state)
     print_message("of one process: stated %.1f MB, peak %.1f MB\n", (double)stated / 1e6,
                   (double)peak / 1e6);
     assert_true(stated < 50000000);
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(__SANITIZE_ADDRESS__) && !defined(TESTS_EMULATED) /* they take memory of their own */
     assert_true(peak <= stated);
 #endif
     assert_int_equal(carry_memory(&kitchen.plan, 3), alone + 2 * stated);
