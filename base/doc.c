@@ -53,6 +53,62 @@ static int check_depth(const char *bytes, size_t size, struct err *err)
     return 0;
 }
 
+/* A number of n letters is an integer of more than 63 bits. */
+static bool overflows(const char *number, size_t n)
+{
+    static const char first[] = "9223372036854775808";
+    const size_t sign = n > 0 && number[0] == '-', digits = n - sign;
+
+    for (size_t i = sign; i < n; i++) {
+        if (number[i] < '0' || number[i] > '9') {
+            return false;
+        }
+    }
+    return digits > sizeof first - 1 ||
+           (digits == sizeof first - 1 && memcmp(number + sign, first, digits) >= 0);
+}
+
+/* The same with ".0" behind every integer that overflows: Python writes them whatever their size
+ * ("model_max_length": 1000000000000000019884624838656), and jansson reads them as reals only. */
+static void widen_integers(struct text *out, const char *bytes, size_t size)
+{
+    bool in_string = false;
+
+    for (size_t i = 0, n; i < size; i += n) {
+        n = 1;
+        if (in_string) {
+            n += bytes[i] == '\\' && i + 1 < size;
+            in_string = bytes[i] != '"';
+        } else if (bytes[i] == '"') {
+            in_string = true;
+        } else {
+            while (strchr("+-.0123456789eE", bytes[i + n - 1]) != NULL && i + n < size &&
+                   strchr("+-.0123456789eE", bytes[i + n]) != NULL) {
+                n++;
+            }
+        }
+        text_add_n(out, bytes + i, n);
+        if (!in_string && overflows(bytes + i, n)) {
+            text_add(out, ".0");
+        }
+    }
+}
+
+static json_t *parse(const char *bytes, size_t size, json_error_t *error)
+{
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
+    json_t *made = json_loadb(bytes, size, flags, error);
+
+    if (made == NULL && json_error_code(error) == json_error_numeric_overflow) {
+        struct text widened = {0};
+
+        widen_integers(&widened, bytes, size);
+        made = json_loadb(text_get(&widened), widened.size, flags, error);
+        text_release(&widened);
+    }
+    return made;
+}
+
 int doc_parse(json_t **out, const char *bytes, size_t size, struct err *err)
 {
     json_error_t error;
@@ -61,7 +117,7 @@ int doc_parse(json_t **out, const char *bytes, size_t size, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    json_t *made = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *made = parse(bytes, size, &error);
 
     if (made == NULL) {
         bool no_memory = json_error_code(&error) == json_error_out_of_memory;

@@ -20,7 +20,8 @@
 #define DOC_DEPTH_MAX 128
 
 /* Parse exactly one JSON value; duplicate keys, NaN, trailing bytes are ERR_FORMAT with line and
- * column. *out is a new reference. Depth above DOC_DEPTH_MAX is ERR_LIMIT. */
+ * column. Integers beyond 64 bits are reals. *out is a new reference. Depth above DOC_DEPTH_MAX is
+ * ERR_LIMIT. */
 int doc_parse(json_t **out, const char *bytes, size_t size, struct err *err);
 
 /* file_read + doc_parse; errors are wrapped with the path. */

@@ -64,7 +64,7 @@ static void refuses_malformed_json_with_its_place(void **state)
     assert_refused("{'a': 1}", ERR_FORMAT, "line 1");
     assert_refused("[01]", ERR_FORMAT, "line 1");
     assert_refused("[1e999]", ERR_FORMAT, "real number overflow");
-    assert_refused("[9223372036854775808]", ERR_FORMAT, "too big integer");
+    assert_refused("[1e400]", ERR_FORMAT, "real number overflow");
     assert_refused("\"\xff\"", ERR_FORMAT, "unable to decode byte 0xff");
     assert_refused("\"\\ud800\"", ERR_FORMAT, "line 1");
     assert_refused("\"a\\u0000b\"", ERR_FORMAT, "line 1");
@@ -122,6 +122,20 @@ static void keeps_whole_numbers_and_reals_apart(void **state)
     (void)state;
     assert_prints("[1, 1.0, 1e0, 0.1, 1e-5, 1E22, -0.0, -0]",
                   "[1,1.0,1.0,0.1,1.0e-05,1.0e+22,-0.0,0]");
+}
+
+static void reads_integers_beyond_64_bits_as_reals(void **state)
+{
+    (void)state;
+    assert_prints("[9223372036854775807,-9223372036854775807]",
+                  "[9223372036854775807,-9223372036854775807]");
+    assert_prints("{\"model_max_length\": 1000000000000000019884624838656}",
+                  "{\"model_max_length\":1.0e+30}");
+    assert_prints("[9223372036854775808,12,\"9223372036854775808 \\\" 9223372036854775808\"]",
+                  "[9.223372036854776e+18,12,"
+                  "\"9223372036854775808 \\\" 9223372036854775808\"]");
+    assert_prints("[-99999999999999999999,99999999999999999999.5,0.99999999999999999999]",
+                  "[-1.0e+20,1.0e+20,1.0]");
 }
 
 static void prints_for_people_in_the_order_of_the_document(void **state)
@@ -327,6 +341,7 @@ int main(void)
         cmocka_unit_test(prints_equal_documents_as_equal_bytes),
         cmocka_unit_test(escapes_only_what_must_be),
         cmocka_unit_test(keeps_whole_numbers_and_reals_apart),
+        cmocka_unit_test(reads_integers_beyond_64_bits_as_reals),
         cmocka_unit_test(prints_for_people_in_the_order_of_the_document),
         cmocka_unit_test(loads_a_file_and_names_it_when_it_is_bad),
         cmocka_unit_test(getters_give_values),
