@@ -299,6 +299,10 @@ static int open_study(struct evening *evening, struct err *err)
     if (rc != 0) {
         return rc;
     }
+    rc = prepare_benchmarks(&evening->prepared, err);
+    if (rc != 0) {
+        return rc;
+    }
     fprintf(stderr, "%s", text_get(&evening->prepared.notes));
     evening->database = arguments->database != NULL ? mem_text(arguments->database)
                                                     : prepare_database_path(arguments->study);

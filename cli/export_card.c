@@ -130,6 +130,21 @@ static void add_route(struct text *out, const struct export_card *card)
                  : "\nThe folder holds a layer a hop, factors folded into its weights.\n");
 }
 
+/* What was searched on in spite of its name. */
+static void add_benchmarks(struct text *out, const struct export_card *card)
+{
+    const char *task;
+    json_t *name;
+
+    json_object_foreach(json_object_get(card->notes, "benchmarks"), task, name)
+    {
+        text_printf(out,
+                    "\nTask %s is, by its name, the published benchmark %s: this model was "
+                    "searched on its data, and its numbers there are no test.\n",
+                    task, json_string_value(name));
+    }
+}
+
 static void add_scores(struct text *out, const json_t *scores)
 {
     text_add(out, "\n## Scores\n\nThe search split was optimised on and the select split chose "
@@ -179,6 +194,7 @@ void export_card_print(struct text *out, const struct export_card *card, const c
     add_sources(out, card);
     add_route(out, card);
     add_scores(out, json_object_get(card->candidate, "scores"));
+    add_benchmarks(out, card);
     add_recipe(out, card);
 }
 
@@ -219,6 +235,9 @@ void export_card_lineage(struct text *out, const struct export_card *card)
                             json_object_get(candidate, "weights"), "scores",
                             json_object_get(candidate, "scores"), "sources", name_sources(card));
 
+    if (json_object_size(json_object_get(card->notes, "benchmarks")) > 0) {
+        json_object_set(doc, "benchmarks", json_object_get(card->notes, "benchmarks"));
+    }
     if (card->recipe->route.n_hops > 0) {
         struct text route = {0};
 

@@ -32,6 +32,7 @@ int notes_write(struct store *store, const struct prepared *prepared, struct err
 {
     json_t *models = json_object();
     json_t *documents = json_object();
+    json_t *benchmarks = json_object();
     struct text text = {0};
     int rc = 0;
 
@@ -42,7 +43,12 @@ int notes_write(struct store *store, const struct prepared *prepared, struct err
                             json_pack("{s:s, s:s}", "name", model->name, "path", model->path));
     }
     for (size_t t = 0; t < prepared->bundle.n_tasks && rc == 0; t++) {
-        if (prepared->bundle.tasks[t].program != NULL) {
+        const struct bundle_task *task = &prepared->bundle.tasks[t];
+
+        if (task->benchmark != NULL) {
+            json_object_set_new(benchmarks, task->task.name, json_string(task->benchmark));
+        }
+        if (task->program != NULL) {
             continue; /* its documents are its own business */
         }
         json_t *splits = json_object();
@@ -53,9 +59,10 @@ int notes_write(struct store *store, const struct prepared *prepared, struct err
             rc = split_ids(prepared, t, (enum split)split, &ids, err);
             json_object_set_new(splits, split_name((enum split)split), ids);
         }
-        json_object_set_new(documents, prepared->bundle.tasks[t].task.name, splits);
+        json_object_set_new(documents, task->task.name, splits);
     }
-    json_t *doc = json_pack("{s:o, s:o}", "models", models, "documents", documents);
+    json_t *doc = json_pack("{s:o, s:o, s:o}", "models", models, "documents", documents,
+                            "benchmarks", benchmarks);
     if (rc == 0) {
         doc_print(&text, doc);
         rc = store_set_setting(store, KEY, text_get(&text), err);

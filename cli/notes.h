@@ -1,6 +1,7 @@
 /*
- * notes.h - what the database keeps for later commands on this machine: where the models are, and
- * the ids of each split's documents. They take no part in the search and never leave in an export.
+ * notes.h - what the database keeps for later commands on this machine: where the models are, the
+ * ids of each split's documents, and which tasks look like published benchmarks. They take no part
+ * in the search, and only the last leave in an export.
  */
 #ifndef CLI_NOTES_H
 #define CLI_NOTES_H
@@ -20,7 +21,8 @@ int notes_write(struct store *store, const struct prepared *prepared, struct err
  */
 int notes_numeric(struct store *store, struct prepared *prepared, bool begun, struct err *err);
 
-/* {"models": {digest: {"name", "path"}}, "documents": {task: {split: [ids]}}}, a new reference. */
+/* {"models": {digest: {"name", "path"}}, "documents": {task: {split: [ids]}}, "benchmarks": {task:
+ * name}}, a new reference; databases of earlier versions have no benchmarks. */
 int notes_read(struct store *store, json_t **out, struct err *err);
 
 #endif

@@ -41,6 +41,10 @@ struct prepared {
 int prepare_study(struct prepared *out, const char *path, struct err *err);
 void prepare_release(struct prepared *prepared);
 
+/* ERR_CONFLICT when the study would search on what seems to be a published benchmark's test data
+ * and does not say that it may. Checking such a study is fine: a note says so. */
+int prepare_benchmarks(const struct prepared *prepared, struct err *err);
+
 /* Have workers score in another arithmetic than the study's or this machine's. */
 int prepare_numeric(struct prepared *prepared, enum numeric numeric, struct err *err);
 

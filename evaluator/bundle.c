@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "study/benchmark.h"
 #include "study/yaml.h"
 
 #define BUNDLE_VERSION 1
@@ -40,11 +41,39 @@ static bool is_program(const json_t *config)
     return output != NULL && strcmp(output, PROGRAM_OUTPUT) == 0;
 }
 
+/* The name of the data: what the result file calls it, what the harness is told to run, or what the
+ * task is called for want of these. */
+static const char *benchmark_of_program(const struct program *program)
+{
+    const char *found = benchmark_of(program->task != NULL ? program->task : program->name);
+
+    for (size_t i = 1; i < program->words.n && found == NULL; i++) {
+        const char *word = program->words.all[i];
+
+        if (strncmp(word, "--tasks=", 8) == 0) {
+            found = benchmark_of(word + 8);
+        } else if (strcmp(program->words.all[i - 1], "--tasks") == 0) {
+            found = benchmark_of(word);
+        }
+    }
+    return found;
+}
+
+/* Prompts that a harness has logged: by the task's name and by the log's, "samples_NAME_...". */
+static const char *benchmark_of_log(const struct task *task, const char *path)
+{
+    const char *name = file_name(path);
+    const char *found = benchmark_of(task->name);
+
+    return found != NULL || strncmp(name, "samples_", 8) != 0 ? found : benchmark_of(name + 8);
+}
+
 /* Takes what program holds. */
 static void set_program(struct bundle_task *out, const struct program *program)
 {
     *out = (struct bundle_task){.task.name = mem_text(program->name),
-                                .program = mem_array(1, sizeof(*program))};
+                                .program = mem_array(1, sizeof(*program)),
+                                .benchmark = benchmark_of_program(program)};
     memcpy(out->task.digest, program->digest, DIGEST_HEX);
     *out->program = *program;
 }
@@ -54,12 +83,19 @@ int bundle_task_parse(struct bundle_task *out, const json_t *config, const char 
 {
     struct program program = {0};
 
-    if (!is_program(config)) {
-        return task_parse(&out->task, config, folder, err);
+    if (is_program(config)) {
+        int rc = program_parse(&program, config, folder, err);
+
+        if (rc == 0) {
+            set_program(out, &program);
+        }
+        return rc;
     }
-    int rc = program_parse(&program, config, folder, err);
-    if (rc == 0) {
-        set_program(out, &program);
+    const char *log = json_string_value(json_object_get(config, "samples"));
+    int rc = task_parse(&out->task, config, folder, err);
+
+    if (rc == 0 && log != NULL) {
+        out->benchmark = benchmark_of_log(&out->task, log);
     }
     return rc;
 }

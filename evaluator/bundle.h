@@ -29,7 +29,9 @@ struct bundle_model {
 struct bundle_task {
     struct task task;
     struct program *program; /* NULL: our own */
-    size_t limit;            /* documents at most, 0: all */
+    const char *benchmark; /* published one whose test data it may be (study/benchmark.h), or NULL;
+                              known to who reads the task's file alone */
+    size_t limit;          /* documents at most, 0: all */
 };
 
 struct bundle {

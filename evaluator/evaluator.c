@@ -30,6 +30,7 @@ struct evaluator {
     struct exam *exams[SPLITS]; /* NULL until asked for */
     struct exam_watch *watch;   /* NULL: nobody looks */
     struct outside outside;     /* for the tasks of programs */
+    uint64_t taken;             /* bytes, by what runs tasks of our own */
     uint64_t blocks;
 };
 
@@ -329,8 +330,11 @@ static int load(struct evaluator *evaluator, const struct candidate *candidate, 
     struct engine_needs needs;
     int rc = exam_for(evaluator, &terms, &candidate->plan, exam, &needs, err);
 
-    return rc != 0 ? rc
-                   : engine_load(evaluator->engine, &candidate->plan, exam_largest(*exam), err);
+    if (rc == 0) {
+        evaluator->taken = needs.bytes + needs.kept;
+        rc = engine_load(evaluator->engine, &candidate->plan, exam_largest(*exam), err);
+    }
+    return rc;
 }
 
 static bool is_stopped(const struct evaluator *evaluator)
@@ -375,6 +379,14 @@ static void put_in_order(const struct bundle *bundle, struct score *score)
     score->tasks = tasks;
 }
 
+/* What candidates in memory may take beside the engine: 0 for any, as evaluator.memory has it. */
+static uint64_t memory_left(const struct evaluator *evaluator)
+{
+    const uint64_t memory = evaluator->bundle->memory;
+
+    return memory == 0 ? 0 : memory > evaluator->taken ? memory - evaluator->taken : 1;
+}
+
 /* On the tasks of programs. *failure: as program_run. */
 static int run_programs(struct evaluator *evaluator, const struct candidate *candidate,
                         struct program_call *call, struct score *out, enum score_failure *failure,
@@ -382,7 +394,13 @@ static int run_programs(struct evaluator *evaluator, const struct candidate *can
 {
     const struct bundle *bundle = evaluator->bundle;
     struct outside *outside = &evaluator->outside;
+
+    outside->memory = memory_left(evaluator);
     int rc = outside_write(outside, &candidate->plan, out->weights, err);
+
+    if (rc == ERR_IO) {
+        *failure = SCORE_OOM; /* no room here; there may be some elsewhere, or later */
+    }
 
     out->tasks = mem_resize(out->tasks, bundle->n_tasks, sizeof(struct score_task));
     for (size_t t = 0; t < bundle->n_tasks && rc == 0; t++) {

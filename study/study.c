@@ -478,8 +478,8 @@ static int refuse_later_keys(const json_t *doc, struct err *err)
 static int parse_head(struct study *study, const json_t *doc, struct err *err)
 {
     static const char *const known[] = {
-        "study",     "seed",      "models", "merge",     "route",     "tasks",    "splits",
-        "objective", "optimizer", "budget", "evaluator", "finalists", "baselines"};
+        "study",     "seed",      "models", "merge",     "route",     "tasks",     "splits",
+        "objective", "optimizer", "budget", "evaluator", "finalists", "baselines", "benchmarks"};
     const char *name;
     int64_t seed;
     int64_t finalists;
@@ -488,6 +488,7 @@ static int parse_head(struct study *study, const json_t *doc, struct err *err)
     if ((rc = doc_only(doc, known, COUNT(known), err)) != 0 ||
         (rc = refuse_later_keys(doc, err)) != 0 || (rc = doc_text(doc, "study", &name, err)) != 0 ||
         (rc = doc_integer_or(doc, "seed", 0, RECIPE_SEED_MAX, SEED_DEFAULT, &seed, err)) != 0 ||
+        (rc = only_value(doc, "benchmarks", "allow", err)) != 0 ||
         (rc = doc_integer_or(doc, "finalists", 1, FINALISTS_MAX, FINALISTS_DEFAULT, &finalists,
                              err)) != 0) {
         return rc;
@@ -499,6 +500,7 @@ static int parse_head(struct study *study, const json_t *doc, struct err *err)
     study->name = mem_text(name);
     study->seed = (uint64_t)seed;
     study->finalists = (size_t)finalists;
+    study->benchmarks = json_object_get(doc, "benchmarks") != NULL;
     return 0;
 }
 
@@ -632,12 +634,15 @@ json_t *study_print(const struct study *study)
     json_t *merge = study->merge.method != NULL ? study_merge_print(study) : NULL;
     json_t *route = study->route.mode != STUDY_ROUTE_NONE ? study_route_print(study) : NULL;
 
-    return json_pack("{s:s, s:I, s:o, s:o*, s:o*, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "study",
-                     study->name, "seed", (json_int_t)study->seed, "models", models, "merge", merge,
-                     "route", route, "tasks", study_tasks_print(study), "splits",
+    json_t *allowed = study->benchmarks ? json_string("allow") : NULL;
+
+    return json_pack("{s:s, s:I, s:o, s:o*, s:o*, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o*}",
+                     "study", study->name, "seed", (json_int_t)study->seed, "models", models,
+                     "merge", merge, "route", route, "tasks", study_tasks_print(study), "splits",
                      print_splits(study), "objective", study_objective_print(study), "optimizer",
                      print_optimizer(study), "budget", print_budget(study), "evaluator",
-                     print_evaluator(study), "finalists", (json_int_t)study->finalists);
+                     print_evaluator(study), "finalists", (json_int_t)study->finalists,
+                     "benchmarks", allowed);
 }
 
 /* ---- identity ---- */
@@ -682,6 +687,7 @@ void study_identity(const struct study *study, char out[DIGEST_HEX])
     struct text text = {0};
 
     json_object_del(doc, "budget");
+    json_object_del(doc, "benchmarks"); /* leave to ask is no part of the question */
     drop_folders(doc);
     doc_print(&text, doc);
     digest_hex_of(text_get(&text), text.size, out);

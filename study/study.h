@@ -166,6 +166,7 @@ struct study {
     struct study_optimizer optimizer;
     struct study_budget budget;
     struct study_evaluator evaluator;
+    bool benchmarks;  /* published ones may be searched on: `benchmarks: allow` */
     size_t finalists; /* candidates that go on to the select split, default 8 */
 };
 
@@ -178,7 +179,8 @@ void study_release(struct study *study);
 /* The canonical form: every default spelled out, folder left out; a new reference.
  * study_parse(study_print(s)) equals s. */
 json_t *study_print(const struct study *study);
-/* SHA-256 of the printed form less the budget (a longer budget continues the same search) and less
+/* SHA-256 of the printed form less the budget (a longer budget continues the same search), less
+ * limits of time and leave to search on benchmarks, and less
  * folders (models and tasks have digests of their own). */
 void study_identity(const struct study *study, char out[DIGEST_HEX]);
 

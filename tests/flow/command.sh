@@ -95,6 +95,19 @@ expect "braid eval has the program's number" \
     "addition +score +- +$("$BRAID" eval "$top/study/examples/models/adder" "$dir/search.yaml" 2>/dev/null | awk '$2 == "exact_match" { print $4 }')" \
     "$("$BRAID" eval "$top/study/examples/models/adder" "$dir/task.yaml" 2>&1)"
 
+# ---- a published benchmark ----
+
+command_study famous 4 'command: [./line.sh]'
+sed -i 's/- task: addition/- task: gsm8k/' "$dir/famous.yaml"
+expect "check warns of a benchmark" 'task gsm8k: by its name this is the benchmark gsm8k' "$("$BRAID" check "$dir/famous.yaml")"
+said=$(search "$dir/famous.yaml" --workers 1 2>&1) && fail "a benchmark was searched on unasked"
+expect "a search on it has to be meant" 'benchmarks: allow' "$said"
+echo 'benchmarks: allow' >>"$dir/famous.yaml"
+search "$dir/famous.yaml" --workers 1 >"$dir/famous.out" 2>&1 || fail "famous: $(tail -n 3 "$dir/famous.out")"
+"$BRAID" export "$dir/famous.db" "$dir/famous" >/dev/null
+expect "the card says so" 'the published benchmark gsm8k' "$(cat "$dir/famous/README.md")"
+expect "and the lineage" '"benchmarks": \{' "$(cat "$dir/famous/search.json")"
+
 # ---- programs that do not do it ----
 
 # fails NAME PATTERN LINE: a search whose program is that line of shell stops with the cause in words.
@@ -138,7 +151,7 @@ same "folders left after the next start" 0 "$(left)"
 "$BRAID" search "$dir/line.yaml" --db "$dir/far.db" --workers 0 --listen 0.0.0.0:0 --insecure-plaintext >"$dir/far.out" 2>&1 &
 far=$!
 for _ in $(seq 500); do
-    port=$(sed -n 's|.*http://[0-9.]*:\([0-9]*\).*|\1|p' "$dir/far.out" | head -n 1)
+    port=$({ cat "$dir/far.out" 2>/dev/null || true; } | sed -n 's|.*http://[0-9.]*:\([0-9]*\).*|\1|p' | head -n 1)
     [ -z "$port" ] || break
     sleep 0.02
 done

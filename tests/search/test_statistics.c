@@ -219,6 +219,27 @@ static void says_it_in_words(void **state)
     assert_words(0.0, 0.0, 0.0, "not distinguishable from the best parent: 0.0 points, 0.0 to 0.0");
 }
 
+static void says_that_there_is_no_interval_where_documents_are_not_known(void **state)
+{
+    const struct statistics_difference d = {
+        .mean = -0.02, .error = (double)NAN, .lower = (double)NAN, .upper = (double)NAN};
+    const struct statistics_difference gain = {
+        .mean = 0.02, .error = (double)NAN, .lower = (double)NAN, .upper = (double)NAN};
+    struct text words = {0};
+
+    (void)state;
+    statistics_verdict(&words, &d, STATISTICS_POINTS);
+    assert_string_equal(text_get(&words),
+                        "no merge beat the best parent: the winner is below it by 2.0 points; "
+                        "without per-document results there is no interval, and it may be luck");
+    text_clear(&words);
+    statistics_verdict(&words, &gain, STATISTICS_POINTS);
+    assert_string_equal(text_get(&words),
+                        "above the best parent by 2.0 points; without per-document results there "
+                        "is no interval, and it may be luck");
+    text_release(&words);
+}
+
 static void a_value_that_is_no_share_is_not_given_in_points(void **state)
 {
     (void)state;
@@ -268,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_clear_best_wins_from_afar),
         cmocka_unit_test(no_finalist_no_winner),
         cmocka_unit_test(says_it_in_words),
+        cmocka_unit_test(says_that_there_is_no_interval_where_documents_are_not_known),
         cmocka_unit_test(a_value_that_is_no_share_is_not_given_in_points),
         cmocka_unit_test(the_verdict_admits_defeat),
     };

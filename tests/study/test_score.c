@@ -39,6 +39,7 @@ static struct score_task task = {
     .loglikelihoods = loglikelihoods,
     .greedy = greedy,
     .truncated = 1,
+    .n_told = 7,
 };
 static const struct score plain = {
     .weights = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -124,6 +125,7 @@ static void every_bit_of_a_value_travels(void **state)
     assert_memory_equal(back->greedy, greedy, sizeof(greedy));
     assert_string_equal(back->ids[1], ids[1]);
     assert_int_equal(back->truncated, 1);
+    assert_int_equal(back->n_told, 7);
     score_release(&read);
     json_decref(doc);
 }

@@ -467,6 +467,23 @@ static void another_question_is_another_study(void **state)
     }
 }
 
+/* A task of a program may take longer, and who may search on a benchmark is no part of it. */
+static void limits_and_leave_are_no_part_of_a_study(void **state)
+{
+    static const char task[] = "tasks: [{task: t, output_type: command, command: [run, a%s]%s}]%s";
+    char patch[256], one[DIGEST_HEX], other[DIGEST_HEX];
+
+    (void)state;
+    snprintf(patch, sizeof(patch), task, "", "", "");
+    identity_of(patch, one);
+    snprintf(patch, sizeof(patch), task, "", ", timeout: 5m", "\nbenchmarks: allow");
+    identity_of(patch, other);
+    assert_string_equal(one, other);
+    snprintf(patch, sizeof(patch), task, "b", "", "");
+    identity_of(patch, other);
+    assert_string_not_equal(one, other);
+}
+
 /* ---- files ---- */
 
 static int load(const char *yaml, struct study *out, char **path, struct err *err)
@@ -653,6 +670,7 @@ int main(void)
         cmocka_unit_test(a_longer_budget_is_the_same_study),
         cmocka_unit_test(the_same_study_in_another_folder_is_the_same),
         cmocka_unit_test(another_question_is_another_study),
+        cmocka_unit_test(limits_and_leave_are_no_part_of_a_study),
         cmocka_unit_test(a_file_is_named_in_front_of_the_key),
         cmocka_unit_test(a_file_that_is_no_mapping_is_refused),
         cmocka_unit_test(a_file_that_is_no_yaml_or_not_there_is_refused),
