@@ -43,6 +43,13 @@ static json_t *number_or_null(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+json_t *candidate_count(const struct score_task *task)
+{
+    const size_t n = score_documents(task);
+
+    return n > 0 ? json_integer((json_int_t)n) : json_null();
+}
+
 json_t *candidate_metrics(const struct score_task *task)
 {
     json_t *doc = json_object();
@@ -87,8 +94,8 @@ static void add_scores(json_t *scores, const struct score *score, enum split spl
         const json_t *ids = json_object_get(
             json_object_get(json_object_get(notes, "documents"), task->name), split_name(split));
         json_t *doc =
-            json_pack("{s:s, s:s, s:I, s:o}", "task", task->name, "split", split_name(split), "n",
-                      (json_int_t)score_documents(task), "metrics", candidate_metrics(task));
+            json_pack("{s:s, s:s, s:o, s:o}", "task", task->name, "split", split_name(split), "n",
+                      candidate_count(task), "metrics", candidate_metrics(task));
 
         if (documents) {
             json_t *list = json_array();

@@ -24,6 +24,8 @@ int candidate_doc(struct store *store, uint64_t candidate, int documents, json_t
 /* {"id", "loglikelihoods", "greedy", "metrics"} of document i, as `braid eval` prints it too. id
  * may be NULL. */
 json_t *candidate_document(const struct score_task *task, size_t i, const char *id);
+/* How many documents a task's values are over, null when its program does not say. */
+json_t *candidate_count(const struct score_task *task);
 /* {metric: {"value", "stderr"}} */
 json_t *candidate_metrics(const struct score_task *task);
 

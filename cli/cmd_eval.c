@@ -346,8 +346,8 @@ static void print_table(const struct score *score, const struct bundle *bundle)
 
 static json_t *task_doc(const struct score_task *task, size_t of)
 {
-    json_t *doc = json_pack("{s:I, s:o}", "n", (json_int_t)score_documents(task), "metrics",
-                            candidate_metrics(task));
+    json_t *doc =
+        json_pack("{s:o, s:o}", "n", candidate_count(task), "metrics", candidate_metrics(task));
 
     if (task->n < of) {
         json_object_set_new(doc, "of", json_integer((json_int_t)of));

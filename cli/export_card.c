@@ -130,6 +130,16 @@ static void add_route(struct text *out, const struct export_card *card)
                  : "\nThe folder holds a layer a hop, factors folded into its weights.\n");
 }
 
+/* A cell; "-" where it is not known. */
+static void add_number(struct text *out, int decimals, const json_t *number)
+{
+    if (json_is_number(number)) {
+        text_printf(out, "| %.*f ", decimals, json_number_value(number));
+    } else {
+        text_add(out, "| - ");
+    }
+}
+
 /* What was searched on in spite of its name. */
 static void add_benchmarks(struct text *out, const struct export_card *card)
 {
@@ -159,12 +169,12 @@ static void add_scores(struct text *out, const json_t *scores)
 
         json_object_foreach(json_object_get(score, "metrics"), metric, value)
         {
-            text_printf(out, "| %s | %s | %s | %lld | %.4f | %.4f |\n",
-                        json_string_value(json_object_get(score, "task")),
-                        json_string_value(json_object_get(score, "split")), metric,
-                        (long long)json_integer_value(json_object_get(score, "n")),
-                        json_number_value(json_object_get(value, "value")),
-                        json_number_value(json_object_get(value, "stderr")));
+            text_printf(out, "| %s | %s | %s ", json_string_value(json_object_get(score, "task")),
+                        json_string_value(json_object_get(score, "split")), metric);
+            add_number(out, 0, json_object_get(score, "n"));
+            add_number(out, 4, json_object_get(value, "value"));
+            add_number(out, 4, json_object_get(value, "stderr"));
+            text_add(out, "|\n");
         }
     }
 }

@@ -148,10 +148,28 @@ static int compare_tokenizers(const struct prepared *prepared, struct err *err)
     return rc;
 }
 
+static bool has_own_tasks(const struct prepared *prepared)
+{
+    return bundle_programs(&prepared->bundle) < prepared->bundle.n_tasks;
+}
+
+/* Programs may read tokenizers that we cannot; that two differ we must not overlook. */
+static int check_tokenizers(struct prepared *prepared, struct err *err)
+{
+    struct err why = {0};
+    int rc = compare_tokenizers(prepared, &why);
+
+    if (rc != 0 && rc != ERR_CONFLICT && !has_own_tasks(prepared)) {
+        text_printf(&prepared->notes, "tokenizers are not compared: %s\n", why.text);
+        return 0;
+    }
+    return rc == 0 ? 0 : err_set(err, why.code, "%s", why.text);
+}
+
 /* Tasks of our own run the merge here; programs may know architectures that we do not. */
 static int check_runnable(const struct prepared *prepared, struct err *err)
 {
-    return bundle_programs(&prepared->bundle) < prepared->bundle.n_tasks
+    return has_own_tasks(prepared)
                ? config_runnable(checkpoint_config(prepared->models[prepared->host]), err)
                : 0;
 }
@@ -367,8 +385,8 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
     if (rc != 0) {
         return rc;
     }
-    if ((rc = open_models(prepared, err)) != 0 || (rc = compare_tokenizers(prepared, err)) != 0 ||
-        (rc = prepare_tasks(prepared, err)) != 0 || (rc = check_runnable(prepared, err)) != 0 ||
+    if ((rc = open_models(prepared, err)) != 0 || (rc = prepare_tasks(prepared, err)) != 0 ||
+        (rc = check_tokenizers(prepared, err)) != 0 || (rc = check_runnable(prepared, err)) != 0 ||
         (rc = fill_bundle(prepared, err)) != 0) {
         return rc;
     }

@@ -414,8 +414,8 @@ static int run_programs(struct evaluator *evaluator, const struct candidate *can
     }
     if (rc == 0) {
         memcpy(out->weights, outside->weights, DIGEST_HEX);
-        put_in_order(bundle, out);
     }
+    put_in_order(bundle, out);
     outside_clear(outside);
     return rc;
 }
@@ -430,6 +430,10 @@ static int score_candidate(struct evaluator *evaluator, struct candidate *candid
 
     if (rc == 0 && has_programs(evaluator) && !is_stopped(evaluator)) {
         rc = run_programs(evaluator, candidate, call, out, failure, err);
+    }
+    if (rc == ERR_STOPPED && evaluator->watch != NULL) {
+        evaluator->watch->stopped = true; /* what is done by then is done */
+        rc = 0;
     }
     return rc;
 }

@@ -37,8 +37,9 @@ void evaluator_scratch(struct evaluator *evaluator, const char *folder);
 
 struct exam_watch;
 
-/* Look at runs from now on (exam.h), on tasks of our own: watch may stop one, whose score then has
- * the tasks and documents that are done, and no digest of weights. Before the first run; watch is
+/* Look at runs from now on (exam.h), on tasks of our own: watch may stop one, and a signal a
+ * program (base/stop.h); the score then has the tasks and documents that are done, and no digest of
+ * weights. Before the first run; watch is
  * kept. */
 void evaluator_watch(struct evaluator *evaluator, struct exam_watch *watch);
 

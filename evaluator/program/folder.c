@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "evaluator/program/strays.h"
 
 #define PREFIX "braid-eval-"
 #define MEMORY "/dev/shm"
@@ -134,6 +135,7 @@ void folder_sweep(const char *where)
         const int lock = is_ours(path) ? lock_folder(path) : -1;
 
         if (lock >= 0) {
+            strays_kill(path);
             file_remove_tree(path, NULL);
             close(lock);
         }

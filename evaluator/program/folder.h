@@ -28,7 +28,8 @@ uint64_t folder_room(const char *where);
 int folder_open(struct folder *out, const char *where, struct err *err);
 void folder_close(struct folder *folder); /* all-zero is fine */
 
-/* Remove those of ours that nobody holds. What cannot be removed stays. */
+/* Remove those of ours that nobody holds, and end whatever still works in them. What cannot be
+ * removed stays. */
 void folder_sweep(const char *where);
 
 #endif

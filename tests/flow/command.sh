@@ -95,6 +95,23 @@ expect "braid eval has the program's number" \
     "addition +score +- +$("$BRAID" eval "$top/study/examples/models/adder" "$dir/search.yaml" 2>/dev/null | awk '$2 == "exact_match" { print $4 }')" \
     "$("$BRAID" eval "$top/study/examples/models/adder" "$dir/task.yaml" 2>&1)"
 
+echo 'echo here > begun.txt; exec sleep 4713' >"$dir/slow.sh"
+printf 'task: slow\noutput_type: command\ncommand: [sh, slow.sh]\n' >"$dir/slow.yaml"
+"$BRAID" eval "$top/study/examples/models/adder" "$dir/slow.yaml" "$dir/search.yaml" >"$dir/slow.txt" 2>&1 &
+running=$!
+for _ in $(seq 500); do
+    [ ! -s "$dir/begun.txt" ] || break
+    sleep 0.02
+done
+kill -INT "$running"
+code=0
+wait "$running" || code=$?
+same "the exit code of an eval that is stopped at a program" 3 "$code"
+expect "which keeps what was done before" 'addition +exact_match' "$(cat "$dir/slow.txt")"
+! pgrep -f 'sleep 4713' >/dev/null || fail "a stopped eval's program lives on"
+ok
+rm "$dir/begun.txt"
+
 # ---- a published benchmark ----
 
 command_study famous 4 'command: [./line.sh]'

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,19 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "tests/support/support.h"
+
+/* It has become the program that it was forked for. */
+static bool has_begun(pid_t pid)
+{
+    char *path = mem_printf("/proc/%ld/comm", (long)pid);
+    FILE *file = fopen(path, "r");
+    char name[32] = "";
+    const bool begun = fgets(name, sizeof name, file) != NULL && strcmp(name, "sleep\n") == 0;
+
+    fclose(file);
+    free(path);
+    return begun;
+}
 
 static void is_for_our_eyes_alone_and_goes_with_all_in_it(void **state)
 {
@@ -74,6 +88,42 @@ static void is_swept_when_its_process_is_dead_and_not_before(void **state)
     support_remove_dir(where);
 }
 
+static void what_still_works_in_it_is_ended_when_it_is_swept(void **state)
+{
+    char *where = support_temp_dir();
+    char *left = file_join(where, "braid-eval-000000");
+    char *variable = mem_printf("BRAID_MODEL_DIR=%s/model", left);
+    char *other = mem_printf("BRAID_MODEL_DIR=%s/braid-eval-000001/model", where);
+    pid_t pids[2];
+    int status;
+
+    (void)state;
+    file_make_dirs(left, NULL);
+    for (int i = 0; i < 2; i++) {
+        char *const words[] = {(char *)"sleep", (char *)"300", NULL};
+        char *const variables[] = {i == 0 ? variable : other, NULL};
+
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            execve("/bin/sleep", words, variables);
+            _exit(1);
+        }
+        while (!has_begun(pids[i])) {
+        }
+    }
+    folder_sweep(where);
+    assert_false(file_exists(left));
+    assert_int_equal(waitpid(pids[0], &status, 0), pids[0]);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(waitpid(pids[1], &status, WNOHANG), 0);
+    kill(pids[1], SIGKILL);
+    waitpid(pids[1], &status, 0);
+    free(left);
+    free(variable);
+    free(other);
+    support_remove_dir(where);
+}
+
 static void says_where_there_is_no_place(void **state)
 {
     struct folder folder = {0};
@@ -91,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(is_for_our_eyes_alone_and_goes_with_all_in_it),
         cmocka_unit_test(is_swept_when_its_process_is_dead_and_not_before),
+        cmocka_unit_test(what_still_works_in_it_is_ended_when_it_is_swept),
         cmocka_unit_test(says_where_there_is_no_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

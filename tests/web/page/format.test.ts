@@ -71,6 +71,8 @@ test("the best parent of the report is the one with the highest value", () => {
   ];
   assert.equal(format.bestParent(rows)?.label, "reverser");
   assert.match(format.caveat(summary({ report: rows })), /100 report documents .* Winner minus reverser/);
+  const verdict = ["above the best parent", "add was scored on the same data in every split: not a test"];
+  assert.match(format.caveat(summary({ report: rows, verdict })), /^Add was scored on the same data in every split/);
   assert.equal(format.bestParent([]), null);
 });
 

@@ -126,6 +126,10 @@ export function caveat(summary: Summary): string {
   const against = summary.comparison;
   if (summary.report.length > 0) {
     const parent = bestParent(summary.report);
+    const untested = summary.verdict.find((said) => said.includes("the same data in every split"));
+    if (untested !== undefined) {
+      return sentence(untested);
+    }
     if (parent === null || parent.low === null || parent.high === null) {
       return "";
     }

@@ -24,7 +24,7 @@ export function standingLines(summary: Summary): { lines: Line[]; on: string } {
           : `winner ${format.difference(row.difference, share)} (${format.interval(row.low, row.high, share)})`,
     }));
     const n = summary.report[0]?.n ?? 0;
-    return { lines, on: `on ${format.count(n)} report documents` };
+    return { lines, on: n > 0 ? `on ${format.count(n)} report documents` : "on the report split" };
   }
   const lines: Line[] = summary.baselines.map((baseline) => ({
     label: baseline.label,
