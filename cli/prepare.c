@@ -125,13 +125,32 @@ static void compare_configs(struct prepared *prepared)
     }
 }
 
+/* What may surprise about the tokenizer of model i, a note a line. */
+static void remark_tokenizer(struct prepared *prepared, size_t i, const struct tokenizer *tokenizer)
+{
+    struct text remarks = {0};
+
+    tokenizer_remarks(tokenizer, checkpoint_config(prepared->models[i])->vocab, &remarks);
+    for (const char *line = text_get(&remarks); *line != '\0';) {
+        const size_t n = strcspn(line, "\n") + 1;
+
+        text_printf(&prepared->notes, "model %s: %.*s", prepared->study.models[i].name, (int)n,
+                    line);
+        line += n;
+    }
+    text_release(&remarks);
+}
+
 /* Vocabularies must agree: embeddings are merged row by row. */
-static int compare_tokenizers(const struct prepared *prepared, struct err *err)
+static int compare_tokenizers(struct prepared *prepared, struct err *err)
 {
     const struct study *study = &prepared->study;
     struct tokenizer *first = NULL;
     int rc = tokenizer_open(&first, checkpoint_folder(prepared->models[0]), err);
 
+    if (rc == 0) {
+        remark_tokenizer(prepared, 0, first);
+    }
     for (size_t i = 1; i < study->n_models && rc == 0; i++) {
         struct tokenizer *other = NULL;
         struct text report = {0};
@@ -140,6 +159,8 @@ static int compare_tokenizers(const struct prepared *prepared, struct err *err)
         if (rc == 0 && tokenizer_compare(first, other, &report) > 0) {
             rc = err_set(err, ERR_CONFLICT, "models %s and %s have different tokenizers: %s",
                          study->models[0].name, study->models[i].name, text_get(&report));
+        } else if (rc == 0) {
+            remark_tokenizer(prepared, i, other);
         }
         text_release(&report);
         tokenizer_close(other);

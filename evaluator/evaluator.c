@@ -108,6 +108,7 @@ static int open_engine(struct evaluator *evaluator, struct err *err)
     int rc = tokenizer_open(&evaluator->tokenizer, checkpoint_folder(first), err);
 
     if (rc == 0) {
+        tokenizer_fit(evaluator->tokenizer, checkpoint_config(first)->vocab);
         rc = config_runnable(checkpoint_config(first), err);
     }
     if (rc != 0) {

@@ -66,6 +66,7 @@ int served_open(struct served *out, const char *folder, enum numeric numeric, st
         rc = tokenizer_open(&made.tokenizer, made.base, err);
     }
     if (rc == 0) {
+        tokenizer_fit(made.tokenizer, checkpoint_config(checkpoint)->vocab);
         rc = read_weights(&made, checkpoint, numeric, err);
     }
     checkpoint_close(checkpoint);

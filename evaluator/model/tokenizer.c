@@ -22,7 +22,7 @@
 #include "evaluator/model/decode.h"
 #include "evaluator/model/normalize.h"
 #include "evaluator/model/pretokenize.h"
-#include "evaluator/model/steps.h"
+#include "evaluator/model/surround.h"
 #include "evaluator/model/tokenizer_cache.h"
 #include "evaluator/model/tokenizer_compile.h"
 #include "evaluator/model/tokenizer_config.h"
@@ -38,14 +38,27 @@ struct tokenizer {
     struct bpe *bpe;
     struct added *added;
     struct decoder *decoder;
-    struct tokens before, after; /* what the post-processor puts around a text */
+    struct surround surround; /* what goes around a text */
     struct tokenizer_config config;
     struct text normalizer_text, pretokenizer_text; /* canonical, for comparison */
     size_t size;                                    /* highest id + 1 */
+    size_t rows;                                    /* ids below it can be used */
 
     struct text normal;  /* scratch of one piece */
     struct pieces words; /* scratch of one piece */
 };
+
+/* The text of an id as the vocabulary spells it, or NULL. */
+static const char *text_of(const struct tokenizer *tokenizer, uint32_t id, size_t *n)
+{
+    const struct added_token *token = added_by_id(tokenizer->added, id);
+
+    if (token != NULL) {
+        *n = token->size;
+        return token->content;
+    }
+    return vocab_view_text(bpe_vocab(tokenizer->bpe), id, n);
+}
 
 /* ---- encoding ---- */
 
@@ -125,10 +138,28 @@ static bool begins_with_bos(const struct tokenizer *tokenizer, const struct toke
     return tokenizer_bos(tokenizer, &bos) && ids->n > 0 && ids->ids[0] == bos;
 }
 
+/* Ids [n] that the model has no row for are refused by name. */
+static int check_rows(const struct tokenizer *tokenizer, const uint32_t *ids, size_t n,
+                      struct err *err)
+{
+    for (size_t i = 0; tokenizer->rows < tokenizer->size && i < n; i++) {
+        if (ids[i] >= tokenizer->rows) {
+            size_t size = 0;
+            const char *text = text_of(tokenizer, ids[i], &size);
+
+            return err_set(err, ERR_LIMIT,
+                           "token \"%.*s\" (id %u) has no row in the model's embedding of %zu",
+                           (int)size, text != NULL ? text : "", ids[i], tokenizer->rows);
+        }
+    }
+    return 0;
+}
+
 int tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t n,
                      enum tokenizer_special special, struct tokens *out, struct err *err)
 {
     struct tokens made = {0};
+    const size_t before = out->n;
     size_t bad = 0;
 
     if (n > TOKENIZER_TEXT_MAX) {
@@ -138,34 +169,27 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t n,
     if (!text_is_utf8(text, n, &bad)) {
         return err_set(err, ERR_FORMAT, "text is not UTF-8 at byte %zu", bad);
     }
-    const int rc = encode_plain(tokenizer, text, n, &made, err);
+    int rc = encode_plain(tokenizer, text, n, &made, err);
     if (rc == 0) {
         const bool adds = special == TOKENIZER_WITH_SPECIAL;
 
         if (adds && !begins_with_bos(tokenizer, &made)) {
-            tokens_add_n(out, tokenizer->before.ids, tokenizer->before.n);
+            tokens_add_n(out, tokenizer->surround.before.ids, tokenizer->surround.before.n);
         }
         tokens_add_n(out, made.ids, made.n);
         if (adds) {
-            tokens_add_n(out, tokenizer->after.ids, tokenizer->after.n);
+            tokens_add_n(out, tokenizer->surround.after.ids, tokenizer->surround.after.n);
         }
+        rc = check_rows(tokenizer, out->ids + before, out->n - before, err);
+    }
+    if (rc != 0) {
+        out->n = before;
     }
     tokens_release(&made);
     return rc;
 }
 
 /* ---- decoding ---- */
-
-static const char *text_of(const struct tokenizer *tokenizer, uint32_t id, size_t *n)
-{
-    const struct added_token *token = added_by_id(tokenizer->added, id);
-
-    if (token != NULL) {
-        *n = token->size;
-        return token->content;
-    }
-    return vocab_view_text(bpe_vocab(tokenizer->bpe), id, n);
-}
 
 static int unknown_id(const struct tokenizer *tokenizer, uint32_t id, struct err *err)
 {
@@ -215,6 +239,13 @@ int tokenizer_token_text(struct tokenizer *tokenizer, uint32_t id, struct text *
 
 /* ---- facts ---- */
 
+bool tokenizer_has(const struct tokenizer *tokenizer, uint32_t id)
+{
+    size_t n = 0;
+
+    return text_of(tokenizer, id, &n) != NULL;
+}
+
 bool tokenizer_is_special(const struct tokenizer *tokenizer, uint32_t id)
 {
     const struct added_token *token = added_by_id(tokenizer->added, id);
@@ -241,16 +272,56 @@ const uint32_t *tokenizer_eos(const struct tokenizer *tokenizer, size_t *n)
     return tokenizer->config.eos.ids;
 }
 
-bool tokenizer_prefix(const struct tokenizer *tokenizer, uint32_t *id)
+int tokenizer_prefix(const struct tokenizer *tokenizer, uint32_t *id, struct err *err)
 {
-    if (tokenizer_bos(tokenizer, id)) {
-        return true;
+    const struct tokenizer_config *config = &tokenizer->config;
+
+    if (!config->has_bos && config->eos.n == 0) {
+        return err_set(err, ERR_FORMAT,
+                       "nothing precedes the text, and the tokenizer has neither bos nor eos");
     }
-    if (tokenizer->config.eos.n == 0) {
-        return false;
+    const uint32_t prefix = config->has_bos ? config->bos : config->eos.ids[0];
+    const int rc = check_rows(tokenizer, &prefix, 1, err);
+
+    if (rc == 0) {
+        *id = prefix;
     }
-    *id = tokenizer->config.eos.ids[0];
-    return true;
+    return rc;
+}
+
+/* ---- beside a model ---- */
+
+void tokenizer_fit(struct tokenizer *tokenizer, size_t rows)
+{
+    tokenizer->rows = rows;
+}
+
+void tokenizer_remarks(const struct tokenizer *tokenizer, size_t rows, struct text *out)
+{
+    const struct tokenizer_config *config = &tokenizer->config;
+    size_t beyond = 0;
+    uint32_t first = 0;
+    size_t n = 0;
+
+    for (size_t id = tokenizer->size; id-- > rows;) {
+        if (text_of(tokenizer, (uint32_t)id, &n) != NULL) {
+            first = (uint32_t)id;
+            beyond++;
+        }
+    }
+    if (beyond > 0) {
+        const char *text = text_of(tokenizer, first, &n);
+
+        text_printf(out,
+                    "%zu tokens have no row in the embedding of %zu, first \"%.*s\" (id %u): a "
+                    "document that needs one is refused\n",
+                    beyond, rows, (int)n, text, first);
+    }
+    if (!config->has_bos && config->eos.n == 0) {
+        text_add(out, "the tokenizer has neither bos nor eos: a document with nothing before what "
+                      "is scored is refused\n");
+    }
+    text_add(out, text_get(&config->remarks));
 }
 
 /* ---- comparing ---- */
@@ -325,90 +396,6 @@ size_t tokenizer_compare(const struct tokenizer *a, const struct tokenizer *b, s
 
 /* ---- reading ---- */
 
-/* The ids of {"SpecialToken": {"id": name}} by the template's own table. */
-static int add_special(struct tokens *out, const json_t *template, const json_t *entry,
-                       struct err *err)
-{
-    const json_t *table = json_object_get(template, "special_tokens");
-    const char *name = NULL;
-    json_t *ids = NULL;
-
-    int rc = doc_text(entry, "id", &name, err);
-    if (rc != 0) {
-        return rc;
-    }
-    const json_t *token = json_object_get(table, name);
-
-    if (token == NULL) {
-        return err_set(err, ERR_FORMAT, "special_tokens lacks \"%.64s\"", name);
-    }
-    rc = doc_array(token, "ids", &ids, err);
-    for (size_t i = 0; rc == 0 && i < json_array_size(ids); i++) {
-        const json_t *id = json_array_get(ids, i);
-
-        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
-            json_integer_value(id) >= (json_int_t)VOCAB_IDS_MAX) {
-            return err_set(err, ERR_FORMAT, "special_tokens: \"%.64s\" has no usable id", name);
-        }
-        tokens_add(out, (uint32_t)json_integer_value(id));
-    }
-    return rc;
-}
-
-/* Read `single`: special tokens, the sequence A once, special tokens. */
-static int parse_template(struct tokens around[2], const json_t *json, struct err *err)
-{
-    json_t *single = NULL;
-    size_t side = 0;
-
-    int rc = doc_array(json, "single", &single, err);
-    for (size_t i = 0; rc == 0 && i < json_array_size(single); i++) {
-        const json_t *item = json_array_get(single, i);
-        const json_t *special = json_object_get(item, "SpecialToken");
-
-        if (special != NULL) {
-            rc = add_special(&around[side], json, special, err);
-        } else if (json_object_get(item, "Sequence") != NULL && side == 0) {
-            side = 1;
-        } else {
-            rc = err_set(err, ERR_FORMAT, "single is not one sequence among special tokens");
-        }
-    }
-    if (rc == 0 && side == 0) {
-        rc = err_set(err, ERR_FORMAT, "single lacks the sequence");
-    }
-    return rc;
-}
-
-/* A template of a later processor goes around what the earlier ones added. */
-static int wrap_template(struct tokenizer *made, const json_t *json, struct err *err)
-{
-    struct tokens around[2] = {0};
-    const int rc = parse_template(around, json, err);
-
-    if (rc == 0) {
-        tokens_add_n(&around[0], made->before.ids, made->before.n);
-        tokens_add_n(&made->after, around[1].ids, around[1].n);
-        tokens_release(&made->before);
-        made->before = around[0];
-        around[0] = (struct tokens){0};
-    }
-    tokens_release(&around[0]);
-    tokens_release(&around[1]);
-    return rc;
-}
-
-static int add_processor(void *context, const json_t *json, const char *type, struct err *err)
-{
-    if (strcmp(type, "ByteLevel") == 0) { /* changes offsets only */
-        return 0;
-    }
-    if (strcmp(type, "TemplateProcessing") != 0) {
-        return err_set(err, ERR_FORMAT, "type %s is not supported", type);
-    }
-    return wrap_template(context, json, err) == 0 ? 0 : err_wrap(err, "TemplateProcessing");
-}
-
 /* An added token and a word of the vocabulary have the same id only if they are the same text. */
 static int check_added_token(const struct vocab_view *vocab, const struct added_token *token,
                              struct err *err)
@@ -436,6 +423,7 @@ static int check_added(struct tokenizer *made, struct err *err)
     int rc = 0;
 
     made->size = vocab->n;
+    made->rows = VOCAB_IDS_MAX;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         rc = check_added_token(vocab, &tokens[i], err);
         if (tokens[i].id >= made->size) {
@@ -483,9 +471,8 @@ static int read_tokenizer(struct tokenizer *made, const struct image *image, con
     if (rc == 0) {
         rc = read_added(made, image, err);
     }
-    if (rc == 0 && steps_read(json_object_get(json, "post_processor"), "processors", add_processor,
-                              made, err) != 0) {
-        rc = err_wrap(err, "post_processor");
+    if (rc == 0) {
+        rc = surround_parse(&made->surround, json_object_get(json, "post_processor"), err);
     }
     if (rc == 0) {
         print_part(&made->normalizer_text, normalizer);
@@ -508,27 +495,6 @@ static bool id_of(const void *context, const char *text, uint32_t *id)
     return vocab_view_find(bpe_vocab(tokenizer->bpe), text, n, id);
 }
 
-/* Some loaders add the beginning of sequence themselves when the file only says that it is wanted.
- */
-static void add_wanted_bos(struct tokenizer *made)
-{
-    const struct tokenizer_config *config = &made->config;
-    struct tokens before = {0};
-
-    if (!config->add_bos || !config->has_bos) {
-        return;
-    }
-    for (size_t i = 0; i < made->before.n; i++) {
-        if (made->before.ids[i] == config->bos) {
-            return;
-        }
-    }
-    tokens_add(&before, config->bos);
-    tokens_add_n(&before, made->before.ids, made->before.n);
-    tokens_release(&made->before);
-    made->before = before;
-}
-
 /* Begin to use the image of bytes [n], which made keeps. */
 static int use_image(struct tokenizer *made, const void *bytes, size_t n, struct err *err)
 {
@@ -546,8 +512,8 @@ static int use_image(struct tokenizer *made, const void *bytes, size_t n, struct
         rc = tokenizer_config_read(&made->config, json_object_get(parts, "special"), id_of, made,
                                    err);
     }
-    if (rc == 0) {
-        add_wanted_bos(made);
+    if (rc == 0 && made->config.add_bos && made->config.has_bos) {
+        surround_begin_with(&made->surround, made->config.bos); /* as loaders of that file do */
     }
     json_decref(parts);
     return rc;
@@ -641,8 +607,6 @@ void tokenizer_close(struct tokenizer *tokenizer)
     bpe_free(tokenizer->bpe);
     added_free(tokenizer->added);
     decoder_free(tokenizer->decoder);
-    tokens_release(&tokenizer->before);
-    tokens_release(&tokenizer->after);
     tokenizer_config_release(&tokenizer->config);
     text_release(&tokenizer->normalizer_text);
     text_release(&tokenizer->pretokenizer_text);

@@ -64,6 +64,8 @@ int tokenizer_decode(struct tokenizer *tokenizer, const uint32_t *ids, size_t n,
 int tokenizer_token_text(struct tokenizer *tokenizer, uint32_t id, struct text *out,
                          struct err *err);
 
+/* A token has this id: below tokenizer_size there may be ids that none has. */
+bool tokenizer_has(const struct tokenizer *tokenizer, uint32_t id);
 /* Decoding without special tokens leaves this id out. */
 bool tokenizer_is_special(const struct tokenizer *tokenizer, uint32_t id);
 
@@ -75,8 +77,19 @@ bool tokenizer_bos(const struct tokenizer *tokenizer, uint32_t *id);
 /* Ids that end a generation, the tokenizer's own first, then generation_config's and config's; no
  * id twice. */
 const uint32_t *tokenizer_eos(const struct tokenizer *tokenizer, size_t *n);
-/* What precedes a text with nothing before it: bos, else eos; false when there is neither. */
-bool tokenizer_prefix(const struct tokenizer *tokenizer, uint32_t *id);
+/* What precedes a text with nothing before it: bos, else eos. ERR_FORMAT when there is neither,
+ * ERR_LIMIT when the model has no row for it. */
+int tokenizer_prefix(const struct tokenizer *tokenizer, uint32_t *id, struct err *err);
+
+/*
+ * The rows of the embedding that ids are for. From now on a text that needs an id beyond them is
+ * refused: ERR_LIMIT, with token and id. A model may have more rows than there are ids.
+ */
+void tokenizer_fit(struct tokenizer *tokenizer, size_t rows);
+
+/* Append a line for each thing that may surprise: ids beyond so many rows, no beginning and no end
+ * of sequence, an unknown or a padding token that is named and not there. */
+void tokenizer_remarks(const struct tokenizer *tokenizer, size_t rows, struct text *out);
 
 /*
  * How two tokenizers differ, for sources that are to be merged: 0 when ids below both sizes have

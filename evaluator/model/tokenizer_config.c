@@ -83,6 +83,19 @@ static int not_a_token(const char *key, const char *text, struct err *err)
     return err_set(err, ERR_FORMAT, "%s \"%.64s\" is not a token of tokenizer.json", key, text);
 }
 
+/* These two no score depends on. */
+static void remark(struct tokenizer_config *made, const json_t *config, const char *key,
+                   tokenizer_config_id *id_of, const void *context)
+{
+    const char *text = special_text(config, key);
+    uint32_t id = 0;
+
+    if (text != NULL && !id_of(context, text, &id)) {
+        text_printf(&made->remarks, "%s \"%.64s\" of tokenizer_config.json is not a token\n", key,
+                    text);
+    }
+}
+
 static int read_tokenizer(struct tokenizer_config *made, const json_t *config,
                           tokenizer_config_id *id_of, const void *context, struct err *err)
 {
@@ -106,6 +119,8 @@ static int read_tokenizer(struct tokenizer_config *made, const json_t *config,
     if (eos != NULL) {
         add_once(&made->eos, id);
     }
+    remark(made, config, "unk_token", id_of, context);
+    remark(made, config, "pad_token", id_of, context);
     return 0;
 }
 
@@ -157,5 +172,6 @@ int tokenizer_config_read(struct tokenizer_config *out, const json_t *picked,
 void tokenizer_config_release(struct tokenizer_config *config)
 {
     tokens_release(&config->eos);
+    text_release(&config->remarks);
     *config = (struct tokenizer_config){0};
 }

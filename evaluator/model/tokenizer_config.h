@@ -9,6 +9,7 @@
 
 #include "base/doc.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "evaluator/model/tokens.h"
 
 /* All zero: nothing known. */
@@ -18,6 +19,7 @@ struct tokenizer_config {
     uint32_t bos;
     struct tokens
         eos; /* tokenizer_config's, then generation_config's, then config's; no id twice */
+    struct text remarks; /* a line for each other special token that is no token */
 };
 
 enum tokenizer_config_file {

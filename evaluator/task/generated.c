@@ -89,12 +89,12 @@ bool generated_take(struct drafts *drafts, size_t line, const struct forward_pla
 /* ---- the text of tokens ---- */
 
 /* Ids the tokenizer has no token for say nothing. */
-static void drop_unknown(struct tokens *tokens, size_t vocabulary)
+static void drop_unknown(struct tokens *tokens, const struct tokenizer *tokenizer)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < tokens->n; i++) {
-        if (tokens->ids[i] < vocabulary) {
+        if (tokenizer_has(tokenizer, tokens->ids[i])) {
             tokens->ids[kept++] = tokens->ids[i];
         }
     }
@@ -110,7 +110,7 @@ static int decode(const struct drafts *drafts, struct draft *draft, struct text 
         unicode_add_lossy(out, text_get(&draft->answer.written), draft->answer.written.size);
         return 0;
     }
-    drop_unknown(&draft->tokens, drafts->rules->vocabulary.n);
+    drop_unknown(&draft->tokens, drafts->tokenizer);
     return tokenizer_decode(drafts->tokenizer, draft->tokens.ids, draft->tokens.n, TOKENIZER_PLAIN,
                             out, err);
 }

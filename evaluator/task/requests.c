@@ -105,20 +105,12 @@ static int add_scored(struct build *build, const uint32_t *context, size_t n_con
                : add_measured(build, context, n_context, scored, n, err);
 }
 
-static int find_prefix(const struct build *build, uint32_t *prefix, struct err *err)
-{
-    return tokenizer_prefix(build->tokenizer, prefix)
-               ? 0
-               : err_set(err, ERR_FORMAT,
-                         "nothing precedes the text, and the tokenizer has neither bos nor eos");
-}
-
 /* Nothing before the continuation: one prefix token, unless the continuation brings it. */
 static int add_after_nothing(struct build *build, const struct tokens *continuation,
                              struct err *err)
 {
     uint32_t prefix = 0;
-    const int rc = find_prefix(build, &prefix, err);
+    const int rc = tokenizer_prefix(build->tokenizer, &prefix, err);
 
     if (rc != 0) {
         return rc;
@@ -194,7 +186,7 @@ static int add_windows(struct build *build, const char *text, struct err *err)
     if (rc != 0 || tokens->n == 0) {
         return rc;
     }
-    rc = find_prefix(build, &prefix, err);
+    rc = tokenizer_prefix(build->tokenizer, &prefix, err);
     if (rc != 0) {
         return rc;
     }
@@ -245,20 +237,25 @@ int requests_build(struct requests *out, const struct task *task, const size_t *
                           .task = task,
                           .tokenizer = tokenizer,
                           .positions = positions_max > 0 ? positions_max : POSITIONS_UNLIMITED};
+    size_t bad = 0;
     int rc = 0;
 
     made.first = mem_array(n + 1, sizeof *made.first);
     made.n_documents = n;
-    for (size_t i = 0; rc == 0 && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct document *document = &task->documents[documents[i]];
 
         build.cut = false;
-        rc = add_document(&build, document, err);
-        if (rc != 0) {
+        const int failed = add_document(&build, document, bad == 0 ? err : NULL);
+
+        if (failed != 0 && bad++ == 0) {
             rc = err_wrap(err, "task %s: document %s", task->name, document->id);
         }
         made.truncated += build.cut;
         made.first[i + 1] = made.n;
+    }
+    if (bad > 1) {
+        rc = err_wrap(err, "%zu of %zu documents cannot be asked, first", bad, n);
     }
     if (rc == 0) {
         *out = made;

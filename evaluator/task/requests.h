@@ -44,8 +44,9 @@ struct requests {
 
 /*
  * documents [n]: indices into task->documents. positions_max: longest input the model takes (M), 0:
- * no limit. Errors name the document: ERR_LIMIT when a continuation does not fit, ERR_FORMAT when
- * one has no tokens or the tokenizer has no prefix token for an empty context.
+ * no limit. Errors name the first document and how many there are like it: ERR_LIMIT when a
+ * continuation does not fit or needs a token that the model has no row for, ERR_FORMAT when one has
+ * no tokens or the tokenizer has no prefix token for an empty context.
  */
 int requests_build(struct requests *out, const struct task *task, const size_t *documents, size_t n,
                    struct tokenizer *tokenizer, size_t positions_max, struct err *err);

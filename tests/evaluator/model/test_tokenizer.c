@@ -250,7 +250,7 @@ static void knows_where_sequences_begin_and_end(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(tokenizer_size(llama), 364);
     assert_false(tokenizer_bos(qwen, &id));
-    assert_true(tokenizer_prefix(qwen, &id));
+    assert_int_equal(tokenizer_prefix(qwen, &id, NULL), 0);
     assert_int_equal(id, 361);
     tokenizer_close(qwen);
     tokenizer_close(llama);
@@ -289,6 +289,62 @@ static void names_a_special_token_that_the_vocabulary_lacks(void **state)
     assert_non_null(strstr(err.text, "tokenizer_config.json: bos_token \"<s>\" is not a token"));
     assert_null(open_json("{" LETTERS "}", "{'eos_token':{'content':'</s>'}}", &err));
     assert_non_null(strstr(err.text, "tokenizer_config.json: eos_token \"</s>\" is not a token"));
+}
+
+/* What `braid check` would say of a tokenizer beside an embedding of `rows`. */
+static const char *remarks(const char *json, const char *config, size_t rows)
+{
+    static struct text shown;
+    struct tokenizer *tokenizer = opened_json(json, config);
+
+    text_clear(&shown);
+    tokenizer_remarks(tokenizer, rows, &shown);
+    tokenizer_close(tokenizer);
+    return text_get(&shown);
+}
+
+static void remarks_on_what_a_model_or_a_vocabulary_lacks(void **state)
+{
+    const char *json = "{'added_tokens':[{'id':12,'content':'<s>','special':true}]," LETTERS "}";
+
+    (void)state;
+    assert_string_equal(remarks(json, "{'eos_token':'<s>'}", 13), "");
+    assert_string_equal(remarks(json, "{'eos_token':'<s>'}", 64), "");
+    assert_string_equal(remarks(json, "{'eos_token':'<s>'}", 8),
+                        "2 tokens have no row in the embedding of 8, first \" \" (id 8): a "
+                        "document that needs one is refused\n");
+    assert_string_equal(remarks(json, "{'bos_token':null}", 13),
+                        "the tokenizer has neither bos nor eos: a document with nothing before "
+                        "what is scored is refused\n");
+    assert_string_equal(
+        remarks(json, "{'bos_token':'<s>','unk_token':'?','pad_token':{'content':'<pad>'}}", 13),
+        "unk_token \"?\" of tokenizer_config.json is not a token\n"
+        "pad_token \"<pad>\" of tokenizer_config.json is not a token\n");
+}
+
+static void knows_ids_that_no_token_has(void **state)
+{
+    struct tokenizer *tokenizer = opened_json(
+        "{'added_tokens':[{'id':12,'content':'<s>','special':true}]," LETTERS "}", NULL);
+    struct text text = {0};
+
+    (void)state;
+    assert_int_equal(tokenizer_size(tokenizer), 13);
+    assert_true(tokenizer_has(tokenizer, 8) && tokenizer_has(tokenizer, 12));
+    assert_false(tokenizer_has(tokenizer, 9) || tokenizer_has(tokenizer, 13));
+    assert_int_equal(
+        tokenizer_decode(tokenizer, (const uint32_t[]){9}, 1, TOKENIZER_PLAIN, &text, NULL),
+        ERR_LIMIT);
+    tokenizer_close(tokenizer);
+}
+
+static void refuses_an_added_token_with_the_id_of_another(void **state)
+{
+    (void)state;
+    refuses("{'added_tokens':[{'id':5,'content':'<s>'}]," LETTERS "}",
+            "added_tokens: \"<s>\" is 5, which is \"ab\" in vocab");
+    refuses("{'added_tokens':[{'id':6,'content':'ab'}]," LETTERS "}",
+            "added_tokens: \"ab\" is 6, but 5 in vocab");
 }
 
 static void wraps_templates_in_order(void **state)
@@ -494,6 +550,9 @@ int main(void)
         cmocka_unit_test(does_not_begin_twice),
         cmocka_unit_test(adds_a_wanted_beginning_that_no_template_adds),
         cmocka_unit_test(names_a_special_token_that_the_vocabulary_lacks),
+        cmocka_unit_test(remarks_on_what_a_model_or_a_vocabulary_lacks),
+        cmocka_unit_test(knows_ids_that_no_token_has),
+        cmocka_unit_test(refuses_an_added_token_with_the_id_of_another),
         cmocka_unit_test(wraps_templates_in_order),
         cmocka_unit_test(finds_added_tokens_by_each_flag),
         cmocka_unit_test(takes_the_longest_added_token),

@@ -154,6 +154,54 @@ static void puts_a_prefix_token_before_a_continuation_without_context(void **sta
     tokenizer_close(bos);
 }
 
+static void names_a_token_that_the_model_has_no_row_for(void **state)
+{
+    struct tokenizer *tokenizer = with_bos();
+
+    (void)state;
+    tokenizer_fit(tokenizer, 7);
+    assert_non_null(strstr(measured(tokenizer, "c", "abde", 0),
+                           "document d: token \"<s>\" (id 9) has no row in the model's embedding "
+                           "of 7"));
+    assert_non_null(strstr(measured(tokenizer, "", "ab", 0), "token \"<s>\" (id 9)"));
+    tokenizer_close(tokenizer);
+    tokenizer = open_letters("{}");
+    tokenizer_fit(tokenizer, 7);
+    assert_non_null(strstr(measured(tokenizer, "c", "abde", 0), "token \"de\" (id 7)"));
+    assert_string_equal(measured(tokenizer, "c", "abe", 0), "2 | 5 4");
+    tokenizer_fit(tokenizer, 100); /* more rows than ids */
+    assert_string_equal(measured(tokenizer, "c", "abde", 0), "2 | 5 7");
+    tokenizer_close(tokenizer);
+}
+
+/* A second document is as the first and another is sound. */
+static void counts_the_documents_that_cannot_be_asked(void **state)
+{
+    struct tokenizer *tokenizer = open_letters("{}");
+    struct fixture bad;
+    struct fixture sound;
+    struct document documents[3];
+    struct err err = {0};
+
+    (void)state;
+    fixture_init(&bad, TASK_LOGLIKELIHOOD, "c", "de");
+    fixture_init(&sound, TASK_LOGLIKELIHOOD, "c", "ab");
+    documents[0] = sound.document;
+    documents[1] = bad.document;
+    documents[2] = bad.document;
+    bad.task.documents = documents;
+    bad.task.n_documents = 3;
+    tokenizer_fit(tokenizer, 7);
+    assert_int_equal(
+        requests_build(&bad.requests, &bad.task, (const size_t[]){0, 1, 2}, 3, tokenizer, 0, &err),
+        ERR_LIMIT);
+    assert_string_equal(err.text, "2 of 3 documents cannot be asked, first: task t: document d: "
+                                  "token \"de\" (id 7) has no row in the model's embedding of 7");
+    fixture_release(&sound);
+    fixture_release(&bad);
+    tokenizer_close(tokenizer);
+}
+
 static void keeps_the_end_of_what_is_too_long(void **state)
 {
     struct tokenizer *tokenizer = with_bos();
@@ -269,6 +317,8 @@ int main(void)
         cmocka_unit_test(moves_whitespace_to_the_continuation),
         cmocka_unit_test(counts_a_token_across_the_joint_as_context),
         cmocka_unit_test(puts_a_prefix_token_before_a_continuation_without_context),
+        cmocka_unit_test(names_a_token_that_the_model_has_no_row_for),
+        cmocka_unit_test(counts_the_documents_that_cannot_be_asked),
         cmocka_unit_test(keeps_the_end_of_what_is_too_long),
         cmocka_unit_test(leaves_room_to_generate),
         cmocka_unit_test(asks_choices_without_context_for_mutual_information),
