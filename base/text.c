@@ -195,11 +195,26 @@ static size_t character_size(const unsigned char *s, size_t n)
     return overlong || surrogate || too_large ? 0 : size;
 }
 
+/* Eight bytes below 0x80. */
+static bool is_ascii_word(const unsigned char *s)
+{
+    uint64_t word;
+
+    memcpy(&word, s, sizeof word);
+    return (word & 0x8080808080808080u) == 0;
+}
+
 bool text_is_utf8(const char *bytes, size_t n, size_t *at)
 {
     const unsigned char *s = (const unsigned char *)bytes;
 
     for (size_t i = 0; i < n;) {
+        while (n - i >= 8 && is_ascii_word(s + i)) {
+            i += 8;
+        }
+        if (i == n) {
+            break;
+        }
         size_t size = character_size(s + i, n - i);
 
         if (size == 0) {

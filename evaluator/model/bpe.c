@@ -25,6 +25,9 @@
 #define CACHE_WORD_MAX 30u
 #define CACHE_IDS_MAX 8u
 
+/* Characters whose ids are looked up once: all that stand for bytes in byte-level vocabularies. */
+#define CODES 0x180u
+
 struct cached {
     uint8_t size, n;
     char word[CACHE_WORD_MAX];
@@ -47,7 +50,8 @@ struct bpe {
     char *prefix, *suffix; /* "" when there is none */
     bool has_unknown, fuse_unknown, byte_fallback, ignore_merges;
     uint32_t unknown;
-    uint32_t bytes[256]; /* ids of <0x00> ... <0xFF>, NONE when absent */
+    uint32_t bytes[256];   /* ids of <0x00> ... <0xFF>, NONE when absent */
+    uint32_t codes[CODES]; /* ids of single characters, NONE when absent */
 
     struct symbol *symbols;
     size_t n_symbols, symbols_capacity;
@@ -155,6 +159,17 @@ static const char *spelled(struct bpe *bpe, const char *at, size_t size, bool fi
     return text_get(&bpe->scratch);
 }
 
+/* The id of a character, code, spelled as it is there [n]. marked: with a prefix or suffix. */
+static bool find_character(const struct bpe *bpe, uint32_t code, bool marked, const char *text,
+                           size_t n, uint32_t *id)
+{
+    if (marked || code >= CODES) {
+        return vocab_view_find(&bpe->vocab, text, n, id);
+    }
+    *id = bpe->codes[code];
+    return *id != NONE;
+}
+
 static void split(struct bpe *bpe, const char *word, size_t n)
 {
     bool in_unknown = false;
@@ -164,11 +179,12 @@ static void split(struct bpe *bpe, const char *word, size_t n)
         uint32_t code = 0;
         uint32_t id = 0;
         size_t spelled_size = 0;
-        const size_t size = unicode_next(word + i, n - i, &code);
-        const char *text = spelled(bpe, word + i, size, i == 0, i + size == n, &spelled_size);
+        const char *at = word + i;
+        const size_t size = unicode_next(at, n - i, &code);
+        const char *text = spelled(bpe, at, size, i == 0, i + size == n, &spelled_size);
 
         i += size;
-        if (vocab_view_find(&bpe->vocab, text, spelled_size, &id)) {
+        if (find_character(bpe, code, text != at, text, spelled_size, &id)) {
             symbol_add(bpe, id);
             in_unknown = false;
         } else if (bpe->byte_fallback && add_bytes(bpe, text, spelled_size)) {
@@ -338,6 +354,18 @@ static void find_bytes(struct bpe *made)
     }
 }
 
+static void find_codes(struct bpe *made)
+{
+    for (uint32_t code = 0; code < CODES; code++) {
+        char bytes[4];
+        const size_t n = unicode_put(bytes, code);
+
+        if (!vocab_view_find(&made->vocab, bytes, n, &made->codes[code])) {
+            made->codes[code] = NONE;
+        }
+    }
+}
+
 int bpe_new(struct bpe **out, const struct vocab_view *vocab, const struct merges_view *merges,
             const json_t *options, struct err *err)
 {
@@ -354,6 +382,7 @@ int bpe_new(struct bpe **out, const struct vocab_view *vocab, const struct merge
         return err_wrap(err, "model");
     }
     find_bytes(made);
+    find_codes(made);
     made->cache = mem_array(CACHE_SLOTS, sizeof *made->cache);
     *out = made;
     return 0;

@@ -138,21 +138,28 @@ static bool begins_with_bos(const struct tokenizer *tokenizer, const struct toke
     return tokenizer_bos(tokenizer, &bos) && ids->n > 0 && ids->ids[0] == bos;
 }
 
-/* Ids [n] that the model has no row for are refused by name. */
-static int check_rows(const struct tokenizer *tokenizer, const uint32_t *ids, size_t n,
+static int check_row(const struct tokenizer *tokenizer, uint32_t id, struct err *err)
+{
+    size_t n = 0;
+    const char *text = text_of(tokenizer, id, &n);
+
+    return id < tokenizer->rows
+               ? 0
+               : err_set(err, ERR_LIMIT,
+                         "token \"%.*s\" (id %u) has no row in the model's embedding of %zu",
+                         (int)n, text != NULL ? text : "", id, tokenizer->rows);
+}
+
+/* Ids from the first on. */
+static int check_rows(const struct tokenizer *tokenizer, const struct tokens *ids, size_t first,
                       struct err *err)
 {
-    for (size_t i = 0; tokenizer->rows < tokenizer->size && i < n; i++) {
-        if (ids[i] >= tokenizer->rows) {
-            size_t size = 0;
-            const char *text = text_of(tokenizer, ids[i], &size);
+    int rc = 0;
 
-            return err_set(err, ERR_LIMIT,
-                           "token \"%.*s\" (id %u) has no row in the model's embedding of %zu",
-                           (int)size, text != NULL ? text : "", ids[i], tokenizer->rows);
-        }
+    for (size_t i = first; tokenizer->rows < tokenizer->size && rc == 0 && i < ids->n; i++) {
+        rc = check_row(tokenizer, ids->ids[i], err);
     }
-    return 0;
+    return rc;
 }
 
 int tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t n,
@@ -180,7 +187,7 @@ int tokenizer_encode(struct tokenizer *tokenizer, const char *text, size_t n,
         if (adds) {
             tokens_add_n(out, tokenizer->surround.after.ids, tokenizer->surround.after.n);
         }
-        rc = check_rows(tokenizer, out->ids + before, out->n - before, err);
+        rc = check_rows(tokenizer, out, before, err);
     }
     if (rc != 0) {
         out->n = before;
@@ -281,7 +288,7 @@ int tokenizer_prefix(const struct tokenizer *tokenizer, uint32_t *id, struct err
                        "nothing precedes the text, and the tokenizer has neither bos nor eos");
     }
     const uint32_t prefix = config->has_bos ? config->bos : config->eos.ids[0];
-    const int rc = check_rows(tokenizer, &prefix, 1, err);
+    const int rc = check_row(tokenizer, prefix, err);
 
     if (rc == 0) {
         *id = prefix;
@@ -607,6 +614,7 @@ void tokenizer_close(struct tokenizer *tokenizer)
     bpe_free(tokenizer->bpe);
     added_free(tokenizer->added);
     decoder_free(tokenizer->decoder);
+    surround_release(&tokenizer->surround);
     tokenizer_config_release(&tokenizer->config);
     text_release(&tokenizer->normalizer_text);
     text_release(&tokenizer->pretokenizer_text);

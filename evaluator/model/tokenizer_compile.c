@@ -1,5 +1,12 @@
 /*
  * tokenizer_compile.c - vocabulary, merges and added tokens into arrays, the rest picked out.
+ *
+ * Nearly all of a large tokenizer.json is two members of `model`, read from their bytes into
+ * arrays. What is around them becomes a document, with null for the two and a line break for each
+ * of theirs, so that errors name the right line.
+ *
+ *   {"added_tokens": [...], "model": {"type": "BPE", "vocab": {"a": 0, ...}, "merges": ["a b",
+ * ...]}} vocab (bytes)   merges (bytes)
  */
 #include "evaluator/model/tokenizer_compile.h"
 
@@ -8,18 +15,23 @@
 
 #include "base/doc.h"
 #include "base/mem.h"
+#include "evaluator/model/json_reader.h"
 #include "evaluator/model/tokenizer_image.h"
 
+enum { VOCAB, MERGES, LONG_MEMBERS };
+
 struct compile {
+    const struct tokenizer_sources *sources;
+    struct json_span members[LONG_MEMBERS]; /* of tokenizer.json */
     struct vocab vocab;
     struct merge *merges; /* [n_merges] by rank */
-    size_t n_merges;
+    size_t n_merges, merges_capacity;
     uint32_t *slots; /* [n_slots] of merges */
     size_t n_slots;
     struct added_row *added; /* [n_added] */
     size_t n_added;
     struct text parts;
-    struct text scratch;
+    struct text scratch[3]; /* texts with escapes, and what a merge makes */
 };
 
 /* ---- the model ---- */
@@ -39,109 +51,178 @@ static int check_type(const json_t *model, struct err *err)
                : err_set(err, ERR_FORMAT, "type %s is not supported, only BPE", type);
 }
 
-static int read_vocab(struct compile *made, const json_t *model, struct err *err)
+/* At the member's first bracket. */
+static int begin_member(const struct compile *made, int which, char bracket,
+                        struct json_reader *reader, struct err *err)
 {
-    json_t *vocab = NULL;
-    const char *text = NULL;
-    json_t *id = NULL;
+    const struct json_span *span = &made->members[which];
 
-    int rc = doc_object(model, "vocab", &vocab, err);
-    json_object_foreach(vocab, text, id)
-    {
-        if (rc != 0) {
-            break;
-        }
-        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
-            json_integer_value(id) >= (json_int_t)VOCAB_IDS_MAX) {
-            rc = err_set(err, ERR_FORMAT, "vocab: token \"%.64s\" has no usable id", text);
-        } else {
-            rc = vocab_add(&made->vocab, text, strlen(text), (uint32_t)json_integer_value(id), err);
+    if (span->end == 0) {
+        return err_set(err, ERR_MISSING, "missing");
+    }
+    *reader = (struct json_reader){made->sources->tokenizer, span->begin, span->end};
+    return json_reader_take(reader, bracket)
+               ? 0
+               : json_reader_expected(reader, bracket == '{' ? "an object" : "a list", err);
+}
+
+/* After an element: true when another follows, and at the member's last bracket when none does. */
+static int next_element(struct json_reader *reader, char bracket, bool *more, struct err *err)
+{
+    *more = json_reader_take(reader, ',');
+    return *more || (json_reader_take(reader, bracket) && json_reader_at_end(reader))
+               ? 0
+               : json_reader_expected(reader, "a comma or the end of the list", err);
+}
+
+static int read_word(struct compile *made, struct json_reader *reader, struct err *err)
+{
+    const char *text = NULL;
+    size_t n = 0;
+    uint32_t id = 0;
+
+    const int rc = json_reader_string(reader, &made->scratch[0], &text, &n, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!json_reader_take(reader, ':')) {
+        return json_reader_expected(reader, "a colon", err);
+    }
+    return json_reader_integer(reader, VOCAB_IDS_MAX - 1, &id)
+               ? vocab_add(&made->vocab, text, n, id, err)
+               : err_set(err, ERR_FORMAT, "token \"%.*s\" has no usable id", (int)n, text);
+}
+
+static int read_vocab(struct compile *made, struct err *err)
+{
+    struct json_reader reader;
+
+    int rc = begin_member(made, VOCAB, '{', &reader, err);
+    for (bool more = rc == 0 && !json_reader_take(&reader, '}'); rc == 0 && more;) {
+        rc = read_word(made, &reader, err);
+        if (rc == 0) {
+            rc = next_element(&reader, '}', &more, err);
         }
     }
     return rc;
 }
 
-/* The two sides of a merge, spelled ["a", "b"] or "a b". */
-static bool merge_sides(const json_t *json, const char *sides[2], size_t sizes[2])
-{
-    if (json_is_string(json)) {
-        const char *text = json_string_value(json);
-        const char *space = strchr(text, ' ');
+struct side {
+    const char *text;
+    size_t n;
+};
 
-        if (space == NULL || strchr(space + 1, ' ') != NULL) {
-            return false;
-        }
-        sides[0] = text;
-        sizes[0] = (size_t)(space - text);
-        sides[1] = space + 1;
-        sizes[1] = strlen(space + 1);
-        return true;
-    }
-    if (json_array_size(json) != 2) {
+/* "a b": cut at its only space. */
+static bool cut_sides(struct side sides[2], const char *text, size_t n)
+{
+    const char *space = memchr(text, ' ', n);
+
+    if (space == NULL) {
         return false;
     }
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *side = json_array_get(json, i);
+    sides[0] = (struct side){text, (size_t)(space - text)};
+    sides[1] = (struct side){space + 1, n - sides[0].n - 1};
+    return memchr(sides[1].text, ' ', sides[1].n) == NULL;
+}
 
-        if (!json_is_string(side)) {
-            return false;
-        }
-        sides[i] = json_string_value(side);
-        sizes[i] = json_string_length(side);
+/* The two sides of a merge, spelled ["a", "b"] or "a b". */
+static int read_sides(struct compile *made, struct json_reader *reader, struct side sides[2],
+                      struct err *err)
+{
+    const bool listed = json_reader_take(reader, '[');
+
+    int rc = json_reader_string(reader, &made->scratch[0], &sides[0].text, &sides[0].n, err);
+    if (rc != 0 || !listed) {
+        return rc != 0 || cut_sides(sides, sides[0].text, sides[0].n)
+                   ? rc
+                   : json_reader_expected(reader, "a pair of tokens", err);
     }
-    return true;
+    if (!json_reader_take(reader, ',')) {
+        return json_reader_expected(reader, "a pair of tokens", err);
+    }
+    rc = json_reader_string(reader, &made->scratch[1], &sides[1].text, &sides[1].n, err);
+    return rc != 0 || json_reader_take(reader, ']')
+               ? rc
+               : json_reader_expected(reader, "a pair of tokens", err);
+}
+
+static void add_merge(struct compile *made, struct merge merge)
+{
+    if (made->n_merges == made->merges_capacity) {
+        made->merges_capacity += made->merges_capacity / 2 + 1024;
+        made->merges = mem_resize(made->merges, made->merges_capacity, sizeof *made->merges);
+    }
+    made->merges[made->n_merges++] = merge;
+}
+
+/* The word that a merge makes. Most files list merges in the order of their words: the one behind
+ * the last is tried first. */
+static bool find_merged(const struct compile *made, const struct text *whole, uint32_t *id)
+{
+    const uint32_t next = made->n_merges > 0 ? made->merges[made->n_merges - 1].merged + 1 : 0;
+    size_t n = 0;
+    const char *text = vocab_text(&made->vocab, next, &n);
+
+    if (text != NULL && n == whole->size && memcmp(text, text_get(whole), n) == 0) {
+        *id = next;
+        return true;
+    }
+    return vocab_find(&made->vocab, text_get(whole), whole->size, id);
 }
 
 /* prefix: what inner parts of words begin with, and a merged one does not have in its middle. */
-static int read_merge(struct compile *made, const json_t *json, const char *prefix, size_t rank,
+static int read_merge(struct compile *made, struct json_reader *reader, const char *prefix,
                       struct err *err)
 {
-    const char *sides[2];
-    size_t sizes[2];
-    struct merge *merge = &made->merges[rank];
+    struct side sides[2];
+    struct merge merge;
+    struct text *whole = &made->scratch[2];
     const size_t n_prefix = strlen(prefix);
 
-    if (!merge_sides(json, sides, sizes)) {
-        return err_set(err, ERR_FORMAT, "merge %zu is not a pair of tokens", rank);
+    const int rc = read_sides(made, reader, sides, err);
+    if (rc != 0) {
+        return rc;
     }
-    const bool marked = sizes[1] >= n_prefix && memcmp(sides[1], prefix, n_prefix) == 0;
+    const bool marked = sides[1].n >= n_prefix && memcmp(sides[1].text, prefix, n_prefix) == 0;
     const size_t skip = marked ? n_prefix : 0;
 
-    text_clear(&made->scratch);
-    text_add_n(&made->scratch, sides[0], sizes[0]);
-    text_add_n(&made->scratch, sides[1] + skip, sizes[1] - skip);
-    if (!vocab_find(&made->vocab, sides[0], sizes[0], &merge->left) ||
-        !vocab_find(&made->vocab, sides[1], sizes[1], &merge->right) ||
-        !vocab_find(&made->vocab, text_get(&made->scratch), made->scratch.size, &merge->merged)) {
-        return err_set(err, ERR_FORMAT, "merge %zu: \"%.64s\" is not made of tokens in vocab", rank,
-                       text_get(&made->scratch));
+    text_clear(whole);
+    text_add_n(whole, sides[0].text, sides[0].n);
+    text_add_n(whole, sides[1].text + skip, sides[1].n - skip);
+    if (!vocab_find(&made->vocab, sides[0].text, sides[0].n, &merge.left) ||
+        !vocab_find(&made->vocab, sides[1].text, sides[1].n, &merge.right) ||
+        !find_merged(made, whole, &merge.merged)) {
+        return err_set(err, ERR_FORMAT, "\"%.64s\" is not made of tokens in vocab",
+                       text_get(whole));
     }
+    add_merge(made, merge);
     return 0;
 }
 
 static int read_merges(struct compile *made, const json_t *model, struct err *err)
 {
-    json_t *merges = NULL;
+    struct json_reader reader;
     const char *prefix = "";
+    int rc = 0;
 
-    int rc = doc_array(model, "merges", &merges, err);
-    if (rc == 0 && !json_is_null(json_object_get(model, "continuing_subword_prefix"))) {
+    if (!json_is_null(json_object_get(model, "continuing_subword_prefix"))) {
         rc = doc_text_or(model, "continuing_subword_prefix", "", &prefix, err);
     }
-    const size_t n = json_array_size(merges);
-
-    if (rc != 0) {
-        return rc;
+    if (rc == 0) {
+        rc = begin_member(made, MERGES, '[', &reader, err);
     }
-    if (n > MERGES_MAX) {
-        return err_set(err, ERR_LIMIT, "more than %zu merges", MERGES_MAX);
-    }
-    made->merges = mem_array(n, sizeof *made->merges);
-    for (; rc == 0 && made->n_merges < n; made->n_merges += rc == 0) {
-        rc = read_merge(made, json_array_get(merges, made->n_merges), prefix, made->n_merges, err);
+    for (bool more = rc == 0 && !json_reader_take(&reader, ']'); rc == 0 && more;) {
+        if (made->n_merges == MERGES_MAX) {
+            return err_set(err, ERR_LIMIT, "more than %zu merges", MERGES_MAX);
+        }
+        rc = read_merge(made, &reader, prefix, err);
+        if (rc != 0) {
+            return err_wrap(err, "merge %zu", made->n_merges);
+        }
+        rc = next_element(&reader, ']', &more, err);
     }
     if (rc == 0) {
-        made->slots = merges_index(made->merges, n, &made->n_slots);
+        made->slots = merges_index(made->merges, made->n_merges, &made->n_slots);
     }
     return rc;
 }
@@ -152,11 +233,11 @@ static int read_model(struct compile *made, const json_t *model, struct err *err
         return err_set(err, ERR_FORMAT, "model is missing");
     }
     int rc = check_type(model, err);
-    if (rc == 0) {
-        rc = read_vocab(made, model, err);
+    if (rc == 0 && read_vocab(made, err) != 0) {
+        rc = err_wrap(err, "vocab");
     }
-    if (rc == 0) {
-        rc = read_merges(made, model, err);
+    if (rc == 0 && read_merges(made, model, err) != 0) {
+        rc = err_wrap(err, "merges");
     }
     return rc == 0 ? 0 : err_wrap(err, "model");
 }
@@ -225,15 +306,92 @@ static int read_special(json_t **out, const struct tokenizer_sources *sources, s
 
 /* ---- all of it ---- */
 
-static int read_tokenizer(struct compile *made, const json_t *json, struct err *err)
+static bool is_key(const char *bytes, const struct json_span *key, const char *name)
 {
-    int rc = read_model(made, json_object_get(json, "model"), err);
+    const size_t n = key->end - key->begin;
 
+    return n == strlen(name) && memcmp(bytes + key->begin, name, n) == 0;
+}
+
+/* Where the two long members of the object that comes next are. */
+static bool find_in_model(struct compile *made, struct json_reader *reader)
+{
+    static const char *const names[LONG_MEMBERS] = {"vocab", "merges"};
+    struct json_span key;
+
+    if (!json_reader_take(reader, '{')) {
+        return json_reader_skip(reader);
+    }
+    while (json_reader_key(reader, &key)) {
+        const size_t begin = reader->at;
+
+        if (!json_reader_skip(reader)) {
+            return false;
+        }
+        for (int i = 0; i < LONG_MEMBERS; i++) {
+            if (is_key(reader->bytes, &key, names[i])) {
+                made->members[i] = (struct json_span){begin, reader->at};
+            }
+        }
+    }
+    return json_reader_take(reader, '}');
+}
+
+/* What is not spelled as it should be is not found, and what is left says why. */
+static void find_members(struct compile *made)
+{
+    struct json_reader reader = {made->sources->tokenizer, 0, made->sources->n_tokenizer};
+    struct json_span key;
+    bool closed = json_reader_take(&reader, '{');
+
+    while (closed && json_reader_key(&reader, &key)) {
+        closed = is_key(reader.bytes, &key, "model") ? find_in_model(made, &reader)
+                                                     : json_reader_skip(&reader);
+    }
+}
+
+/* tokenizer.json with nothing for its two long members, which end before the others: a new
+ * reference. */
+static int read_rest(json_t **out, const struct compile *made, struct err *err)
+{
+    const char *bytes = made->sources->tokenizer;
+    const int first = made->members[VOCAB].begin < made->members[MERGES].begin ? VOCAB : MERGES;
+    struct text rest = {0};
+    size_t done = 0;
+
+    for (int i = 0; i < LONG_MEMBERS; i++) {
+        const struct json_span *span = &made->members[(first + i) % LONG_MEMBERS];
+
+        if (span->end == 0) {
+            continue;
+        }
+        text_add_n(&rest, bytes + done, span->begin - done);
+        text_add(&rest, "null");
+        for (done = span->begin; done < span->end; done++) {
+            if (bytes[done] == '\n') {
+                text_add_char(&rest, '\n');
+            }
+        }
+    }
+    text_add_n(&rest, bytes + done, made->sources->n_tokenizer - done);
+    const int rc = doc_parse(out, text_get(&rest), rest.size, err);
+
+    text_release(&rest);
+    return rc;
+}
+
+static int read_tokenizer(struct compile *made, json_t **json, struct err *err)
+{
+    find_members(made);
+    int rc = read_rest(json, made, err);
     if (rc == 0) {
-        rc = added_read(&made->added, &made->n_added, json_object_get(json, "added_tokens"),
+        rc = read_model(made, json_object_get(*json, "model"), err);
+    }
+    if (rc == 0) {
+        rc = added_read(&made->added, &made->n_added, json_object_get(*json, "added_tokens"),
                         &made->vocab.texts, err);
     }
-    return rc;
+    return rc == 0 ? 0 : err_wrap(err, "tokenizer.json");
 }
 
 static void release(struct compile *made)
@@ -243,21 +401,19 @@ static void release(struct compile *made)
     free(made->slots);
     free(made->added);
     text_release(&made->parts);
-    text_release(&made->scratch);
+    for (size_t i = 0; i < sizeof made->scratch / sizeof *made->scratch; i++) {
+        text_release(&made->scratch[i]);
+    }
 }
 
 int tokenizer_compile(struct text *out, const struct tokenizer_sources *sources, struct err *err)
 {
-    struct compile made = {0};
+    struct compile made = {.sources = sources};
     json_t *special = NULL;
     json_t *json = NULL;
 
-    int rc = doc_parse(&json, sources->tokenizer, sources->n_tokenizer, err);
-    if (rc == 0) {
-        rc = read_tokenizer(&made, json, err);
-    }
+    int rc = read_tokenizer(&made, &json, err);
     if (rc != 0) {
-        rc = err_wrap(err, "tokenizer.json");
         goto out;
     }
     rc = read_special(&special, sources, err);

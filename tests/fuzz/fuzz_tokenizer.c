@@ -1,11 +1,12 @@
 /*
- * Tokenizer files: a first line of JSON and any text after it. What is accepted cuts the text the
- * same way twice, into ids that it knows and can make text of again.
+ * Tokenizer files: a first line of JSON and any text after it. What is accepted is a document too,
+ * and cuts the text the same way twice, into ids that it knows and can make text of again.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/doc.h"
 #include "base/text.h"
 #include "evaluator/model/tokenizer.h"
 
@@ -47,14 +48,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     struct tokenizer *tokenizer = NULL;
     struct text report = {0};
     struct err err = {0};
+    json_t *json = NULL;
 
     if (tokenizer_parse(&tokenizer, (const char *)bytes, n_json, &err) == 0) {
+        must(doc_parse(&json, (const char *)bytes, n_json, NULL) == 0);
         check_text(tokenizer, (const char *)bytes + n - n_text, n_text);
         must(tokenizer_compare(tokenizer, tokenizer, &report) == 0);
         tokenizer_close(tokenizer);
     } else {
         must(tokenizer == NULL && err.text[0] != '\0');
     }
+    json_decref(json);
     text_release(&report);
     return 0;
 }

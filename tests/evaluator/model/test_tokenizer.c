@@ -428,6 +428,55 @@ static void reads_both_spellings_of_merges(void **state)
     tokenizer_close(new);
 }
 
+static void reads_members_in_any_order_and_with_escapes(void **state)
+{
+    struct tokenizer *tokenizer = opened_json(
+        "\n{ 'model' : {'merges':[[ '\\u0061' , 'b\\u00e9' ],\n['\\ud83d\\ude00','\\\\']],\n"
+        "'type':'BPE', 'vocab' : { 'a':0 , 'b\xC3\xA9':1,'ab\xC3\xA9':2,'\xF0\x9F\x98\x80':3,"
+        "'\\\\':4,\n'\xF0\x9F\x98\x80\\\\':5,'\\n\\/\\t':6,'\xC3\xA9':7,'b':8}},\n"
+        "'added_tokens':[{'id':9,'content':'{\\u0022model'}]}\n",
+        NULL);
+    struct text text = {0};
+
+    (void)state;
+    assert_string_equal(plain(tokenizer, "\xF0\x9F\x98\x80\\"
+                                         "a{\"modelb"),
+                        "5 0 9 8");
+    assert_int_equal(tokenizer_token_text(tokenizer, 6, &text, NULL), 0);
+    assert_string_equal(text_get(&text), "\n/\t");
+    assert_int_equal(tokenizer_size(tokenizer), 10);
+    text_release(&text);
+    tokenizer_close(tokenizer);
+}
+
+static void names_the_line_of_what_is_misspelled(void **state)
+{
+#define MODEL(vocab, merges) "{'model':{\n'vocab':" vocab ",\n\n'merges':" merges "}}"
+    (void)state;
+    refuses(MODEL("{'a':0,\n'b'}", "[]"), "vocab: line 3: expected a colon");
+    refuses(MODEL("{'a':0,\n}", "[]"), "vocab: line 3: expected a text");
+    refuses(MODEL("{'a':0 'b':1}", "[]"), "vocab: line 2: expected a comma");
+    refuses(MODEL("{'a\\q':0}", "[]"), "vocab: line 2: expected a text with known escapes");
+    refuses(MODEL("{'a\\u0000':0}", "[]"), "vocab: line 2: expected a text with known escapes");
+    refuses(MODEL("{'a\\udc00':0}", "[]"), "vocab: line 2: expected a text with known escapes");
+    refuses(MODEL("{'a\xFF':0}", "[]"), "vocab: line 2: expected a text in UTF-8");
+    refuses(MODEL("{'a\n':0}", "[]"), "vocab: line 2: expected a text that ends on its line");
+    refuses(MODEL("[]", "[]"), "vocab: line 2: expected an object");
+    refuses(MODEL("{'a':01}", "[]"), "token \"a\" has no usable id");
+    refuses(MODEL("{'a':1.0}", "[]"), "token \"a\" has no usable id");
+    refuses(MODEL("{'a':-1}", "[]"), "token \"a\" has no usable id");
+    refuses(MODEL("{'a':4194304}", "[]"), "token \"a\" has no usable id");
+    refuses(MODEL("{'a':99999999999999999999}", "[]"), "token \"a\" has no usable id");
+    refuses(MODEL("{'a':0}", "{}"), "merges: line 4: expected a list");
+    refuses(MODEL("{'a':0}", "['a']"), "merge 0: line 4: expected a pair of tokens");
+    refuses(MODEL("{'a':0}", "['a a a']"), "merge 0: line 4: expected a pair of tokens");
+    refuses(MODEL("{'a':0,'aa':1}", "[['a','a','a']]"), "merge 0: line 4: expected a pair");
+    refuses(MODEL("{'a':0,'aa':1}", "['a a',]"), "merge 1: line 4: expected a text");
+    refuses(MODEL("{'a':0},'vocab':{'a':0}", "[]"), "duplicate object key");
+    refuses(MODEL("{'a':0", "[]") "\n\n", "tokenizer.json: line");
+    refuses("{'model':{'vocab':{'a':0}},\n\n'normalizer':nil,'merges':[]}", "line 3");
+}
+
 static void treats_unknown_characters_as_the_options_say(void **state)
 {
 #define UNKNOWN(options) "{'model':{'vocab':{'a':0,'?':1},'merges':[]" options "}}"
@@ -558,6 +607,8 @@ int main(void)
         cmocka_unit_test(takes_the_longest_added_token),
         cmocka_unit_test(looks_for_normalized_tokens_in_normal_text),
         cmocka_unit_test(reads_both_spellings_of_merges),
+        cmocka_unit_test(reads_members_in_any_order_and_with_escapes),
+        cmocka_unit_test(names_the_line_of_what_is_misspelled),
         cmocka_unit_test(treats_unknown_characters_as_the_options_say),
         cmocka_unit_test(takes_whole_words_first_when_merges_are_ignored),
         cmocka_unit_test(marks_inner_and_last_characters),
