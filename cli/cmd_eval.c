@@ -141,6 +141,21 @@ static int make_bundle(const struct arguments *arguments, struct bundle *bundle,
     return rc;
 }
 
+static enum recipe_dtype stored_dtype(const struct checkpoint *model)
+{
+    bool mixed = false;
+    const enum dtype dtype = checkpoint_dtype(model, &mixed);
+    const enum recipe_dtype run = dtype == DTYPE_BF16  ? RECIPE_BFLOAT16
+                                  : dtype == DTYPE_F16 ? RECIPE_FLOAT16
+                                                       : RECIPE_FLOAT32;
+
+    if (mixed) {
+        fprintf(stderr, "%s: tensors of several types, run as %s: --dtype chooses\n",
+                checkpoint_folder(model), recipe_dtype_name(run));
+    }
+    return run;
+}
+
 /* The model as it is: a copy rounded to the type it is stored in. */
 static int make_recipe(const struct arguments *arguments, struct bundle *bundle, struct text *out,
                        struct err *err)
@@ -163,12 +178,9 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
     }
     if (rc == 0) {
         const char *source = digest;
-        const struct checkpoint_tensor *first = checkpoint_at(model, 0);
 
-        if (arguments->dtype == NULL && first->dtype == DTYPE_BF16) {
-            dtype = RECIPE_BFLOAT16;
-        } else if (arguments->dtype == NULL && first->dtype == DTYPE_F16) {
-            dtype = RECIPE_FLOAT16;
+        if (arguments->dtype == NULL) {
+            dtype = stored_dtype(model);
         }
         recipe_init(&recipe, method, dtype, 0, checkpoint_config(model)->n_layers, &source, 1,
                     NULL);

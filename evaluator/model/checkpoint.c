@@ -398,6 +398,27 @@ const struct checkpoint_tensor *checkpoint_role(const struct checkpoint *checkpo
     return checkpoint_find(checkpoint, name);
 }
 
+enum dtype checkpoint_dtype(const struct checkpoint *checkpoint, bool *mixed)
+{
+    const struct config *config = &checkpoint->config;
+    enum dtype found = DTYPE_F32;
+    size_t n = 0;
+
+    *mixed = false;
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        const enum dtype dtype = checkpoint->tensors[i].dtype;
+
+        if (dtype_is_number(dtype)) {
+            *mixed = *mixed || (n > 0 && dtype != found);
+            found = n++ == 0 ? dtype : found;
+        }
+    }
+    if (*mixed) {
+        found = config->has_dtype ? config->dtype : DTYPE_F32;
+    }
+    return found;
+}
+
 /* ---- digests ---- */
 
 int checkpoint_unchanged(const struct checkpoint *checkpoint, struct err *err)

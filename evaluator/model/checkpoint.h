@@ -74,6 +74,10 @@ const struct checkpoint_tensor *checkpoint_find(const struct checkpoint *checkpo
 const struct checkpoint_tensor *checkpoint_role(const struct checkpoint *checkpoint,
                                                 enum tensor_role role, uint32_t layer);
 
+/* The type that its numbers are stored in. Of several it is the one that config.json names, else
+ * float32, and *mixed is true. */
+enum dtype checkpoint_dtype(const struct checkpoint *checkpoint, bool *mixed);
+
 /*
  * Digests, 64 hex digits. The weights' digest covers, in byte order of names, each tensor's name,
  * type, shape and the SHA-256 of its bytes: it does not change with sharding or order in the file.

@@ -30,6 +30,9 @@
  * harness does, and what a filter finds in it must be an answer; each gives a column of the score,
  * "exact_match,strict".
  *
+ * A loglikelihood task scores the target delimiter and the answer; the harness scores the answer
+ * alone there, and writes the space into it: then say target_delimiter: "".
+ *
  * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 in plain text mode,
  * byte for byte. A rendered task needs no file any more: it is what the coordinator sends to its
  * workers, and its digest, over all that is asked, tells one task from another.

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
 #include "evaluator/model/checkpoint.h"
 #include "tests/evaluator/tiny_model.h"
 #include "tests/support/support.h"
@@ -307,9 +309,58 @@ static void guesses_the_place_of_unknown_tensors(void **state)
     assert_int_equal(place.depth, 0);
 }
 
+/* A model of two numbers, one bfloat16, one float32, with more members of its config.json. */
+static enum dtype dtype_of_two(const char *members, bool *mixed)
+{
+    static const char header[] = "{\"a\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+                                 "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}";
+    const uint64_t n = sizeof header - 1;
+    char *folder = support_temp_dir();
+    char *path = file_join(folder, "model.safetensors");
+    struct checkpoint *model = NULL;
+    struct text bytes = {0};
+
+    text_add_n(&bytes, (const char *)&n, sizeof n);
+    text_add_n(&bytes, header, (size_t)n);
+    text_add_n(&bytes, "\0\0\0\0\0\0", 6);
+    assert_int_equal(file_write(path, bytes.data, bytes.size, 0644, NULL), 0);
+    char *config = mem_printf("{\"architectures\":[\"Other\"]%s}", members);
+    support_write(folder, "config.json", config);
+    assert_int_equal(checkpoint_open(&model, folder, NULL), 0);
+    const enum dtype dtype = checkpoint_dtype(model, mixed);
+
+    checkpoint_close(model);
+    free(config);
+    text_release(&bytes);
+    free(path);
+    support_remove_dir(folder);
+    return dtype;
+}
+
+static void of_several_types_it_has_the_one_its_config_names(void **state)
+{
+    char *folder = support_temp_dir();
+    char *path = tiny_model_write(folder, "m", &(struct tiny_model){.dtype = DTYPE_F16, .seed = 3});
+    struct checkpoint *model = NULL;
+    bool mixed = true;
+
+    (void)state;
+    assert_int_equal(checkpoint_open(&model, path, NULL), 0);
+    assert_int_equal(checkpoint_dtype(model, &mixed), DTYPE_F16);
+    assert_false(mixed);
+    assert_int_equal(dtype_of_two(",\"torch_dtype\":\"bfloat16\"", &mixed), DTYPE_BF16);
+    assert_true(mixed);
+    assert_int_equal(dtype_of_two("", &mixed), DTYPE_F32);
+    assert_true(mixed);
+    checkpoint_close(model);
+    free(path);
+    support_remove_dir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_several_types_it_has_the_one_its_config_names),
         cmocka_unit_test(opens_a_llama),
         cmocka_unit_test(opens_a_tied_qwen2_with_biases),
         cmocka_unit_test(names_what_is_missing_or_misshapen),
