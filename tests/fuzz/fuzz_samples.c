@@ -27,7 +27,12 @@ static void check(const struct samples *samples, enum task_output output)
         struct document back = {0};
 
         must(document->contexts.n >= 1 && (document->continuations.n == 0) == rolling);
-        must(!choice || (document->n_golds == 1 && document->golds[0] < document_pairs(document)));
+        must(choice || document->n_golds == 0);
+        must(document->n_golds <= document->choices.n &&
+             (!choice || document->n_golds > 0 || samples->all[i].stray));
+        for (size_t k = 0; k < document->n_golds; k++) {
+            must(document->golds[k] < document_pairs(document));
+        }
         must(rolling || document->choices.n == document_pairs(document));
         json_t *wire = document_print(document);
 
