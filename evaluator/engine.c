@@ -22,11 +22,11 @@
 
 struct engine {
     uint64_t memory;
-    enum numeric wish, numeric; /* wanted; of the loaded merge */
+    enum numeric wish;
     struct blend *blend;
     const struct plan *plan;
     bool streams;
-    enum dtype matrices; /* of embedding and head where it streams */
+    struct weights_form form; /* of the loaded merge */
     struct weights *weights;
     uint64_t blended;
     struct forward *forward;
@@ -113,8 +113,8 @@ void engine_forget(struct engine *engine)
 
 /* ---- filling weights ---- */
 
-/* The type in which streamed embedding and head are held: theirs, where it is one. */
-static enum dtype matrices_of(const struct plan *plan)
+/* What stays in the type it is stored in does so in that of embedding and head, where it is one. */
+static struct weights_form form_of(const struct plan *plan, enum numeric numeric)
 {
     enum dtype found = DTYPE_F32;
     bool seen = false;
@@ -127,13 +127,21 @@ static enum dtype matrices_of(const struct plan *plan)
             seen = true;
         }
     }
-    return found;
+    return (struct weights_form){.numeric = numeric, .stored = found};
 }
 
 static int store(void *context, const struct plan_tensor *tensor, void **out, struct err *err)
 {
     (void)err;
     *out = weights_store(context, tensor->role);
+    return 0;
+}
+
+static int pour(void *context, const struct plan_tensor *tensor, const void *bytes, size_t n,
+                struct err *err)
+{
+    (void)err;
+    weights_pour(context, bytes, tensor->dtype, n / dtype_size(tensor->dtype));
     return 0;
 }
 
@@ -178,19 +186,22 @@ static int fill_tensor(struct engine *engine, size_t i, struct err *err)
     if (tensor->role == TENSOR_UNKNOWN) {
         return hash_tensor(engine, i, err);
     }
-    const struct blend_sink sink = {.place = place, .store = store, .context = engine->weights};
+    const struct blend_sink whole = {.place = place, .store = store, .context = engine->weights};
+    const struct blend_sink matrix = {.write = pour, .context = engine->weights};
     size_t row = tensors_role_in_layer(tensor->role) ? (size_t)tensor->layer + 1 : 0;
     unsigned char *placed =
         engine->streams ? NULL : engine->placed[row * TENSOR_ROLES + tensor->role];
-    float *unused;
 
     if (placed != NULL && memcmp(placed, engine->tensors[i], DIGEST_SIZE) == 0) {
-        return place(engine->weights, tensor, &unused, err); /* counts as filled */
+        weights_retain(engine->weights, tensor->role, tensor->layer);
+        return 0;
     }
     if (placed != NULL) {
         memset(placed, 0, DIGEST_SIZE);
     }
-    int rc = blend_known(engine, i, &sink, err);
+    const bool packs = weights_begin(engine->weights, tensor->role, tensor->layer);
+    int rc = blend_known(engine, i, packs ? &matrix : &whole, err);
+
     engine->blended += rc == 0;
     if (rc == 0 && placed != NULL) {
         memcpy(placed, engine->tensors[i], DIGEST_SIZE);
@@ -242,10 +253,11 @@ static uint64_t fixed_bytes(const struct plan *plan, enum numeric numeric,
                             const struct trie_nodes *largest, bool streamed)
 {
     const struct config *config = &plan->config;
-    const size_t model = streamed
-                             ? weights_bytes_streamed(config, matrices_of(plan)) +
-                                   forward_bytes(config, numeric, FORWARD_BY_LAYER, largest)
-                             : weights_bytes(config) + forward_bytes(config, numeric, 0, largest);
+    const struct weights_form form = form_of(plan, numeric);
+    const size_t model =
+        streamed ? weights_bytes_streamed(config, form) +
+                       forward_bytes(config, numeric, FORWARD_BY_LAYER, largest)
+                 : weights_bytes(config, form) + forward_bytes(config, numeric, 0, largest);
 
     return (uint64_t)model + plan_memory(plan);
 }
@@ -292,7 +304,9 @@ static uint64_t bytes_beyond(const struct engine *engine, const struct plan *pla
     struct config longest = plan->config;
 
     longest.n_layers = weights_layers_max(engine->weights);
-    return engine->streams ? 0 : weights_bytes(&longest) - weights_bytes(&plan->config);
+    return engine->streams
+               ? 0
+               : weights_bytes(&longest, engine->form) - weights_bytes(&plan->config, engine->form);
 }
 
 /* Go on in the memory of the merge before: its like with other layers, as routes have them. */
@@ -300,7 +314,7 @@ static bool adopt(struct engine *engine, const struct plan *plan, enum numeric n
                   struct engine_needs *needs)
 {
     if (engine->weights == NULL || engine->forward == NULL || engine->streams != needs->streams ||
-        engine->numeric != numeric || engine->matrices != matrices_of(plan) ||
+        engine->form.numeric != numeric || engine->form.stored != form_of(plan, numeric).stored ||
         plan->config.n_layers > weights_layers_max(engine->weights) ||
         bytes_beyond(engine, plan) > needs->kept ||
         !weights_adopt(engine->weights, &plan->config)) {
@@ -324,16 +338,15 @@ static int fit(struct engine *engine, const struct plan *plan, enum numeric nume
         file_drop_passed();
     }
     drop_model(engine);
-    if (engine->numeric != numeric) { /* activations made in another are other numbers */
+    if (engine->form.numeric != numeric) { /* activations made in another are other numbers */
         forget_prefixes(engine);
     }
     engine->streams = needs->streams;
-    engine->numeric = numeric;
-    engine->matrices = matrices_of(plan);
+    engine->form = form_of(plan, numeric);
     engine->placed = mem_array(((size_t)config->n_layers + 1) * TENSOR_ROLES, DIGEST_SIZE);
     int rc = needs->streams
-                 ? weights_new_streamed(&engine->weights, config, engine->matrices, &source, err)
-                 : weights_new_staged(&engine->weights, config, &source, err);
+                 ? weights_new_streamed(&engine->weights, config, engine->form, &source, err)
+                 : weights_new_staged(&engine->weights, config, engine->form, &source, err);
     return rc != 0 ? rc : forward_new_on(&engine->forward, config, numeric, positions_max, err);
 }
 

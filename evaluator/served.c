@@ -38,13 +38,15 @@ static int read_weights(struct served *made, const struct checkpoint *checkpoint
     made->config = *checkpoint_config(checkpoint);
     made->positions = positions_of(&made->config);
 
-    int rc = weights_new(&made->weights, &made->config, err);
+    if (!all_brain(checkpoint)) {
+        numeric = NUMERIC_F32;
+    }
+    int rc = weights_new_on(&made->weights, &made->config, numeric, err);
     if (rc == 0) {
         rc = weights_load(made->weights, checkpoint, err);
     }
     if (rc == 0) {
-        rc = forward_new_on(&made->forward, &made->config,
-                            all_brain(checkpoint) ? numeric : NUMERIC_F32, 0, err);
+        rc = forward_new_on(&made->forward, &made->config, numeric, 0, err);
     }
     return rc == 0 ? 0 : err_wrap(err, "%s", made->folder);
 }

@@ -13,10 +13,10 @@
  * A pass may begin behind the first layers, with a stream that a keeper has of an earlier one.
  *
  * All chunks of a batch go through a layer before any goes through the next, so a layer's weights
- * are packed for products once a batch, and stay in cache over its chunks if they fit. A chunk's
- * buffers are a few hundred rows and stay there too. Batches bound the residual stream x, the only
- * buffer as long as the trie; with more than one batch each layer keeps a stack of its own until
- * the next batch goes on with it, else all share one.
+ * are made once a batch when they are streamed, and stay in cache over its chunks if they fit. A
+ * chunk's buffers are a few hundred rows and stay there too. Batches bound the residual stream x,
+ * the only buffer as long as the trie; with more than one batch each layer keeps a stack of its own
+ * until the next batch goes on with it, else all share one.
  *
  * Letters of shapes: D width, Q = H K query heads, E = G K key/value heads, F MLP width, V
  * vocabulary.
@@ -45,7 +45,7 @@ static void embed(struct forward *forward, const struct weights *weights,
 
     for (size_t i = 0; i < batch.n; i++) {
         float *x = forward->x + i * d;
-        const float *row = weights_embedding_rows(weights, nodes->tokens[batch.first + i], 1, x);
+        const float *row = weights_embedding_row(weights, nodes->tokens[batch.first + i], x);
 
         if (row != x) {
             memcpy(x, row, d * sizeof(float));
@@ -78,38 +78,11 @@ static void bias(const struct forward *forward, float *x, const float *bias_or_n
     }
 }
 
-/* Weights [n, k] of a product, as they are and packed. */
-struct matrix {
-    const float *w, *packed;
-    size_t n, k;
-};
-
-/* out [rows, n] = x [rows, k] w^T. Few rows take the weights as they are: pack_layer, too, leaves
- * them so. */
-static void multiply(struct forward *forward, float *out, const float *x, size_t rows,
-                     const struct matrix *by)
-{
-    if (forward->few) {
-        gemm_few(forward->numeric, out, x, by->w, rows, by->n, by->k, forward->packed);
-    } else {
-        gemm(forward->numeric, out, x, by->packed, rows, by->n, by->k);
-    }
-}
-
-static void multiply_add(struct forward *forward, float *out, const float *x, size_t rows,
-                         const struct matrix *by)
-{
-    if (forward->few) {
-        gemm_few_add(forward->numeric, out, x, by->w, rows, by->n, by->k, forward->packed);
-    } else {
-        gemm_add(forward->numeric, out, x, by->packed, rows, by->n, by->k);
-    }
-}
-
 /* A product that ends a branch: weights [D, k], their bias, and the norm of the result, the latter
  * two NULL when there is none. */
 struct ending {
-    struct matrix matrix;
+    const float *weights;
+    size_t k;
     const float *bias, *norm;
 };
 
@@ -119,13 +92,13 @@ static void join(struct forward *forward, const struct ending *ending, float *x,
     size_t d = forward->config.width;
 
     if (ending->norm == NULL) {
-        multiply_add(forward, x, forward->mixed, n, &ending->matrix);
+        gemm_add(forward->numeric, x, forward->mixed, ending->weights, n, d, ending->k);
         bias(forward, x, ending->bias, n, d);
         return;
     }
     const struct kernels_norm by = norm_by(forward, ending->norm);
 
-    multiply(forward, forward->normed, forward->mixed, n, &ending->matrix);
+    gemm(forward->numeric, forward->normed, forward->mixed, ending->weights, n, d, ending->k);
     bias(forward, forward->normed, ending->bias, n, d);
     forward->kernels->add_rms_norm(x, forward->normed, &by, n, d);
 }
@@ -162,8 +135,7 @@ static void attend(struct forward *forward, const struct weights_layer *layer, u
     struct attention_shape shape = forward->shape;
 
     shape.window = config_window(config, number);
-    multiply(forward, forward->wide, forward->normed, rows->n,
-             &(struct matrix){layer->qkv, forward->packed_qkv, qkv, config->width});
+    gemm(forward->numeric, forward->wide, forward->normed, layer->qkv, rows->n, qkv, config->width);
     bias(forward, forward->wide, layer->qkv_bias, rows->n, qkv);
     place_heads(forward, layer, number, rows->depths, rows->n);
     if (forward->lines.pass == FORWARD_SCORE) {
@@ -173,9 +145,7 @@ static void attend(struct forward *forward, const struct weights_layer *layer, u
         generate_attend(forward, number, rows, &shape);
     }
     join(forward,
-         &(struct ending){{layer->o, forward->packed_o, config->width, forward_q_width(config)},
-                          layer->o_bias,
-                          layer->attention_norm},
+         &(struct ending){layer->o, forward_q_width(config), layer->o_bias, layer->attention_norm},
          rows->x, rows->n);
 }
 
@@ -185,33 +155,14 @@ static void run_mlp(struct forward *forward, const struct weights_layer *layer, 
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
-    multiply(forward, forward->wide, forward->normed, n,
-             &(struct matrix){layer->gate_up, forward->packed_gate_up, 2 * f, d});
+    gemm(forward->numeric, forward->wide, forward->normed, layer->gate_up, n, 2 * f, d);
     bias(forward, forward->wide, layer->gate_up_bias, n, 2 * f);
     if (forward->config.activation == CONFIG_GELU_TANH) {
         forward->kernels->gelu_up(forward->mixed, forward->wide, n, f);
     } else {
         forward->kernels->silu_up(forward->mixed, forward->wide, n, f);
     }
-    join(forward,
-         &(struct ending){
-             {layer->down, forward->packed_down, d, f}, layer->down_bias, layer->mlp_out_norm},
-         x, n);
-}
-
-static void pack_layer(struct forward *forward, const struct weights_layer *layer)
-{
-    size_t d = forward->config.width;
-    size_t f = forward->config.mlp_width;
-
-    if (forward->few) {
-        return;
-    }
-    gemm_pack(forward->numeric, forward->packed_qkv, layer->qkv,
-              forward_qkv_width(&forward->config), d);
-    gemm_pack(forward->numeric, forward->packed_o, layer->o, d, forward_q_width(&forward->config));
-    gemm_pack(forward->numeric, forward->packed_gate_up, layer->gate_up, 2 * f, d);
-    gemm_pack(forward->numeric, forward->packed_down, layer->down, d, f);
+    join(forward, &(struct ending){layer->down, f, layer->down_bias, layer->mlp_out_norm}, x, n);
 }
 
 static int not_finite(uint32_t layer, const char *part, struct err *err)
@@ -228,8 +179,6 @@ static int run_layer(struct forward *forward, const struct weights *weights, uin
     size_t own_stack = forward->n_stacks > 1 ? number : 0;
     float *stack = forward->stacks + own_stack * attention_stack_floats(&forward->shape);
 
-    forward->few = batch.n <= GEMM_FEW;
-    pack_layer(forward, layer);
     for (size_t at = 0; at < batch.n; at += FORWARD_CHUNK) {
         const struct forward_rows rows = {.first = batch.first + at,
                                           .n = forward_smaller(batch.n - at, FORWARD_CHUNK),
@@ -345,14 +294,9 @@ static void make_panel(struct forward *forward, const struct weights *weights, s
                        size_t column, size_t width)
 {
     size_t d = forward->config.width;
-    const float *head = weights_head_rows(weights, column, width, forward->panel);
+    const float *head = weights_head_rows(weights, column, width, forward->packed, forward->panel);
 
-    forward->few = n <= GEMM_FEW;
-    if (!forward->few) {
-        gemm_pack(forward->numeric, forward->packed_panel, head, width, d);
-    }
-    multiply(forward, forward->wide, forward->normed, n,
-             &(struct matrix){head, forward->packed_panel, width, d});
+    gemm(forward->numeric, forward->wide, forward->normed, head, n, width, d);
     if (forward->config.logit_cap > 0) {
         forward->kernels->soft_cap(forward->wide, n * width, (float)forward->config.logit_cap);
     }
@@ -488,7 +432,8 @@ static int pass_from(struct forward *forward, const struct weights *weights,
 {
     assert(weights_config(weights)->width == forward->config.width &&
            weights_config(weights)->n_layers == forward->config.n_layers &&
-           weights_config(weights)->vocab == forward->config.vocab);
+           weights_config(weights)->vocab == forward->config.vocab &&
+           weights_numeric(weights) == forward->numeric);
     const size_t most = forward_batch_max(forward->positions_max, nodes->depth_max);
     struct progress progress = {0};
     int rc = check_trie(forward, nodes, err);

@@ -72,7 +72,7 @@ void forward_keep(struct forward *forward, const struct forward_keeper *keeper);
 
 /*
  * Score every sequence of a finished trie: results [trie_sequences]. weights are of forward_new's
- * config. Scratch grows to the largest trie seen; after that nothing is allocated.
+ * config and arithmetic. Scratch grows to the largest trie seen; after that nothing is allocated.
  *
  * ERR_NUMERIC names the layer, or "logits", where a number was not finite: the candidate failed.
  * ERR_LIMIT: a token outside the vocabulary, or a sequence too long for the rotary scaling.
@@ -108,7 +108,7 @@ struct forward_place forward_place(const struct forward *forward, const struct t
 /* Nodes that a batch has at most, where the longest path has depth_max of them. */
 size_t forward_batch_max(size_t positions_max, size_t depth_max);
 
-/* Bytes of scratch for the largest of some tries, packed weights of a layer included. Nodes are
+/* Bytes of scratch for the largest of some tries. Nodes are
  * what the trie's plan states: n, depth_max, n_scored, n_targets are read. */
 size_t forward_bytes(const struct config *config, enum numeric numeric, size_t positions_max,
                      const struct trie_nodes *nodes);

@@ -76,10 +76,8 @@ struct forward {
                       logits */
     float *mixed;  /* [max(Q, F, D)]; attention's output, then the MLP's inside */
     struct kernels_softmax *softmax; /* [FORWARD_CHUNK] */
-    float *packed; /* one block of weights ready for products: of a layer, and of a panel */
-    bool few;      /* rows at hand: products take weights as they are, and this block as scratch */
-    float *packed_qkv, *packed_o, *packed_gate_up, *packed_down, *packed_panel;
-    float *panel; /* [FORWARD_PANEL, D] the head's, where it is not held as floats */
+    float *packed; /* a panel of the head where it is held as it is stored, packed */
+    float *panel;  /* [FORWARD_PANEL, D] the same before, in the same block */
 
     /* For the largest trie seen. */
     size_t rows, depth_max, n_stacks, n_scored, n_targets;

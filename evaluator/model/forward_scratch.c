@@ -1,7 +1,7 @@
 /*
  * forward_scratch.c - the forward pass's scratch, taken once.
  *
- * Buffers of a chunk and of a layer's packed weights depend on the model alone. The residual
+ * Buffers of a chunk and of a panel of the head depend on the model alone. The residual
  * stream, the stacks of keys and values, and what is found at scored nodes depend on the trie: they
  * grow to the largest one seen. Candidates after the first find everything in place.
  */
@@ -53,40 +53,23 @@ static int take_chunk(struct forward *forward, struct err *err)
     return 0;
 }
 
-static size_t packed_floats(const struct config *config, enum numeric numeric)
+static size_t panel_floats(const struct config *config, enum numeric numeric)
 {
-    size_t d = config->width;
-    size_t f = config->mlp_width;
-
-    size_t q = forward_q_width(config);
-    size_t whole = gemm_packed_floats(numeric, forward_qkv_width(config), d) +
-                   gemm_packed_floats(numeric, d, q) + gemm_packed_floats(numeric, 2 * f, d) +
-                   gemm_packed_floats(numeric, d, f) +
-                   gemm_packed_floats(numeric, FORWARD_PANEL, d) + FORWARD_PANEL * d;
-
-    return larger(whole, gemm_few_floats(numeric, larger(larger(d, q), f)));
+    return gemm_packed_floats(numeric, FORWARD_PANEL, config->width) +
+           FORWARD_PANEL * config->width;
 }
 
-static int take_packed(struct forward *forward, struct err *err)
+static int take_panel(struct forward *forward, struct err *err)
 {
     const struct config *config = &forward->config;
-    const enum numeric numeric = forward->numeric;
-    size_t d = config->width;
-    size_t f = config->mlp_width;
-    size_t q = forward_q_width(config);
-    size_t qkv = forward_qkv_width(config);
 
-    forward->packed = mem_try_block(packed_floats(config, numeric), sizeof(float),
-                                    "packed weights of a layer", err);
+    forward->packed = mem_try_block(panel_floats(config, forward->numeric), sizeof(float),
+                                    "a panel of the head", err);
     if (forward->packed == NULL) {
         return ERR_MEMORY;
     }
-    forward->packed_qkv = forward->packed;
-    forward->packed_o = forward->packed_qkv + gemm_packed_floats(numeric, qkv, d);
-    forward->packed_gate_up = forward->packed_o + gemm_packed_floats(numeric, d, q);
-    forward->packed_down = forward->packed_gate_up + gemm_packed_floats(numeric, 2 * f, d);
-    forward->packed_panel = forward->packed_down + gemm_packed_floats(numeric, d, f);
-    forward->panel = forward->packed_panel + gemm_packed_floats(numeric, FORWARD_PANEL, d);
+    forward->panel =
+        forward->packed + gemm_packed_floats(forward->numeric, FORWARD_PANEL, config->width);
     return 0;
 }
 
@@ -118,7 +101,7 @@ int forward_new_on(struct forward **out, const struct config *config, enum numer
     generate_allow(forward, 0);
     rc = take_chunk(forward, err);
     if (rc == 0) {
-        rc = take_packed(forward, err);
+        rc = take_panel(forward, err);
     }
     if (rc != 0) {
         forward_free(forward);
@@ -250,7 +233,7 @@ size_t forward_bytes(const struct config *config, enum numeric numeric, size_t p
                                           .depth_max = nodes->depth_max};
     size_t angles = nodes->depth_max * rotary_width(config);
     size_t floats =
-        chunk_floats(config) + packed_floats(config, numeric) +
+        chunk_floats(config) + panel_floats(config, numeric) +
         forward_smaller(nodes->n, most) * config->width +
         angles * (config->local_rope.theta > 0 ? 2 : 1) +
         attention_stack_floats(&shape) * count_stacks(config, positions_max, nodes->n, most) +

@@ -68,17 +68,38 @@ size_t gemm_packed_floats(enum numeric numeric, size_t n, size_t k)
     return (n + panel - 1) / panel * panel * k;
 }
 
-void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t n, size_t k)
+void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t first, size_t n,
+               size_t k)
 {
     const struct gemm_tiles *tiles = tiles_of(numeric);
 
     if (tiles != NULL) {
-        tiles->pack((uint16_t *)(void *)packed, w, n, k);
+        tiles->pack((uint16_t *)(void *)packed, w, first, n, k);
     } else if (chosen.kernels != NULL) {
-        chosen.kernels->pack(packed, w, n, k);
+        chosen.kernels->pack(packed, w, first, n, k);
     } else {
-        memcpy(packed, w, n * k * sizeof(float));
+        memcpy(packed + first * k, w, n * k * sizeof(float));
     }
+}
+
+void gemm_unpack(enum numeric numeric, float *w, const float *packed, size_t output, size_t k)
+{
+    if (tiles_of(numeric) != NULL) {
+        gemm_tiles_unpack(w, (const uint16_t *)(const void *)packed, output, k);
+        return;
+    }
+    const size_t panel = chosen.kernels != NULL ? chosen.kernels->panel : 1;
+    const float *from = packed + output / panel * panel * k + output % panel;
+
+    for (size_t i = 0; i < k; i++) {
+        w[i] = from[i * panel];
+    }
+}
+
+const float *gemm_packed_from(enum numeric numeric, const float *packed, size_t first, size_t k)
+{
+    assert(first % GEMM_PANEL == 0);
+    return packed + gemm_packed_floats(numeric, first, k);
 }
 
 /* Parts of an activation. Short sums take three in amx2: there the error of two weighs most, and
@@ -114,49 +135,6 @@ void gemm_add(enum numeric numeric, float *out, const float *x, const float *pac
               size_t n, size_t k)
 {
     product(numeric, out, x, packed, rows, n, k, true);
-}
-
-/* ---- few rows ---- */
-
-/* Whole panels of every kernel; with a thousand places of k, 256 KiB. */
-#define SLICE ((size_t)64)
-
-size_t gemm_few_floats(enum numeric numeric, size_t k)
-{
-    return gemm_packed_floats(numeric, SLICE, k);
-}
-
-/* Columns of out to and from a slice [rows, width]. */
-static void few(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
-                size_t n, size_t k, float *scratch, bool add)
-{
-    float slice[GEMM_FEW * SLICE];
-
-    assert(rows <= GEMM_FEW);
-    for (size_t column = 0; column < n; column += SLICE) {
-        const size_t width = n - column < SLICE ? n - column : SLICE;
-
-        gemm_pack(numeric, scratch, w + column * k, width, k);
-        for (size_t r = 0; r < rows && add; r++) {
-            memcpy(slice + r * width, out + r * n + column, width * sizeof(float));
-        }
-        product(numeric, slice, x, scratch, rows, width, k, add);
-        for (size_t r = 0; r < rows; r++) {
-            memcpy(out + r * n + column, slice + r * width, width * sizeof(float));
-        }
-    }
-}
-
-void gemm_few(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
-              size_t n, size_t k, float *scratch)
-{
-    few(numeric, out, x, w, rows, n, k, scratch, false);
-}
-
-void gemm_few_add(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
-                  size_t n, size_t k, float *scratch)
-{
-    few(numeric, out, x, w, rows, n, k, scratch, true);
 }
 
 const char *gemm_path(enum numeric numeric)

@@ -20,13 +20,21 @@
 /* Rows that make whole tiles of every kernel. */
 #define GEMM_ROWS ((size_t)480)
 
-/* Weights are packed once and then used for many rows; in amx2 and amx1, rounded to bfloat16.
- * Floats that packed weights [n, k] take. */
+/* Weights are packed once and then used for any number of rows; in amx2 and amx1, rounded to
+ * bfloat16. Floats that packed weights [n, k] take. */
 size_t gemm_packed_floats(enum numeric numeric, size_t n, size_t k);
 
-/* w [n, k], row-major as stored; packed has room for gemm_packed_floats and starts at a multiple of
- * 64 bytes. */
-void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t n, size_t k);
+/* Outputs [first, first + n) of weights whose inputs are k: w [n, k], row-major as stored. packed
+ * has room for gemm_packed_floats of them all and starts at a multiple of 64 bytes. */
+void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t first, size_t n,
+               size_t k);
+
+/* One output's weights [k] back from packed ones. */
+void gemm_unpack(enum numeric numeric, float *w, const float *packed, size_t output, size_t k);
+
+/* Where the outputs from `first` on, a multiple of GEMM_PANEL, begin: packed weights themselves. */
+#define GEMM_PANEL ((size_t)64)
+const float *gemm_packed_from(enum numeric numeric, const float *packed, size_t first, size_t k);
 
 /* out [rows, n] = x [rows, k] * w [n, k]^T, all row-major. numeric is available. */
 void gemm(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
@@ -35,18 +43,6 @@ void gemm(enum numeric numeric, float *out, const float *x, const float *packed,
 /* The same, added to out. */
 void gemm_add(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
               size_t n, size_t k);
-
-/* Rows that do not pay for packing all of the weights. */
-#define GEMM_FEW ((size_t)64)
-
-/* The same products, to the same bits, of at most GEMM_FEW rows with weights w [n, k] that are not
- * packed: some columns at a time are, on the way, in scratch, which stays in the caches. Floats of
- * scratch, which starts at a multiple of 64 bytes too. */
-size_t gemm_few_floats(enum numeric numeric, size_t k);
-void gemm_few(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
-              size_t n, size_t k, float *scratch);
-void gemm_few_add(enum numeric numeric, float *out, const float *x, const float *w, size_t rows,
-                  size_t n, size_t k, float *scratch);
 
 /* "f32/avx512", "f32/openblas-SkylakeX/avx512", "amx2/avx512": arithmetic, whose products, our
  * other kernels. Static. */

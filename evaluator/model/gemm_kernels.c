@@ -77,35 +77,35 @@ static ALWAYS_INLINE void transpose(float *restrict packed, const float *restric
     }
 }
 
-/* A register's width of columns at a time: so few rows of w are read side by side without a miss.
- */
-static void pack_panel(float *restrict packed, const float *restrict w, size_t columns, size_t k)
+/* Columns [from, to) of a panel. A register's width of them at a time where they are all there: so
+ * few rows of w are read side by side without a miss. */
+static void pack_panel(float *restrict packed, const float *restrict w, size_t from, size_t to,
+                       size_t k)
 {
-    size_t whole = 0;
-
-    for (; whole + WIDTH <= columns; whole += WIDTH) {
+    for (size_t c = from, n; c < to; c += n, w += n * k) {
         size_t i = 0;
 
-        for (; i + WIDTH <= k; i += WIDTH) {
-            transpose(packed + i * PANEL + whole, w + whole * k + i, k);
+        n = WIDTH - c % WIDTH < to - c ? WIDTH - c % WIDTH : to - c;
+        for (; n == WIDTH && i + WIDTH <= k; i += WIDTH) {
+            transpose(packed + i * PANEL + c, w + i, k);
         }
         for (; i < k; i++) {
-            for (size_t c = whole; c < whole + WIDTH; c++) {
-                packed[i * PANEL + c] = w[c * k + i];
+            for (size_t column = 0; column < n; column++) {
+                packed[i * PANEL + c + column] = w[column * k + i];
             }
-        }
-    }
-    for (size_t i = 0; i < k && whole < PANEL; i++) {
-        for (size_t c = whole; c < PANEL; c++) {
-            packed[i * PANEL + c] = c < columns ? w[c * k + i] : 0.0F;
         }
     }
 }
 
-static void pack(float *packed, const float *w, size_t n, size_t k)
+static void pack(float *packed, const float *w, size_t first, size_t n, size_t k)
 {
-    for (size_t c = 0; c < n; c += PANEL) {
-        pack_panel(packed + c * k, w + c * k, n - c < PANEL ? n - c : PANEL, k);
+    const size_t end = first + n;
+
+    for (size_t c = first, next; c < end; c = next) {
+        const size_t panel = c / PANEL * PANEL;
+
+        next = panel + PANEL < end ? panel + PANEL : end;
+        pack_panel(packed + panel * k, w + (c - first) * k, c - panel, next - panel, k);
     }
 }
 

@@ -14,8 +14,9 @@
 struct gemm_kernels {
     size_t panel; /* columns of a panel; packed weights [n, k] take k floats a column, in panels */
 
-    /* packed [n / panel, k, panel], the last panel filled up with zeros; w [n, k]. */
-    void (*pack)(float *packed, const float *w, size_t n, size_t k);
+    /* Columns [first, first + n) of packed [columns / panel, k, panel] from w [n, k]. What fills
+     * the last panel up is not touched, and never seen. */
+    void (*pack)(float *packed, const float *w, size_t first, size_t n, size_t k);
 
     /* out [rows, n] = x [rows, k] * w^T, or that much more when add. */
     void (*multiply)(float *out, const float *x, const float *packed, size_t rows, size_t n,

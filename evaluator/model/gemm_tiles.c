@@ -68,36 +68,45 @@ static ALWAYS_INLINE void round_row(uint16_t *restrict to, const float *restrict
     }
 }
 
-/* One tile: columns [columns] of w at places [places] of k; the rest is zero. Columns are rounded
- * as they lie, then turned, a pair at a time. */
-static void pack_tile(uint16_t *tile, const float *w, size_t k, size_t columns, size_t places)
+/* Columns [from, to) of a tile, of w at places [places] of k; places beyond are zero. Columns are
+ * rounded as they lie, then turned, a pair at a time. */
+static void pack_tile(uint16_t *tile, const float *w, size_t k, size_t from, size_t to,
+                      size_t places)
 {
     uint16_t rows[TILE_SIDE][TILE_STEP] = {0};
 
-    for (size_t c = 0; c < columns; c++) {
+    for (size_t c = from; c < to; c++, w += k) {
         if (places == TILE_STEP) {
-            round_row(rows[c], w + c * k, TILE_STEP);
+            round_row(rows[c], w, TILE_STEP);
         } else {
-            round_row(rows[c], w + c * k, places);
+            round_row(rows[c], w, places);
         }
     }
     for (size_t pair = 0; pair < TILE_SIDE; pair++) {
-        for (size_t c = 0; c < TILE_SIDE; c++) {
+        for (size_t c = from; c < to; c++) {
             memcpy(tile + pair * TILE_STEP + 2 * c, &rows[c][2 * pair], 2 * sizeof(*tile));
         }
     }
 }
 
-static void pack(uint16_t *packed, const float *w, size_t n, size_t k)
+/* Where column c, the first of its tile, begins; its tiles are two apart. */
+static uint16_t *tile_of(uint16_t *packed, size_t c, size_t k)
 {
-    for (size_t panel = 0; panel < n; panel += TILE_PANEL) {
-        for (size_t from = 0; from < k; from += TILE_STEP) {
-            for (size_t c = panel; c < panel + TILE_PANEL; c += TILE_SIDE, packed += TILE) {
-                const size_t columns = c < n ? smaller(n - c, TILE_SIDE) : 0;
+    return packed + c / TILE_PANEL * TILE_PANEL * round_up(k, TILE_STEP) +
+           c % TILE_PANEL / TILE_SIDE * TILE;
+}
 
-                pack_tile(packed, columns > 0 ? w + c * k + from : w, k, columns,
-                          smaller(k - from, TILE_STEP));
-            }
+static void pack(uint16_t *packed, const float *w, size_t first, size_t n, size_t k)
+{
+    const size_t end = first + n;
+
+    for (size_t c = first, next; c < end; w += (next - c) * k, c = next) {
+        const size_t side = c / TILE_SIDE * TILE_SIDE;
+        uint16_t *tile = tile_of(packed, side, k);
+
+        next = smaller(side + TILE_SIDE, end);
+        for (size_t from = 0; from < k; from += TILE_STEP, tile += 2 * TILE) {
+            pack_tile(tile, w + from, k, c - side, next - side, smaller(k - from, TILE_STEP));
         }
     }
 }

@@ -28,9 +28,10 @@
 struct gemm_tiles {
     const char *name; /* "" for the processor's own, "-emulated" */
 
-    /* Weights w [n, k] rounded to bfloat16: packed [n / TILE_PANEL, k / TILE_STEP, 2 tiles, 16
-     * pairs of k, 16 columns, the pair], filled up with zeros. */
-    void (*pack)(uint16_t *packed, const float *w, size_t n, size_t k);
+    /* Columns [first, first + n) from w [n, k], rounded to bfloat16: packed [columns / TILE_PANEL,
+     * k / TILE_STEP, 2 tiles, 16 pairs of k, 16 columns, the pair], k filled up with zeros. What
+     * fills the last panel up is not touched, and never seen. */
+    void (*pack)(uint16_t *packed, const float *w, size_t first, size_t n, size_t k);
 
     /*
      * out [rows, n] = x [rows, k] * w^T, or that much more when add. Each x is the sum of so many
@@ -44,6 +45,9 @@ struct gemm_tiles {
 
 /* Elements of packed weights. */
 size_t gemm_tiles_packed(size_t n, size_t k);
+
+/* One column of packed weights: w [k]. */
+void gemm_tiles_unpack(float *w, const uint16_t *packed, size_t column, size_t k);
 
 /* The plain set, compiled for isa or for the next lower one that this build has: all give the same
  * bits, and the matrix units' too. Static. */

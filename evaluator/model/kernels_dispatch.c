@@ -7,6 +7,7 @@
 
 #include "evaluator/model/amx.h"
 #include "evaluator/model/attention.h"
+#include "evaluator/model/dtype_bits.h"
 #include "evaluator/model/gemm_kernels.h"
 #include "evaluator/model/gemm_tiles.h"
 #include "evaluator/model/kernels.h"
@@ -114,6 +115,20 @@ static size_t whole_tiles(size_t n, size_t tile)
 size_t gemm_tiles_packed(size_t n, size_t k)
 {
     return whole_tiles(n, TILE_PANEL) * whole_tiles(k, TILE_STEP);
+}
+
+void gemm_tiles_unpack(float *w, const uint16_t *packed, size_t column, size_t k)
+{
+    const uint16_t *panel = packed + column / TILE_PANEL * TILE_PANEL * whole_tiles(k, TILE_STEP);
+    const size_t side = column % TILE_PANEL / TILE_SIDE;
+
+    for (size_t i = 0; i < k; i++) {
+        const size_t tile = 2 * (i / TILE_STEP) + side;
+        const size_t pair = i % TILE_STEP / 2;
+
+        w[i] = bits_f32_of_bf16(
+            panel[(tile * TILE_SIDE + pair) * TILE_STEP + 2 * (column % TILE_SIDE) + i % 2]);
+    }
 }
 
 static size_t whole_lanes(size_t n)

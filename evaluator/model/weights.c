@@ -2,7 +2,7 @@
  * weights.c - one candidate's weights in one block.
  *
  * The table of tensors (tensors.h) says which there are and how large. Their order in the block is
- * ours: pieces that one product reads stand together.
+ * ours: what one product reads is one piece.
  *
  *   embedding | final norm | head | layer 0: input_norm  q k v  biases  o ... down | layer 1 ...
  *
@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "evaluator/model/gemm.h"
 
 /* Pieces start at multiples of 64 bytes. */
 #define PIECE_FLOATS ((size_t)16)
@@ -54,6 +55,23 @@ static const struct {
 
 #define LAYER_ORDER (sizeof(layer_order) / sizeof(layer_order[0]))
 
+/* Where a tensor is: a vector, or what is held as it is stored, at `at`; a matrix in the packed
+ * piece that begins there, from its output `first` on. */
+struct slot {
+    float *at; /* NULL: the model has no such tensor */
+    size_t first;
+    bool filled;
+};
+
+/* The outputs of a matrix that wait until they make a panel, and where they belong. */
+struct desk {
+    float *values; /* [GEMM_PANEL, largest number of inputs] */
+    size_t n;      /* values that are there */
+    struct slot *slot;
+    size_t outputs, inputs; /* of the matrix */
+    size_t packed;          /* outputs that are done */
+};
+
 /* What is in a block that a source fills. */
 struct stages {
     struct weights_source source;
@@ -64,11 +82,11 @@ struct stages {
 struct weights {
     struct config config;
     struct stages *stages; /* NULL: filled by hand */
-    enum dtype matrices;   /* in which embedding and head are held */
+    struct weights_form form;
+    struct desk *desk;
     float *block;
     uint32_t layers_max;          /* that the block has room for */
-    float **slots;                /* [layers_max + 1, TENSOR_ROLES]; the first row is of no layer */
-    bool *filled;                 /* the same */
+    struct slot *slots;           /* [layers_max + 1, TENSOR_ROLES]; the first row is of no layer */
     struct weights_layer *layers; /* [layers_max] */
 };
 
@@ -77,52 +95,91 @@ static size_t slot_index(enum tensor_role role, uint32_t layer)
     return (tensors_role_in_layer(role) ? (size_t)layer + 1 : 0) * TENSOR_ROLES + role;
 }
 
-/* Elements of a tensor; 0 when the model has none. */
-static size_t count_elements(const struct config *config, enum tensor_role role, uint32_t layer)
+/* A tensor's outputs and inputs; n 0 when the model has none, k 0 of a vector [n]. */
+struct shape {
+    size_t n, k;
+};
+
+static struct shape shape_of(const struct config *config, enum tensor_role role, uint32_t layer)
 {
     struct tensor_place place;
     char name[TENSORS_NAME_MAX];
-    size_t n = 1;
 
-    if (!tensors_name(config, role, layer, name)) {
-        return 0;
+    if (layer >= config->n_layers || !tensors_name(config, role, layer, name)) {
+        return (struct shape){0};
     }
     tensors_find(config, name, &place);
-    for (size_t i = 0; i < place.n_dims; i++) {
-        bool fits = mem_multiply(n, place.dims[i], &n);
+    return (struct shape){place.dims[0], place.n_dims == 2 ? place.dims[1] : 0};
+}
 
-        assert(fits); /* config_parse bounds every size */
-        (void)fits;
-    }
+static size_t count_elements(struct shape shape)
+{
+    size_t n = shape.n;
+    bool fits = shape.k == 0 || mem_multiply(shape.n, shape.k, &n);
+
+    assert(fits); /* config_parse bounds every size */
+    (void)fits;
     return n;
+}
+
+static bool is_streamed(const struct weights *weights)
+{
+    return weights->stages != NULL && weights->stages->streamed;
 }
 
 static bool is_stored(const struct weights *weights, enum tensor_role role)
 {
-    return weights->matrices != DTYPE_F32 && (role == TENSOR_EMBEDDING || role == TENSOR_HEAD);
+    return weights->form.stored != DTYPE_F32 &&
+           (role == TENSOR_EMBEDDING ? is_streamed(weights) || !weights->config.tied
+                                     : role == TENSOR_HEAD && is_streamed(weights));
 }
 
-/* Floats that n elements of a tensor take in the block. */
-static size_t count_floats(const struct weights *weights, enum tensor_role role, size_t n)
+/* An embedding that is not the head too is read by rows alone. */
+static bool is_packed(const struct weights *weights, enum tensor_role role, struct shape shape)
 {
-    return is_stored(weights, role)
-               ? (n * dtype_size(weights->matrices) + sizeof(float) - 1) / sizeof(float)
-               : n;
+    return shape.k > 0 && !is_stored(weights, role) &&
+           (role != TENSOR_EMBEDDING || weights->config.tied);
 }
 
-/* Give a tensor its place at *at and move on; with no block yet, only count. */
+/* Where the next tensor goes, in floats of the block, and the piece that it may continue. */
+struct cursor {
+    size_t at, piece, outputs;
+};
+
+/* Give a tensor its place and move on; with no block yet, only count. */
 static void place_tensor(struct weights *weights, enum tensor_role role, uint32_t layer,
-                         bool continues, size_t *at)
+                         bool continues, struct cursor *cursor)
 {
-    size_t n = count_elements(&weights->config, role, layer);
+    const struct shape shape = shape_of(&weights->config, role, layer);
 
     if (!continues) {
-        *at = (*at + PIECE_FLOATS - 1) / PIECE_FLOATS * PIECE_FLOATS;
+        cursor->at = (cursor->at + PIECE_FLOATS - 1) / PIECE_FLOATS * PIECE_FLOATS;
+        cursor->piece = cursor->at;
+        cursor->outputs = 0;
     }
-    if (n > 0 && weights->block != NULL) {
-        weights->slots[slot_index(role, layer)] = weights->block + *at;
+    const bool packed = is_packed(weights, role, shape);
+
+    if (shape.n > 0 && weights->block != NULL) {
+        weights->slots[slot_index(role, layer)] =
+            (struct slot){.at = weights->block + (packed ? cursor->piece : cursor->at),
+                          .first = packed ? cursor->outputs : 0};
     }
-    *at += count_floats(weights, role, n);
+    cursor->outputs += shape.n;
+    if (packed) {
+        cursor->at =
+            cursor->piece + gemm_packed_floats(weights->form.numeric, cursor->outputs, shape.k);
+    } else if (is_stored(weights, role)) {
+        cursor->at +=
+            (count_elements(shape) * dtype_size(weights->form.stored) + sizeof(float) - 1) /
+            sizeof(float);
+    } else {
+        cursor->at += count_elements(shape);
+    }
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 static size_t larger(size_t a, size_t b)
@@ -134,46 +191,64 @@ static size_t larger(size_t a, size_t b)
 static size_t lay_out(struct weights *weights)
 {
     const struct config *config = &weights->config;
-    const bool streamed = weights->stages != NULL && weights->stages->streamed;
-    size_t at = 0;
+    const bool streamed = is_streamed(weights);
+    struct cursor cursor = {0};
 
-    place_tensor(weights, TENSOR_EMBEDDING, 0, false, &at);
-    size_t largest = at;
+    place_tensor(weights, TENSOR_EMBEDDING, 0, false, &cursor);
+    size_t largest = cursor.at;
 
     if (streamed && !config->tied) {
-        at = 0;
+        cursor.at = 0;
     }
-    place_tensor(weights, TENSOR_FINAL_NORM, 0, false, &at);
-    place_tensor(weights, TENSOR_HEAD, 0, false, &at);
-    largest = larger(largest, at);
+    place_tensor(weights, TENSOR_FINAL_NORM, 0, false, &cursor);
+    place_tensor(weights, TENSOR_HEAD, 0, false, &cursor);
+    largest = larger(largest, cursor.at);
     for (uint32_t layer = 0; layer < config->n_layers; layer++) {
-        at = streamed ? 0 : at;
+        cursor.at = streamed ? 0 : cursor.at;
         for (size_t i = 0; i < LAYER_ORDER; i++) {
-            place_tensor(weights, layer_order[i].role, layer, layer_order[i].continues, &at);
+            place_tensor(weights, layer_order[i].role, layer, layer_order[i].continues, &cursor);
         }
-        largest = larger(largest, at);
+        largest = larger(largest, cursor.at);
     }
     return largest;
 }
 
-size_t weights_bytes(const struct config *config)
+static size_t desk_floats(const struct weights *weights)
 {
-    struct weights counted = {.config = *config, .matrices = DTYPE_F32};
+    size_t inputs = 0;
 
-    return lay_out(&counted) * sizeof(float);
+    for (int role = 0; role < (int)TENSOR_ROLES; role++) {
+        const struct shape shape = shape_of(&weights->config, (enum tensor_role)role, 0);
+
+        inputs =
+            is_packed(weights, (enum tensor_role)role, shape) ? larger(inputs, shape.k) : inputs;
+    }
+    return GEMM_PANEL * inputs;
 }
 
-size_t weights_bytes_streamed(const struct config *config, enum dtype matrices)
+static size_t count_bytes(struct weights *weights)
+{
+    return (lay_out(weights) + desk_floats(weights)) * sizeof(float);
+}
+
+size_t weights_bytes(const struct config *config, struct weights_form form)
+{
+    struct weights counted = {.config = *config, .form = form};
+
+    return count_bytes(&counted);
+}
+
+size_t weights_bytes_streamed(const struct config *config, struct weights_form form)
 {
     struct stages stages = {.streamed = true};
-    struct weights counted = {.config = *config, .stages = &stages, .matrices = matrices};
+    struct weights counted = {.config = *config, .stages = &stages, .form = form};
 
-    return lay_out(&counted) * sizeof(float);
+    return count_bytes(&counted);
 }
 
 static const float *piece(const struct weights *weights, enum tensor_role role, uint32_t layer)
 {
-    return weights->slots[slot_index(role, layer)];
+    return weights->slots[slot_index(role, layer)].at;
 }
 
 /* Where two roles share a place, the one that the model has. */
@@ -203,9 +278,24 @@ static void bind_layer(struct weights *weights, uint32_t layer)
     };
 }
 
+static int take_block(struct weights *weights, struct err *err)
+{
+    const size_t n = lay_out(weights);
+
+    weights->desk->values =
+        mem_try_block(desk_floats(weights), sizeof(float), "weights of a candidate", err);
+    weights->block = mem_try_block(n, sizeof(float), "weights of a candidate", err);
+    if (weights->block == NULL || weights->desk->values == NULL) {
+        return ERR_MEMORY;
+    }
+    memset(weights->block, 0, n * sizeof(float)); /* what fills panels up is multiplied too */
+    lay_out(weights);
+    return 0;
+}
+
 /* stages NULL: none; else copied. */
 static int make_weights(struct weights **out, const struct config *config,
-                        const struct stages *stages, enum dtype matrices, struct err *err)
+                        const struct stages *stages, struct weights_form form, struct err *err)
 {
     int rc = config_runnable(config, err);
 
@@ -213,25 +303,23 @@ static int make_weights(struct weights **out, const struct config *config,
         return err_wrap(err, "%s", config->architecture);
     }
     struct weights *weights = mem_array(1, sizeof(*weights));
-    size_t n_slots = ((size_t)config->n_layers + 1) * TENSOR_ROLES;
 
     weights->config = *config;
     weights->layers_max = config->n_layers;
-    weights->matrices = matrices;
+    weights->form = form;
     if (stages != NULL) {
         weights->stages = mem_array(1, sizeof(struct stages));
         *weights->stages = *stages;
         weights->stages->present = mem_array((size_t)config->n_layers + 2, sizeof(bool));
     }
-    weights->slots = mem_array(n_slots, sizeof(float *));
-    weights->filled = mem_array(n_slots, sizeof(bool));
+    weights->desk = mem_array(1, sizeof(struct desk));
+    weights->slots = mem_array(((size_t)config->n_layers + 1) * TENSOR_ROLES, sizeof(struct slot));
     weights->layers = mem_array(config->n_layers, sizeof(struct weights_layer));
-    weights->block = mem_try_block(lay_out(weights), sizeof(float), "weights of a candidate", err);
-    if (weights->block == NULL) {
+    rc = take_block(weights, err);
+    if (rc != 0) {
         weights_free(weights);
-        return ERR_MEMORY;
+        return rc;
     }
-    lay_out(weights);
     for (uint32_t layer = 0; layer < config->n_layers; layer++) {
         bind_layer(weights, layer);
     }
@@ -241,20 +329,28 @@ static int make_weights(struct weights **out, const struct config *config,
 
 int weights_new(struct weights **out, const struct config *config, struct err *err)
 {
-    return make_weights(out, config, NULL, DTYPE_F32, err);
+    return weights_new_on(out, config, NUMERIC_F32, err);
 }
 
-int weights_new_streamed(struct weights **out, const struct config *config, enum dtype matrices,
-                         const struct weights_source *source, struct err *err)
+int weights_new_on(struct weights **out, const struct config *config, enum numeric numeric,
+                   struct err *err)
 {
-    return make_weights(out, config, &(struct stages){.source = *source, .streamed = true},
-                        matrices, err);
+    return make_weights(out, config, NULL,
+                        (struct weights_form){.numeric = numeric, .stored = DTYPE_F32}, err);
 }
 
-int weights_new_staged(struct weights **out, const struct config *config,
+int weights_new_streamed(struct weights **out, const struct config *config,
+                         struct weights_form form, const struct weights_source *source,
+                         struct err *err)
+{
+    return make_weights(out, config, &(struct stages){.source = *source, .streamed = true}, form,
+                        err);
+}
+
+int weights_new_staged(struct weights **out, const struct config *config, struct weights_form form,
                        const struct weights_source *source, struct err *err)
 {
-    return make_weights(out, config, &(struct stages){.source = *source}, DTYPE_F32, err);
+    return make_weights(out, config, &(struct stages){.source = *source}, form, err);
 }
 
 void weights_free(struct weights *weights)
@@ -266,32 +362,100 @@ void weights_free(struct weights *weights)
         }
         free(weights->block);
         free(weights->slots);
-        free(weights->filled);
+        free(weights->desk->values);
+        free(weights->desk);
         free(weights->layers);
         free(weights);
     }
 }
 
+/* ---- filling ---- */
+
+bool weights_begin(struct weights *weights, enum tensor_role role, uint32_t layer)
+{
+    const struct shape shape = shape_of(&weights->config, role, layer);
+    struct desk *desk = weights->desk;
+
+    if (!is_packed(weights, role, shape)) {
+        return false;
+    }
+    desk->slot = &weights->slots[slot_index(role, layer)];
+    desk->outputs = shape.n;
+    desk->inputs = shape.k;
+    desk->n = desk->packed = 0;
+    return true;
+}
+
+void weights_pour(struct weights *weights, const void *values, enum dtype dtype, size_t n)
+{
+    struct desk *desk = weights->desk;
+    const unsigned char *from = values;
+
+    while (n > 0) {
+        const size_t first = desk->slot->first + desk->packed;
+        const size_t outputs =
+            smaller(GEMM_PANEL - first % GEMM_PANEL, desk->outputs - desk->packed);
+        const size_t now = smaller(n, outputs * desk->inputs - desk->n);
+
+        assert(now > 0);
+        dtype_to_f32(desk->values + desk->n, from, dtype, now);
+        from += now * dtype_size(dtype);
+        n -= now;
+        desk->n += now;
+        if (desk->n == outputs * desk->inputs) {
+            gemm_pack(weights->form.numeric, desk->slot->at, desk->values, first, outputs,
+                      desk->inputs);
+            desk->packed += outputs;
+            desk->n = 0;
+        }
+    }
+    desk->slot->filled = desk->packed == desk->outputs;
+}
+
 float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer)
 {
-    if (role == TENSOR_UNKNOWN || layer >= weights->config.n_layers || is_stored(weights, role)) {
+    const struct shape shape = shape_of(&weights->config, role, layer);
+
+    if (shape.n == 0 || is_stored(weights, role) || is_packed(weights, role, shape)) {
         return NULL;
     }
-    size_t i = slot_index(role, layer);
+    struct slot *slot = &weights->slots[slot_index(role, layer)];
 
-    weights->filled[i] = true;
-    return weights->slots[i];
+    slot->filled = true;
+    return slot->at;
+}
+
+bool weights_fill(struct weights *weights, enum tensor_role role, uint32_t layer,
+                  const void *values, enum dtype dtype)
+{
+    const size_t n = count_elements(shape_of(&weights->config, role, layer));
+
+    if (weights_begin(weights, role, layer)) {
+        weights_pour(weights, values, dtype, n);
+        return true;
+    }
+    float *slot = weights_slot(weights, role, layer);
+
+    if (slot != NULL) {
+        dtype_to_f32(slot, values, dtype, n);
+    }
+    return slot != NULL;
 }
 
 void *weights_store(struct weights *weights, enum tensor_role role)
 {
-    size_t i = slot_index(role, 0);
-
     if (!is_stored(weights, role)) {
         return NULL;
     }
-    weights->filled[i] = true;
-    return weights->slots[i];
+    struct slot *slot = &weights->slots[slot_index(role, 0)];
+
+    slot->filled = true;
+    return slot->at;
+}
+
+void weights_retain(struct weights *weights, enum tensor_role role, uint32_t layer)
+{
+    weights->slots[slot_index(role, layer)].filled = true;
 }
 
 /* The first slot in [from, to) that nobody asked for is an error; all count as unfilled afterwards.
@@ -301,14 +465,14 @@ static int check_filled(const struct weights *weights, size_t from, size_t to, s
     int rc = 0;
 
     for (size_t i = from; i < to; i++) {
-        if (rc == 0 && weights->slots[i] != NULL && !weights->filled[i]) {
+        if (rc == 0 && weights->slots[i].at != NULL && !weights->slots[i].filled) {
             char name[TENSORS_NAME_MAX];
 
             tensors_name(&weights->config, (enum tensor_role)(i % TENSOR_ROLES),
                          (uint32_t)(i < TENSOR_ROLES ? 0 : i / TENSOR_ROLES - 1), name);
             rc = err_set(err, ERR_MISSING, "candidate: no values for tensor %s", name);
         }
-        weights->filled[i] = false;
+        weights->slots[i].filled = false;
     }
     return rc;
 }
@@ -398,18 +562,16 @@ int weights_load(struct weights *weights, const struct checkpoint *checkpoint, s
 {
     for (size_t i = 0; i < checkpoint_count(checkpoint); i++) {
         const struct checkpoint_tensor *tensor = checkpoint_at(checkpoint, i);
+        const enum tensor_role role = tensor->role;
 
-        if (tensor->role == TENSOR_UNKNOWN) {
+        if (role == TENSOR_UNKNOWN) {
             continue; /* beside the text model */
         }
-        float *slot = weights_slot(weights, tensor->role, tensor->depth);
-
-        if (slot == NULL ||
-            tensor->n_elements != count_elements(&weights->config, tensor->role, tensor->depth)) {
+        if (tensor->n_elements != count_elements(shape_of(&weights->config, role, tensor->depth)) ||
+            !weights_fill(weights, role, tensor->depth, tensor->data, tensor->dtype)) {
             return err_set(err, ERR_CONFLICT, "%s: tensor %s does not fit the candidate's shape",
                            checkpoint_folder(checkpoint), tensor->name);
         }
-        dtype_to_f32(slot, tensor->data, tensor->dtype, tensor->n_elements);
     }
     return weights_bind(weights, err);
 }
@@ -417,6 +579,11 @@ int weights_load(struct weights *weights, const struct checkpoint *checkpoint, s
 const struct config *weights_config(const struct weights *weights)
 {
     return &weights->config;
+}
+
+enum numeric weights_numeric(const struct weights *weights)
+{
+    return weights->form.numeric;
 }
 
 const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer)
@@ -430,30 +597,37 @@ const float *weights_final_norm(const struct weights *weights)
     return piece(weights, TENSOR_FINAL_NORM, 0);
 }
 
-static const float *rows(const struct weights *weights, enum tensor_role role, size_t first,
-                         size_t n, float *scratch)
+const float *weights_embedding_row(const struct weights *weights, size_t row, float *scratch)
 {
-    size_t d = weights->config.width;
+    const size_t d = weights->config.width;
+    const float *matrix = piece(weights, TENSOR_EMBEDDING, 0);
+
+    if (is_stored(weights, TENSOR_EMBEDDING)) {
+        const size_t bytes = d * dtype_size(weights->form.stored);
+
+        dtype_to_f32(scratch, (const unsigned char *)matrix + row * bytes, weights->form.stored, d);
+        return scratch;
+    }
+    if (weights->config.tied) {
+        gemm_unpack(weights->form.numeric, scratch, matrix, row, d);
+        return scratch;
+    }
+    return matrix + row * d;
+}
+
+const float *weights_head_rows(const struct weights *weights, size_t first, size_t n, float *packed,
+                               float *rows)
+{
+    const size_t d = weights->config.width;
+    const enum tensor_role role = weights->config.tied ? TENSOR_EMBEDDING : TENSOR_HEAD;
     const float *matrix = piece(weights, role, 0);
 
     if (!is_stored(weights, role)) {
-        return matrix + first * d;
+        return gemm_packed_from(weights->form.numeric, matrix, first, d);
     }
-    const unsigned char *stored = (const unsigned char *)matrix;
+    const size_t bytes = d * dtype_size(weights->form.stored);
 
-    dtype_to_f32(scratch, stored + first * d * dtype_size(weights->matrices), weights->matrices,
-                 n * d);
-    return scratch;
-}
-
-const float *weights_embedding_rows(const struct weights *weights, size_t first, size_t n,
-                                    float *scratch)
-{
-    return rows(weights, TENSOR_EMBEDDING, first, n, scratch);
-}
-
-const float *weights_head_rows(const struct weights *weights, size_t first, size_t n,
-                               float *scratch)
-{
-    return rows(weights, weights->config.tied ? TENSOR_EMBEDDING : TENSOR_HEAD, first, n, scratch);
+    dtype_to_f32(rows, (const unsigned char *)matrix + first * bytes, weights->form.stored, n * d);
+    gemm_pack(weights->form.numeric, packed, rows, 0, n, d);
+    return packed;
 }

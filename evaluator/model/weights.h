@@ -1,14 +1,14 @@
 /*
  * weights.h - one candidate's weights as the forward pass reads them.
  *
- * Floats, in one block that is taken once and filled again for every candidate. Matrices stay
- * [outputs, inputs] as in the file; q, k and v follow each other so that one product makes all
- * three, and so do gate and up. Every tensor of the file is one contiguous piece of the block:
- * whoever blends writes it straight there.
+ * In one block that is taken once and filled again for every candidate. Vectors are floats.
+ * Matrices are in the order of the products that read them (gemm_pack): whoever blends pours them
+ * in as they are in the file, [outputs, inputs], and they are packed on the way, out of the caches.
+ * q, k and v stand in one piece so that one product makes all three, and so do gate and up.
  *
  *   struct weights *weights = NULL;
  *   int rc = weights_new(&weights, config, err);
- *   ... for each tensor: dtype_to_f32(weights_slot(weights, role, layer), ...)
+ *   ... for each tensor: weights_fill(weights, role, layer, values, dtype)
  *   rc = weights_bind(weights, err);
  *   forward_score(forward, weights, ...);
  *
@@ -19,8 +19,8 @@
  *   stage 1 .. L       a layer each
  *   stage L + 1        final norm and head (the embedding again when tied)
  *
- * Embedding and head, the largest of all and read a few rows at a time, may then stay in the type
- * they are stored in.
+ * Some may stay in the type they are stored in: an embedding that is not the head too, of which
+ * few rows are read, and both when streamed, since they are the largest.
  */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
@@ -32,10 +32,11 @@
 #include "base/err.h"
 #include "evaluator/model/checkpoint.h"
 #include "evaluator/model/config.h"
+#include "evaluator/model/numeric.h"
 #include "evaluator/model/tensors.h"
 
 /* D width, Q = H K of all query heads, E = G K of all key/value heads, F MLP width, V vocabulary.
- * Biases and norms that the model does not have are NULL. */
+ * Biases and norms that the model does not have are NULL. Matrices are packed. */
 struct weights_layer {
     const float *input_norm;             /* [D] */
     const float *qkv, *qkv_bias;         /* [Q + 2 E, D], [Q + 2 E] */
@@ -50,29 +51,37 @@ struct weights_layer {
 
 struct weights;
 
+/* How matrices are held. */
+struct weights_form {
+    enum numeric numeric; /* whose products read them */
+    enum dtype stored;    /* of those that stay in the type they are stored in; F32: none does */
+};
+
 /* Values are not set. ERR_FORMAT when the model cannot be run (config_runnable), ERR_MEMORY. */
-int weights_new(struct weights **out, const struct config *config, struct err *err);
+int weights_new(struct weights **out, const struct config *config, struct err *err); /* in f32 */
+int weights_new_on(struct weights **out, const struct config *config, enum numeric numeric,
+                   struct err *err);
 void weights_free(struct weights *weights); /* NULL is fine */
 
-/* Who fills stages: asks weights_slot for every tensor of the stage (weights_in_stage) and fills
- * it. context is lent until weights_free. */
+/* Who fills stages: every tensor of the stage (weights_in_stage), in any of the ways below. context
+ * is lent until weights_free. */
 struct weights_source {
     int (*fill)(void *context, uint32_t stage, struct err *err);
     void *context;
 };
 
-/* The same in the memory of the largest stage; source is copied. There is nothing to bind.
- * matrices: the type in which embedding and head are held. */
-int weights_new_streamed(struct weights **out, const struct config *config, enum dtype matrices,
-                         const struct weights_source *source, struct err *err);
+/* The same in the memory of the largest stage; source is copied. There is nothing to bind. */
+int weights_new_streamed(struct weights **out, const struct config *config,
+                         struct weights_form form, const struct weights_source *source,
+                         struct err *err);
 
 /* All stages beside each other, each filled when it is first asked for. */
-int weights_new_staged(struct weights **out, const struct config *config,
+int weights_new_staged(struct weights **out, const struct config *config, struct weights_form form,
                        const struct weights_source *source, struct err *err);
 
 /* Bytes that they take, whole and streamed. */
-size_t weights_bytes(const struct config *config);
-size_t weights_bytes_streamed(const struct config *config, enum dtype matrices);
+size_t weights_bytes(const struct config *config, struct weights_form form);
+size_t weights_bytes_streamed(const struct config *config, struct weights_form form);
 
 /* True when a tensor belongs to a stage; the embedding of a tied model does to two. */
 bool weights_in_stage(const struct config *config, enum tensor_role role, uint32_t layer,
@@ -92,30 +101,47 @@ bool weights_adopt(struct weights *weights, const struct config *config);
 /* The layers that there is room for. */
 uint32_t weights_layers_max(const struct weights *weights);
 
-/* Where the elements of a tensor go, in the file's order; NULL when the model has no such tensor,
- * or holds it as it is stored. The tensor counts as filled until the next weights_bind. */
+/* A whole tensor from values of a type, in the file's order; false when the model has none such.
+ * For weights that hold nothing as it is stored. It counts as filled until the next weights_bind.
+ */
+bool weights_fill(struct weights *weights, enum tensor_role role, uint32_t layer,
+                  const void *values, enum dtype dtype);
+
+/* The same piece by piece. True when the tensor is a matrix that is packed: then weights_pour takes
+ * its next n values, until it has all. */
+bool weights_begin(struct weights *weights, enum tensor_role role, uint32_t layer);
+void weights_pour(struct weights *weights, const void *values, enum dtype dtype, size_t n);
+
+/* Where the floats of one go that is not packed, in the file's order; NULL when the model has no
+ * such tensor, packs it, or holds it as it is stored. It counts as filled. */
 float *weights_slot(struct weights *weights, enum tensor_role role, uint32_t layer);
 
 /* The same for its stored bytes, where it is held in a type that is not F32; else NULL. */
 void *weights_store(struct weights *weights, enum tensor_role role);
 
-/* The candidate is complete: ERR_MISSING names a tensor whose slot nobody asked for since the last
- * weights_bind. Every slot counts as unfilled afterwards. */
+/* It counts as filled with what it has. */
+void weights_retain(struct weights *weights, enum tensor_role role, uint32_t layer);
+
+/* The candidate is complete: ERR_MISSING names a tensor that nobody filled since the last
+ * weights_bind. Every one counts as unfilled afterwards. */
 int weights_bind(struct weights *weights, struct err *err);
 
-/* Fill all slots from one checkpoint of the same shape, and bind: how a parent is measured. */
+/* Fill all from one checkpoint of the same shape, and bind: how a parent is measured. */
 int weights_load(struct weights *weights, const struct checkpoint *checkpoint, struct err *err);
 
 /* Lent, valid until weights_free; values are those of the stage that is present. */
 const struct config *weights_config(const struct weights *weights);
+enum numeric weights_numeric(const struct weights *weights);
 const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer);
 const float *weights_final_norm(const struct weights *weights); /* [D] */
 
-/* Rows [first, first + n) of the embedding [V, D], or of the head, which is the embedding when
- * tied: where they lie, or converted into scratch [n, D]. */
-const float *weights_embedding_rows(const struct weights *weights, size_t first, size_t n,
-                                    float *scratch);
-const float *weights_head_rows(const struct weights *weights, size_t first, size_t n,
-                               float *scratch);
+/* A row [D] of the embedding [V, D]: where it lies, or made in scratch. */
+const float *weights_embedding_row(const struct weights *weights, size_t row, float *scratch);
+
+/* Rows [first, first + n) of the head [V, D], which is the embedding when tied, packed: where they
+ * lie, or made in packed, room for so many, by way of rows [n, D]. first is a multiple of
+ * GEMM_PANEL. */
+const float *weights_head_rows(const struct weights *weights, size_t first, size_t n, float *packed,
+                               float *rows);
 
 #endif

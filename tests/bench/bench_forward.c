@@ -123,14 +123,14 @@ static struct config wide_config(void)
     return config;
 }
 
-static struct weights *random_weights(const struct config *config)
+static struct weights *random_weights(const struct config *config, enum numeric numeric)
 {
     struct err err;
     struct weights *weights = NULL;
     struct rng32 rng;
 
     rng32_seed(&rng, 1, 1);
-    if (weights_new(&weights, config, &err) != 0) {
+    if (weights_new_on(&weights, config, numeric, &err) != 0) {
         fail(&err);
     }
     for (size_t i = 0; i < tensors_count(config); i++) {
@@ -139,12 +139,14 @@ static struct weights *random_weights(const struct config *config)
         tensors_at(config, i, &place);
         size_t n = place.dims[0] * (place.n_dims == 2 ? place.dims[1] : 1);
         float size = place.n_dims == 2 ? 1.7F / sqrtf((float)place.dims[1]) : 0.0F;
-        float *slot = weights_slot(weights, place.role, place.layer);
+        float *values = mem_array(n, sizeof(float));
         for (size_t j = 0; j < n; j++) {
             float uniform = (float)rng32_next(&rng) * 0x1p-31F - 1.0F;
 
-            slot[j] = place.n_dims == 2 ? uniform * size : 1.0F;
+            values[j] = place.n_dims == 2 ? uniform * size : 1.0F;
         }
+        weights_fill(weights, place.role, place.layer, values, DTYPE_F32);
+        free(values);
     }
     if (weights_bind(weights, &err) != 0) {
         fail(&err);
@@ -281,7 +283,7 @@ static struct forward *forward_for(const struct config *config)
 static void bench_tiny(const struct product *product)
 {
     const struct config config = tiny_config();
-    struct weights *weights = random_weights(&config);
+    struct weights *weights = random_weights(&config, NUMERIC_F32);
     struct forward *forward = forward_for(&config);
     struct trie *all = separate(config.vocab, 128, 256, 1);
     struct trie *last = separate(config.vocab, 1024, 24, 20);
@@ -310,7 +312,7 @@ static void bench_tiny(const struct product *product)
 static void bench_prefill(const struct product *product)
 {
     const struct config config = wide_config();
-    struct weights *weights = random_weights(&config);
+    struct weights *weights = random_weights(&config, NUMERIC_F32);
     struct forward *forward = forward_for(&config);
     struct trie *trie = separate(config.vocab, 4, 528, 527);
     double flops = 2.0 * layer_products(&config) * config.n_layers;
@@ -334,7 +336,8 @@ static void bench_prefill(const struct product *product)
 static void bench_matrix_units(enum numeric numeric)
 {
     const struct config config = wide_config();
-    struct weights *weights = random_weights(&config);
+    struct weights *weights = random_weights(&config, numeric);
+    struct weights *floats = random_weights(&config, NUMERIC_F32);
     struct forward *forward = forward_in(&config, numeric);
     struct forward *reference = forward_for(&config);
     struct trie *trie = separate(config.vocab, 4, 528, 527);
@@ -342,12 +345,12 @@ static void bench_matrix_units(enum numeric numeric)
     double rates[ROUNDS], ratios[ROUNDS];
 
     score_seconds(forward, weights, trie);
-    score_seconds(reference, weights, trie);
+    score_seconds(reference, floats, trie);
     for (size_t i = 0; i < ROUNDS; i++) {
         double seconds = score_seconds(forward, weights, trie);
 
         rates[i] = flops * 1e-9 / seconds;
-        ratios[i] = score_seconds(reference, weights, trie) / seconds;
+        ratios[i] = score_seconds(reference, floats, trie) / seconds;
     }
     printf("forward_prefill_768_%s,%.1f,GFLOP/s,%.3f,f32 path\n", numeric_name(numeric),
            median(rates), median(ratios));
@@ -355,6 +358,7 @@ static void bench_matrix_units(enum numeric numeric)
     forward_free(reference);
     forward_free(forward);
     weights_free(weights);
+    weights_free(floats);
 }
 
 /* Sharing: how near time follows the number of positions, and what is allocated after the first
@@ -362,7 +366,7 @@ static void bench_matrix_units(enum numeric numeric)
 static void bench_choices(void)
 {
     const struct config config = tiny_config();
-    struct weights *weights = random_weights(&config);
+    struct weights *weights = random_weights(&config, NUMERIC_F32);
     struct forward *forward = forward_for(&config);
     struct trie *joined = multiple_choice(config.vocab, 64, 200, true);
     struct trie *apart = multiple_choice(config.vocab, 64, 200, false);
@@ -439,7 +443,7 @@ static double decode_seconds(struct forward *forward, const struct weights *weig
 /* Many lines at a time against one, and against reading a text. */
 static void bench_decode(const char *name, struct config config)
 {
-    struct weights *weights = random_weights(&config);
+    struct weights *weights = random_weights(&config, NUMERIC_F32);
     struct forward *forward = forward_for(&config);
     struct trie *text = separate(config.vocab, 4, 528, 1);
     double many[ROUNDS], single[ROUNDS], reading[ROUNDS];

@@ -108,6 +108,35 @@ struct twin *twin_new(const struct config *config, uint64_t seed)
     return twin;
 }
 
+/* A tensor with another first value. */
+static void fill(struct weights *weights, const struct twin_tensor *tensor,
+                 const struct tensor_place *place, float first)
+{
+    float *values = mem_array(tensor->n, sizeof(float));
+
+    for (size_t j = 0; j < tensor->n; j++) {
+        values[j] = (float)tensor->values[j];
+    }
+    values[0] = first;
+    bool filled = weights_fill(weights, place->role, place->layer, values, DTYPE_F32);
+    assert(filled);
+    (void)filled;
+    free(values);
+}
+
+void twin_spoil(const struct twin *twin, struct weights *weights, enum tensor_role role,
+                uint32_t layer, float first)
+{
+    for (size_t i = 0; i < twin->n_tensors; i++) {
+        struct tensor_place place;
+
+        tensors_at(&twin->config, i, &place);
+        if (place.role == role && place.layer == layer) {
+            fill(weights, &twin->tensors[i], &place, first);
+        }
+    }
+}
+
 struct weights *twin_weights(const struct twin *twin)
 {
     struct weights *weights = NULL;
@@ -118,10 +147,7 @@ struct weights *twin_weights(const struct twin *twin)
         struct tensor_place place;
 
         tensors_at(&twin->config, i, &place);
-        float *slot = weights_slot(weights, place.role, place.layer);
-        for (size_t j = 0; j < twin->tensors[i].n; j++) {
-            slot[j] = (float)twin->tensors[i].values[j];
-        }
+        fill(weights, &twin->tensors[i], &place, (float)twin->tensors[i].values[0]);
     }
     rc = weights_bind(weights, NULL);
     assert(rc == 0);

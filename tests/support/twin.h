@@ -31,6 +31,10 @@ struct twin *twin_new(const struct config *config, uint64_t seed);
 /* The same weights for the fast one: new, bound. Of twin_new only. */
 struct weights *twin_weights(const struct twin *twin);
 
+/* Fill one of their tensors again, with another first value. */
+void twin_spoil(const struct twin *twin, struct weights *weights, enum tensor_role role,
+                uint32_t layer, float first);
+
 /* A way through the layers of several twins [..]: h = layer(scale * h) hop by hop, between the
  * embedding and the head of the first. */
 struct twin_hop {

@@ -50,7 +50,7 @@ static struct product product_new(const struct gemm_kernels *kernels, size_t row
                               .w = uniforms(n * k, 50 + shape),
                               .packed = mem_array(padded * k, sizeof(float))};
 
-    kernels->pack(product.packed, product.w, n, k);
+    kernels->pack(product.packed, product.w, 0, n, k);
     return product;
 }
 

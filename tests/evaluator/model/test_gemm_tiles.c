@@ -62,7 +62,7 @@ static struct product product_new(const struct gemm_tiles *tiles, size_t n, size
     for (size_t i = 0; i < n * k; i++) {
         product.w[i] = bits_f32_of_bf16(bits_bf16_of_f32(product.w[i]));
     }
-    tiles->pack(product.packed, product.w, n, k);
+    tiles->pack(product.packed, product.w, 0, n, k);
     return product;
 }
 
@@ -262,7 +262,7 @@ static float dot(const float *x, const float *w, size_t k)
     float out = 0.0F;
 
     memcpy(product.x, x, k * sizeof(float));
-    tiles->pack(product.packed, w, 1, k);
+    tiles->pack(product.packed, w, 0, 1, k);
     multiply(tiles, &product, &out, 0, 1, false, 1);
     product_free(&product);
     return out;

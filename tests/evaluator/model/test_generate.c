@@ -4,6 +4,7 @@
  */
 #include "evaluator/model/generate.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -306,7 +307,12 @@ static void fails_when_weights_are_not_finite_and_works_again_after(void **state
 
     draw(&texts);
     generate_all(&opened, &texts);
-    weights_slot(broken.weights, TENSOR_DOWN, 1)[0] = 1e38F * 10.0F;
+    const struct checkpoint_tensor *down = checkpoint_role(broken.checkpoint, TENSOR_DOWN, 1);
+    float *values = mem_array(down->n_elements, sizeof(float));
+
+    values[0] = INFINITY;
+    assert_true(weights_fill(broken.weights, TENSOR_DOWN, 1, values, DTYPE_F32));
+    free(values);
     assert_int_equal(generate(opened.forward, broken.weights, texts.all, PROMPTS, &sink, &err),
                      ERR_NUMERIC);
     draw(&again);
