@@ -18,14 +18,14 @@
 #define BYTE_LEVEL_WORDS \
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
-enum kind { SPLIT, BYTE_LEVEL, METASPACE, DIGITS };
+enum kind { SPLIT, BYTE_LEVEL, METASPACE, DIGITS, PUNCTUATION };
 enum behavior { ISOLATED, REMOVED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS };
 enum scheme { ALWAYS, FIRST, NEVER };
 
 struct step {
     enum kind kind;
     struct pattern pattern; /* SPLIT */
-    enum behavior behavior;
+    enum behavior behavior; /* SPLIT, PUNCTUATION */
     bool invert;
     bool prefix_space;   /* BYTE_LEVEL */
     struct regex *words; /* BYTE_LEVEL: NULL when it does not split */
@@ -170,8 +170,9 @@ static int spans_of_pattern(struct spans *spans, const struct pattern *pattern, 
     return 0;
 }
 
-/* Each numeric character is a match, the runs between them are gaps. */
-static void spans_of_digits(struct spans *spans, const char *text, size_t n)
+/* Each character of a kind is a match, the runs between them are gaps. */
+static void spans_of_characters(struct spans *spans, bool (*is_one)(uint32_t code),
+                                const char *text, size_t n)
 {
     size_t gap = 0;
     size_t at = 0;
@@ -181,7 +182,7 @@ static void spans_of_digits(struct spans *spans, const char *text, size_t n)
         uint32_t code = 0;
         const size_t size = unicode_next(text + at, n - at, &code);
 
-        if (unicode_is_numeric(code)) {
+        if (is_one(code)) {
             spans_add(spans, gap, at, false);
             spans_add(spans, at, at + size, true);
             gap = at + size;
@@ -338,8 +339,12 @@ static int run_step(struct pretokenizer *all, const struct step *step, const cha
         run_metaspace(step, text, n, at_start, out);
         return 0;
     case DIGITS:
-        spans_of_digits(&all->spans, text, n);
+        spans_of_characters(&all->spans, unicode_is_numeric, text, n);
         cut(&all->spans, step->individual ? ISOLATED : CONTIGUOUS, text, at_start, out);
+        return 0;
+    case PUNCTUATION:
+        spans_of_characters(&all->spans, unicode_is_punctuation, text, n);
+        cut(&all->spans, step->behavior, text, at_start, out);
         return 0;
     }
     return 0;
@@ -414,16 +419,24 @@ static int choose(const json_t *json, const char *key, const char *fallback,
     return err_set(err, ERR_FORMAT, "%s %s is not supported", key, name);
 }
 
-static int parse_split(struct step *step, const json_t *json, struct err *err)
+static int parse_behavior(struct step *step, const json_t *json, struct err *err)
 {
     static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious",
                                         "MergedWithNext", "Contiguous"};
     size_t behavior = 0;
+    const int rc = choose(json, "behavior", "Isolated", names, 5, &behavior, err);
 
-    step->kind = SPLIT;
-    int rc = choose(json, "behavior", "Isolated", names, 5, &behavior, err);
     if (rc == 0) {
         step->behavior = (enum behavior)behavior;
+    }
+    return rc;
+}
+
+static int parse_split(struct step *step, const json_t *json, struct err *err)
+{
+    step->kind = SPLIT;
+    int rc = parse_behavior(step, json, err);
+    if (rc == 0) {
         rc = doc_bool_or(json, "invert", false, &step->invert, err);
     }
     if (rc == 0) {
@@ -500,6 +513,9 @@ static int parse_step(struct step *step, const json_t *json, const char *type, s
     } else if (strcmp(type, "Digits") == 0) {
         step->kind = DIGITS;
         rc = doc_bool_or(json, "individual_digits", false, &step->individual, err);
+    } else if (strcmp(type, "Punctuation") == 0) {
+        step->kind = PUNCTUATION;
+        rc = parse_behavior(step, json, err);
     } else {
         return err_set(err, ERR_FORMAT, "type %s is not supported", type);
     }

@@ -2,7 +2,7 @@
  * pretokenize.h - the `pre_tokenizer` of tokenizer.json: text cut into words, each then merged
  * alone.
  *
- * Sequence, Split, ByteLevel, Metaspace, Digits; any other type is refused by name.
+ * Sequence, Split, ByteLevel, Metaspace, Digits, Punctuation; any other type is refused by name.
  */
 #ifndef MODEL_PRETOKENIZE_H
 #define MODEL_PRETOKENIZE_H

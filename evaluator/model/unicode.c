@@ -122,6 +122,26 @@ bool unicode_is_numeric(uint32_t code)
            category == UTF8PROC_CATEGORY_NO;
 }
 
+bool unicode_is_punctuation(uint32_t code)
+{
+    switch (utf8proc_category((utf8proc_int32_t)code)) {
+    case UTF8PROC_CATEGORY_PC:
+    case UTF8PROC_CATEGORY_PD:
+    case UTF8PROC_CATEGORY_PS:
+    case UTF8PROC_CATEGORY_PE:
+    case UTF8PROC_CATEGORY_PI:
+    case UTF8PROC_CATEGORY_PF:
+    case UTF8PROC_CATEGORY_PO:
+        return true;
+    case UTF8PROC_CATEGORY_SC:
+    case UTF8PROC_CATEGORY_SK:
+    case UTF8PROC_CATEGORY_SM:
+        return code < 0x80;
+    default:
+        return false;
+    }
+}
+
 /* The symbols that Other_Alphabetic adds beyond letters and marks: circled and squared Latin
  * letters. */
 static bool is_alphabetic_symbol(uint32_t code)

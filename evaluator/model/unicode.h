@@ -37,6 +37,8 @@ size_t unicode_leading_space(const char *text, size_t n);
 size_t unicode_without_trailing_space(const char *text, size_t n);
 /* Nd, Nl or No. */
 bool unicode_is_numeric(uint32_t code);
+/* P*, and those symbols of ASCII that keyboards have among them: $+<=>^`|~. */
+bool unicode_is_punctuation(uint32_t code);
 /* What \w is in Unicode Technical Standard 18: Alphabetic, marks, decimal digits, connectors,
  * joiners. */
 bool unicode_is_word(uint32_t code);

@@ -146,6 +146,18 @@ static void isolates_digits_of_all_scripts(void **state)
     assert_string_equal(words("{'type':'Digits','individual_digits':false}", "ab12c"), "ab|12|c");
 }
 
+static void takes_punctuation_apart(void **state)
+{
+    (void)state;
+    assert_string_equal(words("{'type':'Punctuation'}", "a$,b\xE2\x80\x94"),
+                        "a|$|,|b|\xE2\x80\x94");
+    assert_string_equal(words("{'type':'Punctuation','behavior':'Contiguous'}", "a$, b!?"),
+                        "a|$,| b|!?");
+    assert_string_equal(words("{'type':'Punctuation','behavior':'Removed'}", "a.b"), "a|b");
+    assert_non_null(strstr(words("{'type':'Punctuation','behavior':'Odd'}", "a"),
+                           "Punctuation: behavior Odd is not supported"));
+}
+
 static void cuts_as_the_newer_families_do(void **state)
 {
     const char *json =
@@ -177,8 +189,8 @@ static void does_not_let_steps_multiply_without_end(void **state)
 static void refuses_other_types_by_name(void **state)
 {
     (void)state;
-    assert_string_equal(words("{'type':'Punctuation'}", "a"),
-                        "pre_tokenizer: type Punctuation is not supported");
+    assert_string_equal(words("{'type':'Whitespace'}", "a"),
+                        "pre_tokenizer: type Whitespace is not supported");
     assert_non_null(strstr(words(SPLIT("Deleted"), "a"), "behavior Deleted"));
 }
 
@@ -192,6 +204,7 @@ int main(void)
         cmocka_unit_test(marks_spaces_by_each_scheme),
         cmocka_unit_test(marks_only_the_very_first_piece),
         cmocka_unit_test(isolates_digits_of_all_scripts),
+        cmocka_unit_test(takes_punctuation_apart),
         cmocka_unit_test(cuts_as_the_newer_families_do),
         cmocka_unit_test(does_not_let_steps_multiply_without_end),
         cmocka_unit_test(refuses_other_types_by_name),

@@ -63,6 +63,10 @@ static void tells_spaces_numbers_and_words(void **state)
     assert_false(unicode_is_numeric('a'));
     assert_true(unicode_is_word('_') && unicode_is_word(0x301) && unicode_is_word(0x24B6));
     assert_true(unicode_is_word(0x200D) && unicode_is_word(0x4E00));
+    assert_true(unicode_is_punctuation('$') && unicode_is_punctuation('_') &&
+                unicode_is_punctuation(0x2019) && unicode_is_punctuation(0x3002));
+    assert_false(unicode_is_punctuation(0x20AC) || unicode_is_punctuation('a') ||
+                 unicode_is_punctuation(' '));
     assert_false(unicode_is_word('-') || unicode_is_word(0xBD) || unicode_is_word(' '));
 }
 

@@ -4,6 +4,15 @@
 const space = "\u2581";
 const llama3 = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 const qwen2 = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+const upper = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
+const lower = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
+const cased = (ending, digits, marks) => String.raw`[^\r\n\p{L}\p{N}]?${upper}*${lower}+${ending}|[^\r\n\p{L}\p{N}]?${upper}+${lower}*${ending}` +
+  String.raw`|${digits}| ?[^\s\p{L}\p{N}]+${marks}|\s*[\r\n]+|\s+(?!\S)|\s+`;
+const tekken = cased("", String.raw`\p{N}`, String.raw`[\r\n/]*`);
+const o200k = cased("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", String.raw`\p{N}{1,3}`, String.raw`[\r\n/]*`);
+const deepseek = [String.raw`\p{N}{1,3}`, "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+  String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_` + "`" + String.raw`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`];
+const deepseekCoder = [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"];
 
 // The byte alphabet of GPT-2: printable characters for all 256 bytes.
 const alphabet = (() => {
@@ -73,11 +82,12 @@ function template(token, id) {
 }
 
 const byteLevel = (options = {}) => ({ type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true, ...options });
-const split = (pattern) => ({
+// Splits one after the other, then `more`, then bytes.
+const split = (patterns, ...more) => ({
   type: "Sequence",
   pretokenizers: [
-    { type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false },
-    byteLevel({ use_regex: false }),
+    ...[patterns].flat().map((pattern) => ({ type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false })),
+    ...more, byteLevel({ use_regex: false }),
   ],
 });
 
@@ -171,6 +181,21 @@ export function shapes(words) {
     post_processor: template("<bos>", 2), decoder: decodeFallback(false), model: gemma,
   });
   all["gemma-no-split"] = file({ ...all.gemma, pre_tokenizer: null });
+  const ends = special(bytes.vocab, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]);
+  const codes = { added_tokens: ends, post_processor: byteLevel(), decoder: byteLevel(), model: bytes };
+  const numbers = { type: "Digits", individual_digits: true };
+  all.smollm = file({ ...codes, pre_tokenizer: { type: "Sequence", pretokenizers: [numbers, byteLevel()] } });
+  all.olmo = file({ ...codes, normalizer: { type: "NFC" }, pre_tokenizer: byteLevel() });
+  all.falcon = file({ ...codes, pre_tokenizer: { type: "Sequence", pretokenizers: [
+    { type: "Punctuation", behavior: "Contiguous" }, byteLevel(), { type: "Digits", individual_digits: false },
+    { type: "Split", pattern: { Regex: "[0-9][0-9][0-9]" }, behavior: "Isolated", invert: false }] } });
+  all.deepseek = file({ ...codes, normalizer: { type: "Sequence", normalizers: [] }, pre_tokenizer: split(deepseek) });
+  all["deepseek-coder"] = file({ ...codes, normalizer: { type: "Sequence", normalizers: [] }, pre_tokenizer: split(deepseekCoder, numbers) });
+  const first = special(bytesWhole.vocab, ["<s>", "</s>", "[INST]"]);
+  all["mistral-tekken"] = file({
+    added_tokens: first, pre_tokenizer: split(tekken), post_processor: template("<s>", first[0].id), decoder: byteLevel(), model: bytesWhole,
+  });
+  all.o200k = file({ ...codes, pre_tokenizer: split(o200k) });
   return { ...all, ...rare({ bytes, fallback, marks }) };
 }
 
@@ -202,6 +227,8 @@ function rare({ bytes, fallback, marks }) {
     "split-inverted": file({ ...base, pre_tokenizer: cut({ Regex: "\\p{L}+" }, "Removed", true) }),
     "digits": file({ ...base, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel()] } }),
     "digit-runs": file({ ...base, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: false }, byteLevel()] } }),
+    "punctuation": file({ ...base, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Punctuation", behavior: "Isolated" }, byteLevel()] } }),
+    "punctuation-previous": file({ ...base, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Punctuation", behavior: "MergedWithPrevious" }, byteLevel()] } }),
     "replace-regex": file({ ...base, normalizer: { type: "Replace", pattern: { Regex: " {2,}" }, content: " " }, pre_tokenizer: byteLevel() }),
     "metaspace-always": file({ added_tokens: marks, model: fallback, pre_tokenizer: { type: "Metaspace", replacement: space, prepend_scheme: "always", split: true },
       decoder: { type: "Metaspace", replacement: space, prepend_scheme: "always", split: true } }),
