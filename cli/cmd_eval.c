@@ -141,6 +141,16 @@ static int make_bundle(const struct arguments *arguments, struct bundle *bundle,
     return rc;
 }
 
+static void warn_of_context(const struct checkpoint *model)
+{
+    struct text warning = {0};
+
+    if (config_context_warning(checkpoint_config(model), &warning)) {
+        fprintf(stderr, "%s: %s\n", checkpoint_folder(model), text_get(&warning));
+    }
+    text_release(&warning);
+}
+
 static enum recipe_dtype stored_dtype(const struct checkpoint *model)
 {
     bool mixed = false;
@@ -179,6 +189,7 @@ static int make_recipe(const struct arguments *arguments, struct bundle *bundle,
     if (rc == 0) {
         const char *source = digest;
 
+        warn_of_context(model);
         if (arguments->dtype == NULL) {
             dtype = stored_dtype(model);
         }

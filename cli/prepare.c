@@ -106,6 +106,17 @@ static int open_models(struct prepared *prepared, struct err *err)
     return rc;
 }
 
+static void note_context(struct prepared *prepared)
+{
+    struct text warning = {0};
+
+    if (config_context_warning(checkpoint_config(prepared->models[prepared->host]), &warning)) {
+        text_printf(&prepared->notes, "model %s: %s\n", prepared->study.models[prepared->host].name,
+                    text_get(&warning));
+    }
+    text_release(&warning);
+}
+
 /* Sources that fit together and run differently are allowed: a merge runs as its donor does. */
 static void compare_configs(struct prepared *prepared)
 {
@@ -412,6 +423,7 @@ int prepare_study(struct prepared *out, const char *path, struct err *err)
         return rc;
     }
     compare_configs(prepared);
+    note_context(prepared);
     prepared->options = (struct coordinator_options){
         .study = &prepared->study,
         .n_layers = prepared->model_layers[prepared->host],

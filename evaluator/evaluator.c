@@ -255,7 +255,7 @@ static struct exam_terms terms_of(const struct evaluator *evaluator, enum split 
 {
     return (struct exam_terms){.bundle = evaluator->bundle,
                                .tokenizer = evaluator->tokenizer,
-                               .positions = checkpoint_config(evaluator->models[0])->positions,
+                               .positions = config_context(checkpoint_config(evaluator->models[0])),
                                .split = split,
                                .n_tasks = evaluator->bundle->n_tasks,
                                .documents_max = SIZE_MAX};

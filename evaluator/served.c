@@ -14,10 +14,9 @@
 
 static size_t positions_of(const struct config *config)
 {
-    const size_t trained = config->positions > 0 ? config->positions : SERVED_UNLIMITED;
-    const size_t scaled = config_positions_max(config);
+    const size_t context = config_context(config);
 
-    return scaled > 0 && scaled < trained ? scaled : trained;
+    return context > 0 ? context : SERVED_UNLIMITED;
 }
 
 static bool all_brain(const struct checkpoint *checkpoint)

@@ -488,6 +488,27 @@ uint32_t config_positions_max(const struct config *config)
     }
 }
 
+uint32_t config_context(const struct config *config)
+{
+    uint32_t scaled = config_positions_max(config);
+
+    return scaled > 0 && (config->positions == 0 || scaled < config->positions) ? scaled
+                                                                                : config->positions;
+}
+
+bool config_context_warning(const struct config *config, struct text *out)
+{
+    uint32_t context = config_context(config);
+
+    if (context == config->positions) {
+        return false;
+    }
+    text_printf(out,
+                "contexts are cut at %u tokens, not %u: rotary scaling of longer ones is not run",
+                context, config->positions);
+    return true;
+}
+
 /* ---- the rest ---- */
 
 static int read_activation(struct config *config, const json_t *doc,

@@ -13,6 +13,7 @@
 
 #include "base/doc.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "evaluator/model/dtype.h"
 
 #define CONFIG_SIZE_MAX ((size_t)4 << 20)
@@ -135,6 +136,13 @@ const struct config_rope *config_rope_of(const struct config *config, uint32_t l
 
 /* The longest sequence that rotary scaling allows here, 0 for any. */
 uint32_t config_positions_max(const struct config *config);
+
+/* The longest context that is run: the trained one, or less where rotary scaling does not allow
+ * that; 0 when the file names none. */
+uint32_t config_context(const struct config *config);
+
+/* Append one line when that is less than the trained one; false: it is not. */
+bool config_context_warning(const struct config *config, struct text *out);
 
 /* ERR_FORMAT unless the forward pass can run this model; the text says what it cannot do. */
 int config_runnable(const struct config *config, struct err *err);

@@ -195,8 +195,11 @@ static void reads_how_long_contexts_were_stretched(void **state)
     struct config config =
         family("LlamaForCausalLM", ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":8.0}");
     const struct config_rope *rope = &config.rope;
+    struct text warning = {0};
 
     (void)state;
+    assert_int_equal(config_context(&config), config.positions);
+    assert_false(config_context_warning(&config, &warning));
     assert_true(rope->beta_fast == 32.0 && rope->beta_slow == 1.0 && rope->whole_pairs);
     assert_true(rope->attention_factor > 1.2079 && rope->attention_factor < 1.208);
     assert_int_equal(config_positions_max(&config), 0);
@@ -206,6 +209,10 @@ static void reads_how_long_contexts_were_stretched(void **state)
                     "\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1.0,2.0]}");
     assert_int_equal(config.rotary_width, 4);
     assert_int_equal(config_positions_max(&config), 512);
+    assert_int_equal(config_context(&config), 512);
+    assert_true(config_context_warning(&config, &warning));
+    assert_non_null(strstr(text_get(&warning), "cut at 512 tokens, not 4096"));
+    text_release(&warning);
     assert_true(rope->divisors[1] == 2.0);
     assert_true(rope->attention_factor > 1.1546 && rope->attention_factor < 1.1548);
 }
