@@ -19,8 +19,12 @@ expect "and which layer it is at" 'layer [0-9]+ of 6, [0-9]+ of [0-9]+ documents
 
 # stopped ARGUMENT...: an eval of minutes, stopped when it has shown progress; prints its exit code.
 many=()
-for _ in 1 2 3 4 5 6; do
-    many+=("$examples"/tasks/*.yaml)
+cp "$examples"/tasks/*.jsonl "$dir"
+for i in 1 2 3 4 5 6; do
+    for task in "$examples"/tasks/*.yaml; do
+        sed "s/^task: .*/&_$i/" "$task" >"$dir/$i-$(basename "$task")"
+        many+=("$dir/$i-$(basename "$task")")
+    done
 done
 stopped() {
     "$BRAID" eval "$examples/models/adder" "${many[@]}" "$@" >"$dir/part.txt" 2>"$dir/part.err" &
