@@ -31,11 +31,12 @@ struct arguments {
     uint64_t memory;
     enum numeric numeric;
     bool json, documents;
+    bool chat;
     bool serve;
     uint16_t port; /* serve */
 };
 
-enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE, KEY_COMPARE, KEY_MEMORY, KEY_NUMERIC };
+enum { KEY_DOCUMENTS = 1000, KEY_DTYPE, KEY_SERVE, KEY_COMPARE, KEY_MEMORY, KEY_NUMERIC, KEY_CHAT };
 
 static void parse_port(struct arguments *arguments, const char *value, struct argp_state *state)
 {
@@ -71,6 +72,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_DOCUMENTS:
         arguments->documents = true;
         return 0;
+    case KEY_CHAT:
+        arguments->chat = true;
+        return 0;
     case KEY_DTYPE:
         arguments->dtype = value;
         return 0;
@@ -96,7 +100,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         if (arguments->log != NULL && arguments->n_tasks != 1) {
             argp_error(state, "--compare takes one task, the log's");
         }
-        if (arguments->serve && (arguments->n_tasks > 0 || arguments->dtype != NULL)) {
+        if (arguments->serve &&
+            (arguments->n_tasks > 0 || arguments->dtype != NULL || arguments->chat)) {
             argp_error(state, "--serve takes a model as it is stored and no tasks");
         }
         return 0;
@@ -124,7 +129,8 @@ static int check_task(const struct bundle *bundle, size_t t, struct err *err)
 }
 
 /* A bundle of one model and the tasks given, every document of them. */
-static int make_bundle(const struct arguments *arguments, struct bundle *bundle, struct err *err)
+static int make_bundle(const struct arguments *arguments, struct bundle *bundle,
+                       const struct task_chat *chat, struct err *err)
 {
     int rc = 0;
 
@@ -132,7 +138,7 @@ static int make_bundle(const struct arguments *arguments, struct bundle *bundle,
     bundle->shares[0] = 1.0;
     bundle->tasks = mem_array(arguments->n_tasks, sizeof(struct bundle_task));
     for (size_t t = 0; t < arguments->n_tasks && rc == 0; t++) {
-        rc = bundle_task_load(&bundle->tasks[t], arguments->tasks[t], err);
+        rc = bundle_task_load(&bundle->tasks[t], arguments->tasks[t], chat, err);
         bundle->n_tasks += rc == 0;
         if (rc == 0) {
             rc = check_task(bundle, t, err);
@@ -164,6 +170,24 @@ static enum recipe_dtype stored_dtype(const struct checkpoint *model)
                 checkpoint_folder(model), recipe_dtype_name(run));
     }
     return run;
+}
+
+/* Tasks in chat mode are asked in the words of the model's own template. */
+static int make_bundle_for_model(const struct arguments *arguments, struct bundle *bundle,
+                                 struct err *err)
+{
+    struct checkpoint *model = NULL;
+    struct chat *template = NULL;
+    int rc = checkpoint_open(&model, arguments->model, err);
+
+    if (rc == 0) {
+        template = chat_open(checkpoint_folder(model));
+        rc = make_bundle(arguments, bundle,
+                         &(struct task_chat){.template = template, .always = arguments->chat}, err);
+    }
+    chat_close(template);
+    checkpoint_close(model);
+    return rc;
 }
 
 /* The model as it is: a copy rounded to the type it is stored in. */
@@ -441,7 +465,7 @@ static int evaluate(const struct arguments *arguments, struct bundle *bundle,
 {
     struct evaluator *evaluator = NULL;
     struct text recipe = {0};
-    int rc = make_bundle(arguments, bundle, err);
+    int rc = make_bundle_for_model(arguments, bundle, err);
 
     if (rc == 0) {
         rc = make_recipe(arguments, bundle, &recipe, err);
@@ -467,6 +491,8 @@ int cmd_eval(int argc, char **argv)
         {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
         {"dtype", KEY_DTYPE, "TYPE", 0,
          "round weights to float32, float16 or bfloat16 (default: as stored)", 0},
+        {"chat", KEY_CHAT, NULL, 0,
+         "ask every task by the model's chat template, as if it said chat: true", 0},
         {"compare", KEY_COMPARE, "LOG.jsonl", 0,
          "say how far the numbers are from those of lm-evaluation-harness for this model: a log of "
          "its --log_samples",

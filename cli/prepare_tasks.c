@@ -10,17 +10,18 @@
 #include "base/mem.h"
 #include "evaluator/task/dataset.h"
 
-static int load_task(const struct study *study, size_t t, struct bundle_task *out, struct err *err)
+static int load_task(const struct study *study, size_t t, const struct task_chat *chat,
+                     struct bundle_task *out, struct err *err)
 {
     const struct study_task *task = &study->tasks[t];
 
     if (task->inline_task != NULL) {
-        int rc = bundle_task_parse(out, task->inline_task, study->folder, err);
+        int rc = bundle_task_parse(out, task->inline_task, study->folder, chat, err);
 
         return rc == 0 ? 0 : err_wrap(err, "tasks[%zu]", t);
     }
     char *path = file_resolve(study->folder, task->path);
-    int rc = bundle_task_load(out, path, err);
+    int rc = bundle_task_load(out, path, chat, err);
     free(path);
     return rc;
 }
@@ -129,7 +130,7 @@ int prepare_benchmarks(const struct prepared *prepared, struct err *err)
     return 0;
 }
 
-int prepare_tasks(struct prepared *prepared, struct err *err)
+static int open_tasks(struct prepared *prepared, const struct task_chat *chat, struct err *err)
 {
     const struct study *study = &prepared->study;
     struct bundle *bundle = &prepared->bundle;
@@ -141,7 +142,7 @@ int prepare_tasks(struct prepared *prepared, struct err *err)
         struct bundle_task *task = &bundle->tasks[t];
         struct coordinator_task *told = &prepared->tasks[t];
 
-        rc = load_task(study, t, task, err);
+        rc = load_task(study, t, chat, task, err);
         if (rc != 0) {
             break;
         }
@@ -164,5 +165,15 @@ int prepare_tasks(struct prepared *prepared, struct err *err)
             told->weight = study->tasks[t].weight;
         }
     }
+    return rc;
+}
+
+/* Candidates have the tokenizer and the chat template of the host, whose files an export takes. */
+int prepare_tasks(struct prepared *prepared, struct err *err)
+{
+    struct chat *template = chat_open(checkpoint_folder(prepared->models[prepared->host]));
+    const int rc = open_tasks(prepared, &(struct task_chat){.template = template}, err);
+
+    chat_close(template);
     return rc;
 }

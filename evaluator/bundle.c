@@ -79,10 +79,13 @@ static void set_program(struct bundle_task *out, const struct program *program)
 }
 
 int bundle_task_parse(struct bundle_task *out, const json_t *config, const char *folder,
-                      struct err *err)
+                      const struct task_chat *chat, struct err *err)
 {
     struct program program = {0};
 
+    if (is_program(config) && chat != NULL && chat->always) {
+        return err_set(err, ERR_FORMAT, "command: it asks in its own way, chat or not");
+    }
     if (is_program(config)) {
         int rc = program_parse(&program, config, folder, err);
 
@@ -92,7 +95,7 @@ int bundle_task_parse(struct bundle_task *out, const json_t *config, const char 
         return rc;
     }
     const char *log = json_string_value(json_object_get(config, "samples"));
-    int rc = task_parse(&out->task, config, folder, err);
+    int rc = task_parse_for(&out->task, config, folder, chat, err);
 
     if (rc == 0 && log != NULL) {
         out->benchmark = benchmark_of_log(&out->task, log);
@@ -100,14 +103,15 @@ int bundle_task_parse(struct bundle_task *out, const json_t *config, const char 
     return rc;
 }
 
-int bundle_task_load(struct bundle_task *out, const char *path, struct err *err)
+int bundle_task_load(struct bundle_task *out, const char *path, const struct task_chat *chat,
+                     struct err *err)
 {
     json_t *config = NULL;
     char *folder = file_folder(path);
     int rc = yaml_load(&config, path, err);
 
     if (rc == 0) {
-        rc = bundle_task_parse(out, config, folder, err);
+        rc = bundle_task_parse(out, config, folder, chat, err);
         rc = rc == 0 ? 0 : err_wrap(err, "%s", path);
     }
     json_decref(config);

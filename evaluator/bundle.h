@@ -49,11 +49,12 @@ struct bundle {
 
 void bundle_release(struct bundle *bundle);
 
-/* A task file, or its keys given inline (paths are relative to folder): either kind. Errors as
- * task_load and program_parse, the file in front. */
-int bundle_task_load(struct bundle_task *out, const char *path, struct err *err);
+/* A task file, or its keys given inline (paths are relative to folder): either kind, for a model
+ * (task_parse_for). Errors as task_load and program_parse, the file in front. */
+int bundle_task_load(struct bundle_task *out, const char *path, const struct task_chat *chat,
+                     struct err *err);
 int bundle_task_parse(struct bundle_task *out, const json_t *config, const char *folder,
-                      struct err *err);
+                      const struct task_chat *chat, struct err *err);
 
 /* How many of the tasks are programs' */
 size_t bundle_programs(const struct bundle *bundle);

@@ -109,39 +109,36 @@ static int read_specials(json_t *specials, const char *folder, struct err *err)
 
 /* ---- opening ---- */
 
-static void parse(struct chat *made, const char *folder, const char *template)
+static int parse(struct chat *made, const char *folder, const char *template, struct err *err)
 {
     char *path = file_join(folder, "chat_template.jinja");
+    int rc = 0;
 
     if (*template == '\0') {
-        err_set(&made->refused, ERR_MISSING,
-                "%s: no chat template, neither in chat_template.jinja nor in tokenizer_config.json",
-                folder);
-    } else if (jinja_parse(&made->jinja, template, strlen(template), &made->refused) != 0) {
-        err_wrap(&made->refused, "%s/%s: chat template", folder,
-                 file_exists(path) ? "chat_template.jinja" : "tokenizer_config.json");
+        rc = err_set(err, ERR_MISSING,
+                     "%s: no chat template, neither in chat_template.jinja nor in "
+                     "tokenizer_config.json",
+                     folder);
+    } else if (jinja_parse(&made->jinja, template, strlen(template), err) != 0) {
+        rc = err_wrap(err, "%s/%s: chat template", folder,
+                      file_exists(path) ? "chat_template.jinja" : "tokenizer_config.json");
     }
     free(path);
+    return rc;
 }
 
-int chat_open(struct chat **out, const char *folder, struct err *err)
+struct chat *chat_open(const char *folder)
 {
     struct chat *made = mem_alloc(sizeof *made);
     char *template = NULL;
 
     made->specials = json_object();
-    int rc = chat_find(&template, folder, err);
-    if (rc == 0) {
-        rc = read_specials(made->specials, folder, err);
-    }
-    if (rc == 0) {
-        parse(made, folder, template);
-        *out = made;
-        made = NULL; /* handed over */
+    if (chat_find(&template, folder, &made->refused) == 0 &&
+        read_specials(made->specials, folder, &made->refused) == 0) {
+        (void)parse(made, folder, template, &made->refused);
     }
     free(template);
-    chat_close(made);
-    return rc;
+    return made;
 }
 
 void chat_close(struct chat *chat)

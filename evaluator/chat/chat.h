@@ -1,10 +1,10 @@
 /*
  * chat.h - a model's chat template, found in its folder and ready to make prompts of messages.
  *
- *   struct chat *chat = NULL;
+ *   struct chat *chat = chat_open("models/base");
  *   json_t *messages = json_pack("[{s:s, s:s}]", "role", "user", "content", "37+45=");
- *   if (chat_open(&chat, "models/base", err) == 0 &&
- *       chat_render(chat, messages, CHAT_ANSWER, &prompt, err) == 0) { ... }
+ *   if (chat_render(chat, messages, CHAT_ANSWER, &prompt, err) == 0) { ... }
+ *   chat_close(chat);
  *
  * The text is what transformers' apply_chat_template(tokenize=False) gives. Special tokens stand in
  * it written out; a tokenizer makes ids of them, and adds no second beginning of sequence.
@@ -19,12 +19,10 @@
 
 struct chat;
 
-/*
- * Read the template of a model folder, and its special tokens. A model without a template, or with
- * one that is not supported, opens all the same: chat_usable and chat_render say why it does not
- * render. ERR_FORMAT, ERR_IO: tokenizer_config.json, special_tokens_map.json.
- */
-int chat_open(struct chat **out, const char *folder, struct err *err);
+/* Read the template of a model folder, and its special tokens; never NULL. A model without a
+ * template, or with one that is not supported, opens all the same: who asks it for a prompt is told
+ * why there is none. */
+struct chat *chat_open(const char *folder);
 void chat_close(struct chat *chat); /* NULL is fine */
 
 /* 0, or ERR_MISSING (there is none), ERR_FORMAT, ERR_LIMIT (what it trips over), naming the file.

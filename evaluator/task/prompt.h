@@ -1,11 +1,11 @@
 /*
  * prompt.h - how a record becomes a document: prompt, continuations, right answers.
  *
- * The prompt is the description, then each example (question, target_delimiter, answer,
- * fewshot_delimiter), then the question. With a gen_prefix the answer of an example is prefix, one
- * space, answer; and the question ends in target_delimiter and prefix. Joints with a gen_prefix get
- * their delimiter only where neither side has whitespace. This is lm-evaluation-harness 0.4, plain
- * text mode.
+ * As plain text the prompt is system and description, then each example (question,
+ * target_delimiter, answer, fewshot_delimiter), then the question. With a gen_prefix the answer of
+ * an example is prefix, one space, answer; and the question ends in target_delimiter and prefix.
+ * Joints with a gen_prefix get their delimiter only where neither side has whitespace. In chat mode
+ * the same parts are turns of a chat (conversation.h). This is lm-evaluation-harness 0.4.
  */
 #ifndef TASK_PROMPT_H
 #define TASK_PROMPT_H
@@ -15,13 +15,16 @@
 
 #include "base/doc.h"
 #include "base/err.h"
+#include "evaluator/chat/chat.h"
 #include "evaluator/task/document.h"
 #include "evaluator/task/metric.h"
 #include "evaluator/task/template.h"
 
 struct prompt {
     enum task_output output;
-    char *description;
+    bool chat, multiturn;        /* chat mode; examples as turns */
+    const struct chat *template; /* the model's, for chat mode; lent, NULL: plain text */
+    char *system, *description;
     char *target_delimiter, *fewshot_delimiter;
     struct template question;
     struct template gen_prefix;
@@ -43,8 +46,14 @@ int prompt_parse(struct prompt *out, const json_t *config, enum task_output outp
                  struct err *err);
 void prompt_release(struct prompt *prompt);
 
+/* Append system and description, the few-shot delimiter between them unless whitespace is. */
+void prompt_add_system(const struct prompt *prompt, struct text *out);
+/* Append an example as plain text. */
+int prompt_add_example(const struct prompt *prompt, const json_t *record, struct text *out,
+                       struct err *err);
+
 /*
- * Render everything but the id.
+ * Render everything but the id; in chat mode the caller has given prompt->template.
  *
  *   shots [n]  records of the examples, in order
  *

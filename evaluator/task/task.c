@@ -478,8 +478,28 @@ static int render_records(struct task *made, const json_t *config, const struct 
     return rc;
 }
 
+/* In chat mode the template is the model's, and must be one that renders. */
+static int choose_template(struct prompt *prompt, const struct task_chat *chat, struct err *err)
+{
+    if (chat != NULL && chat->always && prompt->output != TASK_LOGLIKELIHOOD_ROLLING) {
+        prompt->chat = true;
+    }
+    if (!prompt->chat) {
+        return prompt->multiturn
+                   ? err_set(err, ERR_FORMAT, "fewshot_as_multiturn: only in chat mode")
+                   : 0;
+    }
+    if (chat == NULL) {
+        return err_set(err, ERR_MISSING, "chat: there is no model to take a template from");
+    }
+    prompt->template = chat->template;
+    const int rc = chat_usable(chat->template, err);
+
+    return rc == 0 ? 0 : err_wrap(err, "chat");
+}
+
 static int parse_documents(struct task *made, const json_t *config, const char *folder,
-                           struct err *err)
+                           const struct task_chat *chat, struct err *err)
 {
     struct prompt prompt = {0};
     struct records records = {0};
@@ -487,6 +507,9 @@ static int parse_documents(struct task *made, const json_t *config, const char *
     char *path = NULL;
 
     int rc = prompt_parse(&prompt, config, made->output, err);
+    if (rc == 0) {
+        rc = choose_template(&prompt, chat, err);
+    }
     if (rc == 0) {
         rc = doc_text(config, "data", &data, err);
     }
@@ -596,10 +619,12 @@ static int parse_samples(struct task *made, const json_t *config, const char *fo
 
 /* Everything but name, kind and metrics. */
 static int parse_questions(struct task *made, const json_t *config, const char *folder,
-                           struct err *err)
+                           const struct task_chat *chat, struct err *err)
 {
     if (json_object_get(config, "samples") != NULL) {
-        return parse_samples(made, config, folder, err);
+        return chat == NULL || !chat->always
+                   ? parse_samples(made, config, folder, err)
+                   : err_set(err, ERR_FORMAT, "samples: a log has its prompts, chat or not");
     }
     int rc = check_keys(config, err);
     if (rc == 0) {
@@ -609,12 +634,18 @@ static int parse_questions(struct task *made, const json_t *config, const char *
         rc = parse_matching(made, config, err);
     }
     if (rc == 0) {
-        rc = parse_documents(made, config, folder, err);
+        rc = parse_documents(made, config, folder, chat, err);
     }
     return rc;
 }
 
 int task_parse(struct task *out, const json_t *config, const char *folder, struct err *err)
+{
+    return task_parse_for(out, config, folder, NULL, err);
+}
+
+int task_parse_for(struct task *out, const json_t *config, const char *folder,
+                   const struct task_chat *chat, struct err *err)
 {
     struct task made = {0};
 
@@ -623,7 +654,7 @@ int task_parse(struct task *out, const json_t *config, const char *folder, struc
         rc = parse_metrics(&made, config, err);
     }
     if (rc == 0) {
-        rc = parse_questions(&made, config, folder, err);
+        rc = parse_questions(&made, config, folder, chat, err);
     }
     if (rc != 0) {
         task_release(&made);

@@ -5,6 +5,7 @@
  *   output_type: multiple_choice  # or loglikelihood, loglikelihood_rolling, generate_until
  *   data: addition.jsonl          # a record a line; `id` names it, else a digest of the record
  *   fewshot: {data: train.jsonl, num: 4, sampler: first_n}  # or default, with seed
+ *   system: ""                    # the run's instruction, before the description
  *   description: ""
  *   prompt: "Question: {question}\nAnswer:"  # {member}; {{ and }} are braces
  *   gen_prefix: ""                # beginning of the answer, put there by the prompt
@@ -17,6 +18,8 @@
  *   generation: {until: ["\n"], max_new_tokens: 64}
  *   filters: [{name: strict, steps: [{regex: "#### ([0-9]+)"}, take_first]}]   # filter.h
  *   exact_match: {ignore_case: true}   # exact_match.h
+ *   chat: true                    # ask by the model's chat template (conversation.h)
+ *   fewshot_as_multiturn: true    # with chat: examples are turns; else one text, as in the harness
  *   version: 1
  *
  * Or, instead of data and all that makes a prompt of it, the per-sample log of a run of the harness
@@ -33,9 +36,11 @@
  * A loglikelihood task scores the target delimiter and the answer; the harness scores the answer
  * alone there, and writes the space into it: then say target_delimiter: "".
  *
- * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 in plain text mode,
- * byte for byte. A rendered task needs no file any more: it is what the coordinator sends to its
- * workers, and its digest, over all that is asked, tells one task from another.
+ * Prompts, few-shot draws and joints are those of lm-evaluation-harness 0.4 byte for byte, in chat
+ * mode too, but for two things: a template that refuses a system turn is an error (the harness
+ * leaves the turn out), and a template that asks for the date is always told the same one. A
+ * rendered task needs no file any more: it is what the coordinator sends to its workers, and its
+ * digest, over all that is asked, tells one task from another.
  */
 #ifndef TASK_TASK_H
 #define TASK_TASK_H
@@ -48,6 +53,7 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "base/text.h"
+#include "evaluator/chat/chat.h"
 #include "evaluator/task/document.h"
 #include "evaluator/task/exact_match.h"
 #include "evaluator/task/filter.h"
@@ -82,6 +88,16 @@ int task_load(struct task *out, const char *path, struct err *err);
 
 /* The same from keys given inline; data files are relative to folder. */
 int task_parse(struct task *out, const json_t *config, const char *folder, struct err *err);
+
+/* Chat mode asks in the words of a model's template, so such a task is rendered for a model. */
+struct task_chat {
+    const struct chat *template; /* lent */
+    bool always; /* whether or not the task says `chat: true`; rolling ones have no turns */
+};
+
+/* The same for a model; with chat NULL, as the two above, tasks in chat mode are refused. */
+int task_parse_for(struct task *out, const json_t *config, const char *folder,
+                   const struct task_chat *chat, struct err *err);
 void task_release(struct task *task);
 
 /* The rendered task as JSON, a new reference, and back. task_read checks every member and the

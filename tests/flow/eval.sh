@@ -17,6 +17,21 @@ same "the numbers of a streamed run" "$(numbers)" "$(numbers --memory 6MiB)"
 expect "it says how often layers are made" '[0-9]+ positions, a layer at a time in at most [0-9.]+ MiB of 6.0 MiB; every layer is made [0-9]+ times? for what is scored' "$(cat "$dir/streamed.err")"
 expect "and which layer it is at" 'layer [0-9]+ of 6, [0-9]+ of [0-9]+ documents done: [0-9]+ %, .* left' "$(cat "$dir/streamed.err")"
 
+# In chat mode a model is asked by its own template: one that only strings the turns together asks the plain questions.
+cp -r "$examples/models/adder" "$dir/chatty"
+printf '%s' '{{ bos_token }}{% for turn in messages %}{{ turn.content }}{% endfor %}' >"$dir/chatty/chat_template.jinja"
+of() {
+    "$BRAID" eval "$1" "$examples/tasks/addition.yaml" --json --documents "${@:2}" 2>"$dir/chat.err" | sed -n '/"documents"/,$p'
+}
+same "the numbers of plain turns" "$(of "$dir/chatty")" "$(of "$dir/chatty" --chat)"
+printf '%s' '{% for turn in messages %}<{{ turn.role }}>{{ turn.content }}{% endfor %}<assistant>' >"$dir/chatty/chat_template.jinja"
+[ "$(of "$dir/chatty")" != "$(of "$dir/chatty" --chat)" ] || fail "another template asks otherwise"
+printf '%s' '{% for turn in messages %}{{ turn.content|wordwrap }}{% endfor %}' >"$dir/chatty/chat_template.jinja"
+of "$dir/chatty" --chat || true
+expect "what a template trips over is named" 'addition.yaml: chat: .*/chatty/chat_template.jinja: chat template: line 1: the filter wordwrap is not supported' "$(cat "$dir/chat.err")"
+of "$examples/models/adder" --chat || true
+expect "so is a model without one" 'chat: .*/models/adder: no chat template' "$(cat "$dir/chat.err")"
+
 # stopped ARGUMENT...: an eval of minutes, stopped when it has shown progress; prints its exit code.
 many=()
 cp "$examples"/tasks/*.jsonl "$dir"

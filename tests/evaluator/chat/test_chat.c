@@ -23,7 +23,6 @@ static char *prompt_of(const char *config, const char *jinja, const char *messag
 {
     char *folder = support_temp_dir();
     char *quoted = mem_text(messages);
-    struct chat *chat = NULL;
     struct text prompt = {0};
     struct err err = {0};
 
@@ -39,10 +38,8 @@ static char *prompt_of(const char *config, const char *jinja, const char *messag
     if (jinja != NULL) {
         support_write(folder, "chat_template.jinja", jinja);
     }
-    int rc = chat_open(&chat, folder, &err);
-    if (rc == 0) {
-        rc = chat_render(chat, list, end, &prompt, &err);
-    }
+    struct chat *chat = chat_open(folder);
+    const int rc = chat_render(chat, list, end, &prompt, &err);
     char *made = mem_text(rc == 0 ? text_get(&prompt) : err.text);
 
     text_release(&prompt);

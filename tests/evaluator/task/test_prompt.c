@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "tests/support/support.h"
 
 /* Text with ' for " as JSON; the caller's to release. */
 static json_t *json(const char *text)
@@ -29,6 +30,20 @@ static json_t *json(const char *text)
     return made;
 }
 
+/* A template that shows the turns: "[user 1+1=][assistant 2][assistant ". */
+static struct chat *open_chat(void)
+{
+    char *folder = support_temp_dir();
+
+    support_write(folder, "chat_template.jinja",
+                  "{% for m in messages %}[{{ m.role }} {{ m.content }}]{% endfor %}"
+                  "{% if add_generation_prompt %}[assistant {% endif %}");
+    struct chat *chat = chat_open(folder);
+
+    support_remove_dir(folder);
+    return chat;
+}
+
 /* Render a record with examples [n]; the error's text is in err when it cannot be. */
 static int render(struct document *out, const char *config_text, enum task_output output,
                   const char *record_text, const char *const *shot_texts, size_t n, struct err *err)
@@ -37,8 +52,10 @@ static int render(struct document *out, const char *config_text, enum task_outpu
     json_t *record = json(record_text);
     const json_t *shots[4] = {0};
     struct prompt prompt = {0};
+    struct chat *chat = open_chat();
 
     int rc = prompt_parse(&prompt, config, output, err);
+    prompt.template = prompt.chat ? chat : NULL;
     for (size_t i = 0; i < n; i++) {
         shots[i] = json(shot_texts[i]);
     }
@@ -49,6 +66,7 @@ static int render(struct document *out, const char *config_text, enum task_outpu
         json_decref((json_t *)shots[i]);
     }
     prompt_release(&prompt);
+    chat_close(chat);
     json_decref(record);
     json_decref(config);
     return rc;
@@ -186,6 +204,89 @@ static void asks_rolling_tasks_for_the_whole_text(void **state)
     document_release(&document);
 }
 
+static void joins_system_and_description_where_no_whitespace_is(void **state)
+{
+    (void)state;
+    check_context("{'prompt':'{q}','gold':'a','system':'Be brief.'}", 0, "Be brief.37+45=");
+    check_context("{'prompt':'{q}','gold':'a','system':'Be brief.','description':'Add.\\n'}", 1,
+                  "Be brief.\n\nAdd.\n1+1= 2\n\n37+45=");
+    check_context("{'prompt':'{q}','gold':'a','system':'Be brief. ','description':'Add.'}", 0,
+                  "Be brief. Add.37+45=");
+}
+
+static void folds_examples_into_one_turn(void **state)
+{
+    (void)state;
+    check_context("{'prompt':'{q}','gold':'a','chat':true}", 0, "[user 37+45=][assistant ");
+    check_context("{'prompt':'{q}','gold':'a','chat':true,'description':'Add.\\n\\n'}", 2,
+                  "[system Add.\n\n][user 1+1= 2\n\n2+2= 4\n\n37+45=][assistant ");
+    check_context("{'prompt':'{q}','gold':'a','chat':true,'system':'S','description':'D'}", 0,
+                  "[system S\n\nD][user 37+45=][assistant ");
+}
+
+static void gives_every_example_its_turns(void **state)
+{
+    (void)state;
+    check_context("{'prompt':'{q}','gold':'a','chat':true,'fewshot_as_multiturn':true}", 3,
+                  "[user 1+1=][assistant 2][user 2+2=][assistant 4][user 3+3=][assistant 6]"
+                  "[user 37+45=][assistant ");
+    check_context("{'prompt':'{q}','gold':'a','chat':true,'fewshot_as_multiturn':true,"
+                  "'gen_prefix':'It is'}",
+                  1, "[user 1+1=][assistant It is 2][user 37+45=][assistant It is");
+}
+
+static void goes_on_with_a_beginning_of_the_answer(void **state)
+{
+    (void)state;
+    check_context("{'prompt':'{q}','gold':'a','chat':true,'gen_prefix':'It is'}", 0,
+                  "[user 37+45=][assistant It is");
+    check_context("{'prompt':'{q}','gold':'a','chat':true,'gen_prefix':'{q} '}", 1,
+                  "[user 1+1= 1+1= 2\n\n37+45=][assistant 37+45= ");
+}
+
+static void check_continuations(const char *config, const char *first, const char *second)
+{
+    struct document document = {0};
+    struct err err = {0};
+
+    if (render(&document, config, TASK_MULTIPLE_CHOICE, "{'q':'Q','c':['x','y'],'g':0}", NULL, 0,
+               &err) != 0) {
+        fail_msg("%s", err.text);
+    }
+    assert_string_equal(document.continuations.all[0], first);
+    assert_string_equal(document.continuations.all[1], second);
+    document_release(&document);
+}
+
+static void puts_no_delimiter_before_an_answer_in_a_turn_of_its_own(void **state)
+{
+    (void)state;
+    check_continuations("{'prompt':'{q}','choices':'{c}','gold':'g','chat':true}", "x", "y");
+    check_continuations(
+        "{'prompt':'{q}','choices':'{c}','gold':'g','chat':true,'gen_prefix':'It is'}", " x", " y");
+    check_continuations(
+        "{'prompt':'{q}','choices':'{c}','gold':'g','chat':true,'gen_prefix':'It is\\n'}", "x",
+        "y");
+}
+
+static void asks_for_each_choice_inside_the_prompt_in_a_chat_of_its_own(void **state)
+{
+    struct document document = {0};
+
+    (void)state;
+    assert_int_equal(render(&document,
+                            "{'prompt':'{q}{choice}','choices':'{c}','gold':'g',"
+                            "'continuation':'{rest}','chat':true}",
+                            TASK_MULTIPLE_CHOICE,
+                            "{'q':'Ann or Bob: ','c':['Ann','Bob'],'g':1,'rest':'lost.'}", NULL, 0,
+                            NULL),
+                     0);
+    assert_string_equal(document.contexts.all[0], "[user Ann or Bob: Ann][assistant ");
+    assert_string_equal(document.contexts.all[1], "[user Ann or Bob: Bob][assistant ");
+    assert_string_equal(document.continuations.all[0], "lost.");
+    document_release(&document);
+}
+
 static void says_what_a_record_lacks(void **state)
 {
     const char *choice = "{'prompt':'{q}','choices':'{c}','gold':'g'}";
@@ -218,6 +319,8 @@ static void says_what_a_configuration_lacks(void **state)
     refuses("{'prompt':'x','gold':'a'}", TASK_LOGLIKELIHOOD_ROLLING, "{}", "rolling");
     refuses("{'prompt':'x','gold':'a','choices':['y']}", TASK_GENERATE_UNTIL, "{}",
             "multiple_choice");
+    refuses("{'prompt':'x','chat':true}", TASK_LOGLIKELIHOOD_ROLLING, "{}", "no turns");
+    refuses("{'prompt':'x','gold':'a','chat':1}", TASK_GENERATE_UNTIL, "{}", "chat");
 }
 
 int main(void)
@@ -230,6 +333,12 @@ int main(void)
         cmocka_unit_test(fills_a_literal_list_of_choices),
         cmocka_unit_test(puts_the_choice_into_the_prompt_when_it_goes_on_after_it),
         cmocka_unit_test(asks_rolling_tasks_for_the_whole_text),
+        cmocka_unit_test(joins_system_and_description_where_no_whitespace_is),
+        cmocka_unit_test(folds_examples_into_one_turn),
+        cmocka_unit_test(gives_every_example_its_turns),
+        cmocka_unit_test(goes_on_with_a_beginning_of_the_answer),
+        cmocka_unit_test(puts_no_delimiter_before_an_answer_in_a_turn_of_its_own),
+        cmocka_unit_test(asks_for_each_choice_inside_the_prompt_in_a_chat_of_its_own),
         cmocka_unit_test(says_what_a_record_lacks),
         cmocka_unit_test(says_what_a_configuration_lacks),
     };

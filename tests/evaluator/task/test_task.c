@@ -228,6 +228,77 @@ static void measures_the_first_of_its_kind_when_nothing_is_named(void **state)
     task_release(&task);
 }
 
+/* ---- chat mode ---- */
+
+static struct chat *chat_of(const char *template)
+{
+    char *folder = support_temp_dir();
+
+    support_write(folder, "chat_template.jinja", template);
+    struct chat *chat = chat_open(folder);
+
+    support_remove_dir(folder);
+    return chat;
+}
+
+/* The addition task in chat mode for a model with this template; the error's text. */
+static const char *parse_chat(struct task *out, const char *template, bool said, bool always)
+{
+    static struct err err;
+    struct chat *chat = chat_of(template);
+    json_t *config =
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "task", "t", "output_type", "generate_until", "data",
+                  "addition.jsonl", "prompt", "{prompt}", "gold", "answer");
+
+    err = (struct err){0};
+    if (said) {
+        json_object_set_new(config, "chat", json_true());
+    }
+    const int rc = task_parse_for(out, config, EXAMPLES,
+                                  &(struct task_chat){.template = chat, .always = always}, &err);
+
+    assert_true((rc == 0) == (err.text[0] == '\0'));
+    json_decref(config);
+    chat_close(chat);
+    return err.text;
+}
+
+static void asks_in_the_words_of_the_model(void **state)
+{
+    struct task one = {0};
+    struct task other = {0};
+    struct task plain = {0};
+
+    (void)state;
+    parse_chat(&one, "<{{ messages[0].content }}>", true, false);
+    parse_chat(&other, "[{{ messages[0].content }}]", false, true);
+    parse_chat(&plain, "[{{ messages[0].content }}]", false, false);
+    assert_string_equal(one.documents[0].contexts.all[0], "<6+61=>");
+    assert_string_equal(other.documents[0].contexts.all[0], "[6+61=]");
+    assert_string_equal(plain.documents[0].contexts.all[0], "6+61=");
+    assert_string_equal(one.documents[0].continuations.all[0], "67");
+    assert_string_equal(plain.documents[0].continuations.all[0], " 67");
+    assert_string_not_equal(one.digest, other.digest);
+    assert_string_not_equal(other.digest, plain.digest);
+    task_release(&plain);
+    task_release(&other);
+    task_release(&one);
+}
+
+static void says_why_a_model_cannot_be_asked_in_a_chat(void **state)
+{
+    struct task task = {0};
+
+    (void)state;
+    refuses(GENERATE "chat: true\n", GOOD, "chat: there is no model to take a template from");
+    refuses(GENERATE "fewshot_as_multiturn: true\n", GOOD, "only in chat mode");
+    assert_non_null(strstr(parse_chat(&task, "", true, false), "no chat template"));
+    assert_non_null(strstr(parse_chat(&task, "{% block x %}", true, false),
+                           ": chat template: line 1: the statement block is not supported"));
+    assert_non_null(strstr(parse_chat(&task, "{{ raise_exception('never') }}", true, false),
+                           "addition.jsonl:1: chat template: line 1: the template refuses: never"));
+}
+
 /* ---- few-shot ---- */
 
 /* Contexts of five one-letter records under a few-shot setting, one a line. */
@@ -290,6 +361,8 @@ int main(void)
         cmocka_unit_test(an_answer_may_be_empty_where_texts_are_filtered),
         cmocka_unit_test(knows_its_keys),
         cmocka_unit_test(measures_the_first_of_its_kind_when_nothing_is_named),
+        cmocka_unit_test(asks_in_the_words_of_the_model),
+        cmocka_unit_test(says_why_a_model_cannot_be_asked_in_a_chat),
         cmocka_unit_test(leaves_a_document_out_of_its_own_examples),
         cmocka_unit_test(carries_the_sampler_from_document_to_document),
     };
