@@ -153,21 +153,33 @@ INLINED lanes elect_lanes(struct mix mix, const struct constants *c, size_t k, c
     return (mix.divides ? divided(agreed, share) : agreed) * c->lambda;
 }
 
-INLINED lanes mix_lanes(struct mix mix, const struct constants *c, size_t k, lanes base,
-                        const lanes *x)
+/* One register halfway: what counts of each source, and the base. */
+struct halfway {
+    lanes e[METHOD_SOURCES_MAX], base;
+};
+
+INLINED void weigh_lanes(struct halfway *out, struct mix mix, const struct constants *c, size_t k,
+                         lanes base, const lanes *x)
 {
     const bool capped = mix.stays == BLEND_BETWEEN;
     const bool limited = mix.stays == BLEND_ABOVE || capped;
-    lanes e[METHOD_SOURCES_MAX];
 
+    out->base = base;
     for (size_t s = 0; s < k; s++) {
         lanes d = mix.has_base ? x[s] - base : x[s];
 
-        e[s] = limited ? weighed(d, c->factors[s], c->limits[s], capped, c->lasts[s])
-                       : d * c->factors[s];
+        out->e[s] = limited ? weighed(d, c->factors[s], c->limits[s], capped, c->lasts[s])
+                            : d * c->factors[s];
     }
-    lanes merged = mix.elects ? elect_lanes(mix, c, k, e) : sum_lanes(mix, c, k, e) * c->lambda;
-    return mix.has_base ? base + merged : merged;
+}
+
+INLINED lanes mix_lanes(struct mix mix, const struct constants *c, size_t k,
+                        const struct halfway *in)
+{
+    lanes merged =
+        mix.elects ? elect_lanes(mix, c, k, in->e) : sum_lanes(mix, c, k, in->e) * c->lambda;
+
+    return mix.has_base ? in->base + merged : merged;
 }
 
 /* ---- one register of stored numbers ---- */
@@ -216,10 +228,14 @@ INLINED lane_bits kept(struct mix mix, const struct blend_block *block, size_t s
                      : chosen_lanes(lanes_of_bits(bits), x, base);
 }
 
-/* One register of each input, `at` bytes into it. */
-INLINED lane_bits step(struct mix mix, const struct constants *c, const struct blend_block *block,
-                       size_t k, struct draw_lanes *draws, const void *base, const void *const *x,
-                       size_t at)
+/* One register of each input, `at` bytes into it: bfloat16 becomes two of floats. */
+struct halves {
+    struct halfway even, odd;
+};
+
+INLINED void begin(struct halves *out, struct mix mix, const struct constants *c,
+                   const struct blend_block *block, size_t k, struct draw_lanes *draws,
+                   const void *base, const void *const *x, size_t at)
 {
     const size_t first = at / size_of(mix);
     lane_bits raw_base = mix.has_base ? load_bits(base, at) : (lane_bits){0};
@@ -230,15 +246,37 @@ INLINED lane_bits step(struct mix mix, const struct constants *c, const struct b
         raw[s] = kept(mix, block, s, first, draws, load_bits(x[s], at), raw_base);
         values[s] = (lanes)(mix.brain ? raw[s] << 16 : raw[s]);
     }
-    lanes even = mix_lanes(mix, c, k, (lanes)(mix.brain ? raw_base << 16 : raw_base), values);
+    weigh_lanes(&out->even, mix, c, k, (lanes)(mix.brain ? raw_base << 16 : raw_base), values);
+    for (size_t s = 0; mix.brain && s < k; s++) {
+        values[s] = (lanes)(raw[s] & UPPER_HALF);
+    }
+    if (mix.brain) {
+        weigh_lanes(&out->odd, mix, c, k, (lanes)(raw_base & UPPER_HALF), values);
+    }
+}
+
+INLINED lane_bits finish(struct mix mix, const struct constants *c, size_t k,
+                         const struct halves *in)
+{
+    lanes even = mix_lanes(mix, c, k, &in->even);
+
     if (!mix.brain) {
         return (lane_bits)even;
     }
-    for (size_t s = 0; s < k; s++) {
-        values[s] = (lanes)(raw[s] & UPPER_HALF);
-    }
-    lanes odd = mix_lanes(mix, c, k, (lanes)(raw_base & UPPER_HALF), values);
+    lanes odd = mix_lanes(mix, c, k, &in->odd);
+
     return rounded(even) >> 16 | (rounded(odd) & UPPER_HALF);
+}
+
+/* By source, so that it stays in registers. */
+INLINED void copy_halves(struct halves *out, const struct halves *in, size_t k)
+{
+    out->even.base = in->even.base;
+    out->odd.base = in->odd.base;
+    for (size_t s = 0; s < k; s++) {
+        out->even.e[s] = in->even.e[s];
+        out->odd.e[s] = in->odd.e[s];
+    }
 }
 
 /* What each set of sources divides by; bit s of the index stands for source s. */
@@ -269,6 +307,7 @@ INLINED void fill_constants(struct mix mix, struct constants *c, const struct bl
         c->limits[s] = block->limits[s];
         c->lasts[s] = block->lasts[s];
     }
+    memset(c->shares, 0, sizeof c->shares);
     if (mix.looks_up) {
         fill_shares(c, block, k);
     }
@@ -283,7 +322,8 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
     const void *base = block->base;
     const void *x[METHOD_SOURCES_MAX];
     struct draw_lanes draws[METHOD_SOURCES_MAX];
-    struct constants c = {0};
+    struct constants c;
+    struct halves now = {0}, next = {0};
     lane_bits bad = {0};
 
     fill_constants(mix, &c, block, k);
@@ -293,8 +333,17 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
             draw_lanes_from(&draws[s], 1, &block->draws[s]);
         }
     }
+    /* An election waits long for its sums: the next register's are made meanwhile. */
+    if (mix.elects && n_bytes > 0) {
+        begin(&now, mix, &c, block, k, draws, base, x, 0);
+    }
     for (size_t at = 0; at < n_bytes; at += WIDTH) {
-        lane_bits result = step(mix, &c, block, k, draws, base, x, at);
+        if (mix.elects) {
+            begin(&next, mix, &c, block, k, draws, base, x, at + WIDTH < n_bytes ? at + WIDTH : at);
+        } else {
+            begin(&now, mix, &c, block, k, draws, base, x, at);
+        }
+        lane_bits result = finish(mix, &c, k, &now);
 
         if (stream) {
             stream_bits(out, at, result);
@@ -302,6 +351,9 @@ INLINED uint32_t run_k(struct mix mix, const struct blend_block *block, size_t k
             store_bits(out, at, result);
         }
         bad |= mix.brain ? nonfinite_bf16(result) : nonfinite_f32(result);
+        if (mix.elects) {
+            copy_halves(&now, &next, k);
+        }
     }
     if (stream) {
         stream_end();

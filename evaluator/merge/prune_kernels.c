@@ -268,15 +268,15 @@ static void draw(unsigned char *keep, const struct random_draws *draws, size_t n
     size_t at = 0;
 
     draw_lanes_from(ways, DRAW_WAYS, draws);
-    for (; n - at >= DRAW_WAYS * HALVES; at += DRAW_WAYS * HALVES) {
+    for (; at < n; at += DRAW_WAYS * HALVES) {
         for (size_t way = 0; way < DRAW_WAYS; way++) {
             size_t first = at + way * HALVES;
+            uint32_t bits = bits_of_halves(draw_halves(&ways[way], draws, first));
 
-            store_keep(keep, first, bits_of_halves(draw_halves(&ways[way], draws, first)));
+            if (first < n) {
+                store_keep(keep, first, bits);
+            }
         }
-    }
-    for (size_t way = 0; at < n; way++, at += HALVES) {
-        store_keep(keep, at, bits_of_halves(draw_halves(&ways[way], draws, at)));
     }
 }
 
