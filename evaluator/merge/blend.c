@@ -113,37 +113,14 @@ static int hand_on(const struct target *target, const struct plan_tensor *tensor
     return 0;
 }
 
-/* Numbers of an input that are not finite, and where the first is. */
-static size_t count_nonfinite(const struct checkpoint_tensor *from, size_t *first)
-{
-    size_t size = dtype_size(from->dtype);
-    size_t count = 0;
-
-    for (size_t at = 0; at < from->n_elements; at++) {
-        at += dtype_find_nonfinite(from->data + at * size, from->dtype, from->n_elements - at);
-        if (at < from->n_elements) {
-            *first = count++ == 0 ? at : *first;
-        }
-    }
-    return count;
-}
-
 /* Say whose fault a value that is not finite is: a source's, or the recipe's. */
 static int blame(const struct plan_tensor *tensor, struct err *err)
 {
-    for (size_t s = 0; s <= tensor->n_sources; s++) {
-        const struct checkpoint_tensor *from =
-            s == tensor->n_sources ? tensor->base : tensor->sources[s];
-        size_t first = 0;
-        size_t n = from != NULL ? count_nonfinite(from, &first) : 0;
+    int rc = mix_check_inputs(tensor, err);
 
-        if (n > 0) {
-            return err_set(err, ERR_NUMERIC, "%s/%s: %s: element %zu is not finite (%zu of %zu)",
-                           from->folder, from->file, from->name, first, n, from->n_elements);
-        }
-    }
-    return err_set(err, ERR_NUMERIC, "%s: the merge gives a value that is not finite",
-                   tensor->name);
+    return rc != 0 ? rc
+                   : err_set(err, ERR_NUMERIC, "%s: the merge gives a value that is not finite",
+                             tensor->name);
 }
 
 /* In the scale of the tensor's hop. In float where nothing is offset, as a factor of the merge
@@ -238,6 +215,9 @@ int blend_one(struct blend *blend, const struct plan *plan, size_t i, const stru
     }
     target.digest = content != NULL ? digest_new() : NULL;
     rc = mix_all(blend, &mix, tensor, &target, err);
+    if (!plan_keeps_ranks(merge)) {
+        mix_memory_forget(&blend->memory, mix.tensor->index);
+    }
     if (target.digest != NULL) {
         digest_end(target.digest, rc == 0 ? content : unused);
     }

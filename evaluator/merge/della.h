@@ -26,17 +26,27 @@ struct della_shape {
 
 struct della_shape della_shape_of(const size_t *dims, size_t n_dims, size_t n);
 
-/* Bytes that della_keep takes for one tensor besides its result. */
+/* Bytes that della_rank takes besides its result. */
 size_t della_memory(const struct della_shape *shape);
+
+/* Ranks [n] within rows, less their lowest bits where a row has more than 65536 elements. */
+void della_rank(uint16_t *out, const struct trim_delta *delta, const struct della_shape *shape);
 
 /* Probabilities [row * stride] of one slab of deltas. */
 void della_probabilities(double *out, const float *d, const struct della_shape *shape,
                          double density, double epsilon);
 
-/* Set the bits (prune_kernels.h) of what stays in the whole tensor; keep has room for n rounded up
- * to 64. */
-void della_keep(unsigned char *keep, const struct trim_delta *delta,
-                const struct della_shape *shape, double density, double epsilon,
-                const struct random_stream *stream);
+/* What stays of one task vector. */
+struct della {
+    struct della_shape shape;
+    double density, epsilon;
+    const uint16_t *ranks; /* [n rounded up to 64] as della_rank makes them */
+    struct random_stream stream;
+};
+
+/* The bits (prune_kernels.h) of elements [at, at + n) into keep, which has room for n rounded up to
+ * 64; at is a multiple of 64. */
+void della_keep(unsigned char *keep, const struct della *della, const struct trim_delta *delta,
+                size_t at, size_t n);
 
 #endif

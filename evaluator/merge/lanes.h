@@ -222,6 +222,16 @@ INLINED half_mask halves_of_bits(uint32_t bits)
 #endif
 }
 
+/* Halves that are all ones, or 0. */
+INLINED half_mask mask_of_halves(lane_bits halves)
+{
+#if defined(__AVX512F__)
+    return _mm512_movepi16_mask((__m512i)halves);
+#else
+    return (half_mask)halves;
+#endif
+}
+
 INLINED uint32_t bits_of_halves(half_mask mask)
 {
 #if defined(__AVX512F__)

@@ -80,7 +80,6 @@ void mix_memory_release(struct mix_memory *memory)
     free(memory->buffers);
     free(memory->state);
     free(memory->keep);
-    free(memory->bits);
     *memory = (struct mix_memory){0};
 }
 
@@ -150,27 +149,7 @@ void *mix_state(struct mix *mix, size_t bytes)
     return mix->state;
 }
 
-int mix_take_bits(struct mix *mix, unsigned char *bits[METHOD_SOURCES_MAX], struct err *err)
-{
-    struct mix_memory *memory = mix->memory;
-    size_t each = (mix->tensor->n + 63) / 64 * 8;
-
-    if (memory->bits_size < mix->block.k * each) {
-        free(memory->bits);
-        memory->bits_size = 0;
-        memory->bits = mem_try(mix->block.k, each, mix->tensor->name, err);
-        if (memory->bits == NULL) {
-            return ERR_MEMORY;
-        }
-        memory->bits_size = mix->block.k * each;
-    }
-    for (size_t s = 0; s < mix->block.k; s++) {
-        bits[s] = memory->bits + s * each;
-    }
-    return 0;
-}
-
-double **mix_found(const struct mix *mix)
+void **mix_found(const struct mix *mix)
 {
     struct mix_memory *memory = mix->memory;
 
@@ -179,7 +158,7 @@ double **mix_found(const struct mix *mix)
         memory->found_by = mix->plan->method;
     }
     if (memory->found == NULL) {
-        memory->found = mem_array(memory->n_tensors, sizeof(double *));
+        memory->found = mem_array(memory->n_tensors, sizeof(void *));
     }
     return &memory->found[mix->tensor->index];
 }
@@ -224,6 +203,37 @@ int mix_set_weights(struct mix *mix, struct err *err)
     }
     if (block->normalize && (!has_base || fabs(sum) >= DIVISOR_MIN)) {
         block->divisor = (float)sum;
+    }
+    return 0;
+}
+
+/* Numbers of an input that are not finite, and where the first is. */
+static size_t count_nonfinite(const struct checkpoint_tensor *from, size_t *first)
+{
+    size_t size = dtype_size(from->dtype);
+    size_t count = 0;
+
+    for (size_t at = 0; at < from->n_elements; at++) {
+        at += dtype_find_nonfinite(from->data + at * size, from->dtype, from->n_elements - at);
+        if (at < from->n_elements) {
+            *first = count++ == 0 ? at : *first;
+        }
+    }
+    return count;
+}
+
+int mix_check_inputs(const struct plan_tensor *tensor, struct err *err)
+{
+    for (size_t s = 0; s <= tensor->n_sources; s++) {
+        const struct checkpoint_tensor *from =
+            s == tensor->n_sources ? tensor->base : tensor->sources[s];
+        size_t first = 0;
+        size_t n = from != NULL ? count_nonfinite(from, &first) : 0;
+
+        if (n > 0) {
+            return err_set(err, ERR_NUMERIC, "%s/%s: %s: element %zu is not finite (%zu of %zu)",
+                           from->folder, from->file, from->name, first, n, from->n_elements);
+        }
     }
     return 0;
 }

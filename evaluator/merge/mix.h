@@ -28,14 +28,12 @@ struct mix_memory {
     size_t n_buffers;
     float *buffers; /* [n_buffers, MIX_BLOCK] for inputs as floats */
     size_t n_tensors, n_sources;
-    unsigned char *keep; /* [n_buffers, MIX_KEEP] bits of what stays in a block */
-    size_t bits_size;
-    unsigned char *bits;        /* [bits_size] bits of whole tensors */
+    unsigned char *keep;        /* [n_buffers, MIX_KEEP] bits of what stays in a block */
     struct trim_counts *counts; /* [n_tensors, n_sources], of one list of sources */
     struct census *census;      /* of the same; NULL: not taken yet */
     char sources[DIGEST_HEX];   /* which list (plan.h) */
     const struct method *found_by;
-    double **found; /* [n_tensors] what this method found out of the same sources */
+    void **found; /* [n_tensors] what this method found out of the same sources */
     size_t state_bytes;
     void *state; /* of the family, a tensor at a time */
 };
@@ -97,7 +95,7 @@ void *mix_state(struct mix *mix, size_t bytes);
 
 /* Where a family keeps what it found out about the tensor that depends on its inputs alone, for the
  * next candidate: *slot is NULL at first, and is freed with the memory. */
-double **mix_found(const struct mix *mix);
+void **mix_found(const struct mix *mix);
 
 /* Results as floats, for elements [from, from + n) of the block: rounded where it is bfloat16.
  * Nonzero when one is not finite. */
@@ -107,14 +105,14 @@ uint32_t mix_put(const struct mix *mix, size_t from, size_t n, const float *valu
 double mix_source_value(const struct mix *mix, size_t source, const char *name, double fallback);
 double mix_whole_value(const struct mix *mix, const char *name, double fallback);
 
+/* One pass over all inputs: ERR_NUMERIC names the first that has a number that is not finite. */
+int mix_check_inputs(const struct plan_tensor *tensor, struct err *err);
+
 /* Block by block with the sum kernels (blend_kernels.h): the weights of the tensor's sources,
  * lambda and divisor set from its parameters. */
 int mix_set_weights(struct mix *mix, struct err *err);
 
 /* Counts of whole task vectors of the plan's sources, kept as long as those of tensors. */
 struct census *mix_census(struct mix *mix);
-
-/* Bits for each whole task vector of the tensor, not cleared; ERR_MEMORY. */
-int mix_take_bits(struct mix *mix, unsigned char *bits[METHOD_SOURCES_MAX], struct err *err);
 
 #endif

@@ -196,7 +196,7 @@ static int prepare_fusion(struct mix *mix, struct err *err)
 {
     const struct plan_tensor *tensor = mix->tensor;
     struct pair *pair = make_pair(mix);
-    double **found = mix_found(mix); /* divergences, quartiles: the same for every candidate */
+    void **found = mix_found(mix); /* divergences, quartiles: the same for every candidate */
 
     pair->length = tensor->n_dims > 1 ? tensor->dims[tensor->n_dims - 1] : tensor->n;
     if (is_alone(mix) || tensor->n == 0) {
@@ -212,9 +212,8 @@ static int prepare_fusion(struct mix *mix, struct err *err)
         *found = mem_array(n_rows + QUARTILES, sizeof(double));
         survey(mix, n_rows, *found);
     }
-    const double *quartiles = *found + n_rows;
-
     pair->divergence = *found;
+    const double *quartiles = pair->divergence + n_rows;
     double spread = mix_whole_value(mix, "spread", MERGEKIT_SPREAD);
 
     spread = mix->plan->rules.exact_mergekit ? MERGEKIT_SPREAD : spread;

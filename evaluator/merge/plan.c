@@ -312,19 +312,39 @@ static size_t count_bytes(const struct plan *plan, const struct plan_tensor *ten
     return trims ? plan->n_sources * n_steps * sizeof(struct trim_step) : 0;
 }
 
-/* Bits of one whole tensor and what finding them takes, for methods that rank (della.h): the most
- * of any tensor. */
-static size_t ranking_memory(const struct plan *plan)
+/* Ranks of one tensor that are kept, for methods that rank (della.h). */
+static size_t ranks_bytes(const struct plan *plan, const struct plan_tensor *tensor)
+{
+    bool ranks = method_index(plan->method, METHOD_SOURCE, "epsilon") != SIZE_MAX;
+
+    return ranks ? METHOD_SOURCES_MAX + tensor->n_sources * (tensor->n + 64) * sizeof(uint16_t) : 0;
+}
+
+static size_t all_ranks_bytes(const struct plan *plan)
+{
+    size_t total = 0;
+
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        total += ranks_bytes(plan, &plan->tensors[i]);
+    }
+    return total;
+}
+
+bool plan_keeps_ranks(const struct plan *plan)
+{
+    return all_ranks_bytes(plan) <= PLAN_RANKS_MAX;
+}
+
+/* Of one tensor at a time, and what finding them takes: the most of any tensor. */
+static size_t ranking_bytes(const struct plan *plan)
 {
     size_t most = 0;
 
-    if (method_index(plan->method, METHOD_SOURCE, "epsilon") == SIZE_MAX) {
-        return 0;
-    }
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const struct plan_tensor *tensor = &plan->tensors[i];
         const struct della_shape shape = della_shape_of(tensor->dims, tensor->n_dims, tensor->n);
-        size_t each = tensor->n_sources * (tensor->n / 8 + 8) + della_memory(&shape);
+        size_t ranks = ranks_bytes(plan, tensor);
+        size_t each = ranks > 0 ? ranks + della_memory(&shape) : 0;
 
         most = each > most ? each : most;
     }
@@ -339,7 +359,7 @@ size_t plan_memory(const struct plan *plan)
     for (size_t i = 0; i < plan->n_tensors; i++) {
         total += count_bytes(plan, &plan->tensors[i]) + found_bytes(plan, &plan->tensors[i]);
     }
-    return total + ranking_memory(plan);
+    return total + ranking_bytes(plan) + (plan_keeps_ranks(plan) ? all_ranks_bytes(plan) : 0);
 }
 
 size_t plan_memory_tensor(const struct plan *plan)
@@ -352,5 +372,5 @@ size_t plan_memory_tensor(const struct plan *plan)
 
         most = n > most ? n : most;
     }
-    return buffer_bytes(plan) + TRIM_SCRATCH_BYTES + most + ranking_memory(plan);
+    return buffer_bytes(plan) + TRIM_SCRATCH_BYTES + most + ranking_bytes(plan);
 }

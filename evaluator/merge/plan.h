@@ -123,6 +123,12 @@ struct vocabulary_matrix *plan_own_matrix(struct plan *plan,
 /* Bytes of all tensors as they are stored. */
 uint64_t plan_bytes(const struct plan *plan);
 
+/* Ranks (della.h) of so many bytes are kept from one candidate to the next; of larger plans they
+ * are found anew, tensor by tensor. */
+#define PLAN_RANKS_MAX ((size_t)1 << 30)
+
+bool plan_keeps_ranks(const struct plan *plan);
+
 /* The most bytes that blending holds at once besides its results and the maps of its sources:
  * buffers, and counts of task vectors for methods that trim. plan_memory: counts of all tensors are
  * kept, as in a search; plan_memory_tensor: those of one tensor at a time. */

@@ -97,6 +97,10 @@ void prune_read(const struct prune *prune, const struct trim_delta *delta, size_
     float d[TRIM_BLOCK];
 
     assert(at % 64 == 0);
+    if (prune->kind == PRUNE_RANKED) {
+        della_keep(keep, &prune->della, delta, at, n);
+        return;
+    }
     if (prune->kind != PRUNE_RANGE) {
         keep_block(prune, NULL, at, n, keep);
         return;
@@ -124,28 +128,39 @@ static double sum_kept(const struct prune *prune, const struct trim_delta *delta
 }
 
 /* False for what cannot be told by a few numbers. */
-static bool make_key(uint64_t key[4], const struct prune *prune)
+static bool make_key(uint64_t key[PRUNE_KEY], const struct prune *prune)
 {
     const struct trim *low = &prune->low;
     const struct trim *high = &prune->high;
 
+    memset(key, 0, PRUNE_KEY * sizeof *key);
     key[0] = prune->kind;
-    if (prune->kind == PRUNE_RANGE) {
+    switch (prune->kind) {
+    case PRUNE_RANGE:
         key[1] = (uint64_t)low->bits << 32 | high->bits;
         key[2] = low->cut;
         key[3] = high->cut;
-    } else {
+        return true;
+    case PRUNE_RANDOM:
         key[1] = prune->share;
         key[2] = prune->stream.coarse.state;
         key[3] = prune->stream.coarse.inc;
+        return true;
+    case PRUNE_RANKED:
+        memcpy(&key[1], &prune->della.density, sizeof key[1]);
+        memcpy(&key[2], &prune->della.epsilon, sizeof key[2]);
+        key[3] = prune->della.stream.coarse.state;
+        key[4] = prune->della.stream.coarse.inc;
+        return true;
+    default:
+        return false;
     }
-    return prune->kind == PRUNE_RANGE || prune->kind == PRUNE_RANDOM;
 }
 
 double prune_magnitudes(const struct prune *prune, struct trim_counts *counts,
                         const struct trim_delta *delta)
 {
-    uint64_t key[4];
+    uint64_t key[PRUNE_KEY];
 
     if (!make_key(key, prune)) {
         return sum_kept(prune, delta);

@@ -6,6 +6,7 @@
  *   PRUNE_RANGE     those that one trim keeps less those that a smaller one keeps: the largest but
  *                   for the very largest. Davari and Belilovsky 2023 (arXiv:2312.06795)
  *   PRUNE_RANDOM    each with one probability. Yu et al. 2023 (arXiv:2311.03099)
+ *   PRUNE_RANKED    each with a probability by its rank (della.h)
  *   PRUNE_BITS      those with a bit, of the whole tensor
  */
 #ifndef MERGE_PRUNE_H
@@ -14,19 +15,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "evaluator/merge/della.h"
 #include "evaluator/merge/random.h"
 #include "evaluator/merge/trim.h"
 
 /* Bits of no magnitude's upper end. */
 #define PRUNE_NO_LIMIT 0x7fffffffU
 
-enum prune_kind { PRUNE_NOTHING, PRUNE_ALL, PRUNE_RANGE, PRUNE_RANDOM, PRUNE_BITS };
+enum prune_kind { PRUNE_NOTHING, PRUNE_ALL, PRUNE_RANGE, PRUNE_RANDOM, PRUNE_RANKED, PRUNE_BITS };
 
 struct prune {
     enum prune_kind kind;
     struct trim low, high;       /* range: what low keeps less what high keeps */
     struct random_stream stream; /* random */
     uint64_t share;              /* random: of random.h */
+    struct della della;          /* ranked */
     const unsigned char *bits;   /* bits [n] (prune_kernels.h) */
 };
 

@@ -280,6 +280,42 @@ static void draw(unsigned char *keep, const struct random_draws *draws, size_t n
     }
 }
 
+/* All ones where a draw is at most from + step * rank. */
+INLINED lane_bits at_most(lane_bits draws, lane_bits ranks, float from, float step)
+{
+    lanes limit = __builtin_convertvector((lane_signs)ranks, lanes) * step + from;
+
+    return (lane_bits)(__builtin_convertvector((lane_signs)draws, lanes) <= limit);
+}
+
+INLINED half_mask halves_at_most(lane_bits draws, lane_bits ranks, float from, float step)
+{
+    lane_bits even = at_most(draws & ~UPPER_HALF, ranks & ~UPPER_HALF, from, step);
+    lane_bits odd = at_most(draws >> 16, ranks >> 16, from, step);
+
+    return mask_of_halves((even & ~UPPER_HALF) | (odd & UPPER_HALF));
+}
+
+static bool draw_ranked(unsigned char *keep, unsigned char *close, const uint16_t *ranks,
+                        const struct random_draws *draws, const struct prune_odds *odds, size_t n)
+{
+    struct draw_lanes way;
+    uint32_t any = 0;
+
+    draw_lanes_from(&way, 1, draws);
+    for (size_t at = 0; at < n; at += HALVES) {
+        lane_bits outputs = draw_outputs(&way);
+        lane_bits mine = load_bits(ranks, at * sizeof *ranks);
+        uint32_t sure = bits_of_halves(halves_at_most(outputs, mine, odds->low, odds->step));
+        uint32_t maybe = bits_of_halves(halves_at_most(outputs, mine, odds->high, odds->step));
+
+        store_keep(keep, at, sure);
+        store_keep(close, at, maybe & ~sure);
+        any |= maybe & ~sure;
+    }
+    return any != 0;
+}
+
 extern const struct prune_kernels KERNELS_NAME(prune_kernels, KERNELS_ISA);
 const struct prune_kernels KERNELS_NAME(prune_kernels, KERNELS_ISA) = {
     .delta_f32 = delta_f32,
@@ -292,4 +328,5 @@ const struct prune_kernels KERNELS_NAME(prune_kernels, KERNELS_ISA) = {
     .count_low = count_low,
     .between = between,
     .draw = draw,
+    .draw_ranked = draw_ranked,
 };

@@ -11,11 +11,17 @@
 #ifndef MERGE_PRUNE_KERNELS_H
 #define MERGE_PRUNE_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "evaluator/merge/random.h"
 #include "evaluator/model/isa.h"
+
+/* A coarse draw of at most low + step * rank stays, one of at least high + step * rank does not. */
+struct prune_odds {
+    float low, high, step;
+};
 
 struct prune_kernels {
     /* out = x - base, as floats */
@@ -39,6 +45,11 @@ struct prune_kernels {
     void (*between)(unsigned char *keep, const float *d, uint32_t low, uint32_t last, size_t n);
     /* Set the bits of elements that stay at random. */
     void (*draw)(unsigned char *keep, const struct random_draws *draws, size_t n);
+    /* The same, each by the probability of its rank [n]: those that stay whatever the bits behind
+     * the coarse ones, and in close those of which these decide, and the exact probability; true
+     * when there are any. ranks has room for n rounded up to 64. */
+    bool (*draw_ranked)(unsigned char *keep, unsigned char *close, const uint16_t *ranks,
+                        const struct random_draws *draws, const struct prune_odds *odds, size_t n);
 };
 
 #define PRUNE_HIGH_BINS 32768

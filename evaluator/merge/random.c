@@ -88,24 +88,3 @@ void random_keep(const struct random_stream *stream, uint64_t share, size_t firs
     random_draws_from(&draws, stream, share, first);
     prune_kernels_for(isa_best())->draw(keep, &draws, n);
 }
-
-void random_keep_each(const struct random_stream *stream, const uint64_t *shares, size_t first,
-                      size_t n, unsigned char *keep)
-{
-    struct rng32 walk = stream->coarse;
-    uint32_t pair = 0;
-
-    rng32_advance(&walk, first / 2);
-    for (size_t e = first; e < first + n; e++) {
-        uint64_t share = shares[e - first];
-
-        if (e == first || e % 2 == 0) {
-            pair = rng32_next(&walk);
-        }
-        uint64_t coarse = e % 2 == 0 ? pair & 0xffffU : pair >> 16;
-        bool stays = coarse == share >> 32 ? output_at(stream->fine, e) < (uint32_t)share
-                                           : coarse < share >> 32;
-
-        keep[e / 8] = (unsigned char)(keep[e / 8] | (unsigned)stays << e % 8);
-    }
-}

@@ -57,9 +57,4 @@ uint64_t random_share(double probability);
 void random_keep(const struct random_stream *stream, uint64_t share, size_t first, size_t n,
                  unsigned char *keep);
 
-/* The same where each has its own share, shares [n]; keep is of the whole tensor, and its bits are
- * not set before. first may be odd. */
-void random_keep_each(const struct random_stream *stream, const uint64_t *shares, size_t first,
-                      size_t n, unsigned char *keep);
-
 #endif

@@ -161,14 +161,14 @@ static void set_factors(struct span *span, const double *c)
 static int solve_whole(struct mix *mix, solve *method, struct err *err)
 {
     struct span *span = mix->state;
-    double **dots = mix_found(mix);
+    void **found = mix_found(mix);
     struct gram gram;
 
-    if (*dots == NULL) {
-        *dots = mem_array(span->k * (span->k + 1) / 2, sizeof(double));
-        sum_dots(mix, span, 0, mix->tensor->n, *dots);
+    if (*found == NULL) {
+        *found = mem_array(span->k * (span->k + 1) / 2, sizeof(double));
+        sum_dots(mix, span, 0, mix->tensor->n, *found);
     }
-    set_gram(&gram, span->k, *dots);
+    set_gram(&gram, span->k, *found);
     return method(mix, span, &gram, err);
 }
 

@@ -325,3 +325,11 @@ double trim_magnitudes(struct trim_counts *counts, const struct trim_delta *delt
     }
     return counts->magnitudes;
 }
+
+bool trim_is_finite(struct trim_counts *counts, const struct trim_delta *delta)
+{
+    if (counts->n_steps > 0) {
+        return counts->steps[0].bits < (counts->exact ? 0x7f800000U : 0x7f80U);
+    }
+    return isfinite(trim_magnitudes(counts, delta));
+}

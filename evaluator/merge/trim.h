@@ -61,6 +61,9 @@ struct trim {
 /* Thresholds that are remembered: of the two ends of a range. */
 #define TRIM_KNOWN 2
 
+/* Numbers that say what was kept (prune.c). */
+#define PRUNE_KEY 5
+
 /* All that is known of one task vector. All zero: nothing yet. */
 struct trim_counts {
     size_t n_steps;
@@ -71,7 +74,7 @@ struct trim_counts {
         struct trim trim;
     } known[TRIM_KNOWN];  /* the last that were looked for, the latest first */
     double magnitudes;    /* sum of |delta|; 0: not taken yet */
-    uint64_t kept_key[4]; /* what was kept (prune.c) when last asked; all zero: never asked */
+    uint64_t kept_key[PRUNE_KEY]; /* what was kept (prune.c) when last asked; all zero: never asked */
     double kept;          /* sum of |delta| over it */
 };
 
@@ -84,6 +87,10 @@ size_t trim_count(size_t n, double density);
  * first call. A threshold that was looked for lately is known without reading anything. */
 void trim_find(struct trim *out, struct trim_counts *counts, const struct trim_delta *delta,
                size_t keep);
+
+/* False when an element is not finite. Known from the counts when they were filled; else by the sum
+ * below. */
+bool trim_is_finite(struct trim_counts *counts, const struct trim_delta *delta);
 
 /* Sum of |delta| over all elements. One pass, and kept in counts. */
 double trim_magnitudes(struct trim_counts *counts, const struct trim_delta *delta);

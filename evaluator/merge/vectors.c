@@ -18,8 +18,10 @@
  * (arXiv:2406.11617).
  */
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "evaluator/merge/census.h"
 #include "evaluator/merge/della.h"
 #include "evaluator/merge/deviation.h"
@@ -130,32 +132,62 @@ static int check_ranked(const struct mix *mix, const struct della_shape *shape, 
     return 0;
 }
 
+/* What is kept of the ranks within a tensor: which sources have theirs, then the ranks, each
+ * source's at a multiple of 64. */
+struct ranking {
+    bool ranked[METHOD_SOURCES_MAX];
+    uint16_t ranks[];
+};
+
+static const uint16_t *find_ranks(struct mix *mix, size_t s, const struct della_shape *shape,
+                                  struct err *err)
+{
+    const struct trim_delta delta = plan_delta(mix->tensor, s);
+    size_t each = (delta.n + 63) / 64 * 64;
+    void **found = mix_found(mix);
+
+    if (*found == NULL) {
+        *found = mem_try(sizeof(struct ranking) + mix->block.k * each * sizeof(uint16_t), 1,
+                         mix->tensor->name, err);
+    }
+    struct ranking *ranking = *found;
+    if (ranking == NULL) {
+        return NULL;
+    }
+    if (!ranking->ranked[s]) {
+        della_rank(ranking->ranks + s * each, &delta, shape);
+        ranking->ranked[s] = true;
+    }
+    return ranking->ranks + s * each;
+}
+
 static int set_ranked(struct mix *mix, size_t s, double density, struct err *err)
 {
     const struct plan_tensor *tensor = mix->tensor;
     const struct della_shape shape = della_shape_of(tensor->dims, tensor->n_dims, tensor->n);
-    const struct trim_delta delta = plan_delta(mix->tensor, s);
     double epsilon = mix_source_value(mix, s, "epsilon", 0.0);
-    unsigned char *bits[METHOD_SOURCES_MAX];
-    struct random_stream stream;
+    struct prune *prune = &mix->prune[s];
 
     if (density >= 1.0) {
         return 0;
     }
     if (density <= 0.0) {
-        mix->prune[s].kind = PRUNE_ALL;
+        prune->kind = PRUNE_ALL;
         return 0;
     }
     int rc = check_ranked(mix, &shape, density, epsilon, err);
-    if (rc == 0) {
-        rc = mix_take_bits(mix, bits, err);
+    if (rc != 0) {
+        return rc;
     }
-    if (rc == 0) {
-        random_open(&stream, mix->plan->seed, s, tensor->name);
-        della_keep(bits[s], &delta, &shape, density, epsilon, &stream);
-        mix->prune[s] = (struct prune){.kind = PRUNE_BITS, .bits = bits[s]};
+    const uint16_t *ranks = find_ranks(mix, s, &shape, err);
+    if (ranks == NULL) {
+        return ERR_MEMORY;
     }
-    return rc;
+    prune->kind = PRUNE_RANKED;
+    prune->della =
+        (struct della){.shape = shape, .density = density, .epsilon = epsilon, .ranks = ranks};
+    random_open(&prune->della.stream, mix->plan->seed, s, tensor->name);
+    return 0;
 }
 
 /* ---- making ready ---- */
@@ -171,6 +203,23 @@ static double rescaling(struct mix *mix, size_t s)
     return before >= MAGNITUDES_MIN && after >= MAGNITUDES_MIN ? before / after : 1.0;
 }
 
+/* What is pruned is not seen by the mix. A source is refused for what it holds, not for what its
+ * luck leaves of it. */
+static int check_finite(struct mix *mix, size_t s, struct err *err)
+{
+    const struct trim_delta delta = plan_delta(mix->tensor, s);
+    const struct prune *prune = &mix->prune[s];
+    bool is_seen =
+        prune->kind == PRUNE_NOTHING ||
+        (prune->kind == PRUNE_RANGE && prune->high.bits == PRUNE_NO_LIMIT); /* NaN is above all */
+
+    if (is_seen || mix->plan->rules.allow_nonfinite ||
+        trim_is_finite(mix_counts(mix->memory, mix->tensor->index, s), &delta)) {
+        return 0;
+    }
+    return mix_check_inputs(mix->tensor, err);
+}
+
 static int prepare(struct mix *mix, set_prune *set, struct err *err)
 {
     const unsigned char *const *keeps = mix->tensor->keeps;
@@ -184,6 +233,9 @@ static int prepare(struct mix *mix, set_prune *set, struct err *err)
             rc = set(mix, s, mix_source_value(mix, s, "density", 1.0), err);
         } else if (keeps[s] != NULL) {
             *prune = (struct prune){.kind = PRUNE_BITS, .bits = keeps[s]};
+        }
+        if (rc == 0) {
+            rc = check_finite(mix, s, err);
         }
         if (rc == 0 && prune->kind != PRUNE_NOTHING &&
             mix_whole_value(mix, "rescale", 0.0) != 0.0) {

@@ -214,33 +214,67 @@ static void gives_a_row_of_one_its_density(void **state)
     assert_true(p == 0.4);
 }
 
-static void keeps_by_the_element_of_the_whole_tensor(void **state)
+/* Every decision of a tensor, by the definition. */
+static void check_ranked(const struct sample *sample, const size_t *dims, size_t n_dims,
+                         double density, double epsilon)
 {
-    struct sample *sample = make_sample();
-    const size_t dims[2] = {11, N / 11};
-    const size_t n = 11 * (N / 11);
     struct trim_delta delta = sample->delta;
-    unsigned char *keep = mem_array((N + 63) / 64, 8);
-    double *p = mem_array(dims[1], sizeof *p);
-    struct random_stream stream;
+    struct della della = {.density = density, .epsilon = epsilon};
 
-    (void)state;
-    delta.n = n;
-    const struct della_shape shape = della_shape_of(dims, 2, n);
-    random_open(&stream, 4, 0, "t");
-    della_keep(keep, &delta, &shape, 0.5, 0.3, &stream);
-    for (size_t row = 0; row < dims[0]; row++) {
-        della_probabilities(p, sample->source + row * dims[1], &shape, 0.5, 0.3);
-        for (size_t i = 0; i < dims[1]; i++) {
-            size_t element = row * dims[1] + i;
+    delta.n = dims[0] * (n_dims > 1 ? dims[1] : 1) * (n_dims > 2 ? dims[2] : 1);
+    della.shape = della_shape_of(dims, n_dims, delta.n);
+    size_t slab = della.shape.row * della.shape.stride;
+    uint16_t *ranks = mem_array(delta.n + 64, sizeof *ranks);
+    unsigned char *keep = mem_array((delta.n + 63) / 64, 8);
+    double *p = mem_array(slab, sizeof *p);
 
-            assert_int_equal(bit_of(keep, element),
-                             random_at(&stream, element) < random_share(p[i]));
+    della_rank(ranks, &delta, &della.shape);
+    della.ranks = ranks;
+    random_open(&della.stream, 4, 0, "t");
+    for (size_t at = 0; at < delta.n; at += 4160) { /* blocks that end within rows */
+        della_keep(keep + at / 8, &della, &delta, at, delta.n - at < 4160 ? delta.n - at : 4160);
+    }
+    for (size_t i = 0; i < delta.n; i++) {
+        if (i % slab == 0) {
+            della_probabilities(p, (const float *)delta.source + i, &della.shape, density, epsilon);
         }
+        assert_int_equal(bit_of(keep, i), random_at(&della.stream, i) < random_share(p[i % slab]));
     }
     free(p);
     free(keep);
+    free(ranks);
+}
+
+static void keeps_by_the_element_of_the_whole_tensor(void **state)
+{
+    struct sample *sample = make_sample();
+
+    (void)state;
+    check_ranked(sample, (const size_t[]){11, N / 11}, 2, 0.5, 0.3);
+    check_ranked(sample, (const size_t[]){11, N / 11}, 2, 0.5, 0.0);
+    check_ranked(sample, (const size_t[]){3, 500, 13}, 3, 0.2, 0.15);
+    check_ranked(sample, (const size_t[]){N}, 1, 0.8, 0.1);
+    check_ranked(sample, (const size_t[]){N, 1}, 2, 0.4, 0.2);
     free_sample(sample);
+}
+
+/* A rank does not fit sixteen bits. */
+static void ranks_rows_of_more_elements_than_a_rank_has_bits(void **state)
+{
+    const size_t n = 200001;
+    struct sample sample = {.delta = {.source_dtype = DTYPE_F32, .base_dtype = DTYPE_F32}};
+    float *source = mem_array(n, sizeof *source);
+    float *base = mem_array(n, sizeof *base);
+
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        source[i] = (float)(i * 7919 % n);
+    }
+    sample.delta.source = source;
+    sample.delta.base = base;
+    check_ranked(&sample, &n, 1, 0.5, 0.4);
+    free(source);
+    free(base);
 }
 
 int main(void)
@@ -253,6 +287,7 @@ int main(void)
         cmocka_unit_test(ranks_every_magnitude_of_a_float),
         cmocka_unit_test(gives_a_row_of_one_its_density),
         cmocka_unit_test(keeps_by_the_element_of_the_whole_tensor),
+        cmocka_unit_test(ranks_rows_of_more_elements_than_a_rank_has_bits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,25 +176,6 @@ static void is_another_for_every_seed_source_and_tensor(void **state)
     }
 }
 
-static void keeps_each_by_its_own_share(void **state)
-{
-    const struct random_stream stream = stream_of(9, 0, "t");
-    unsigned char *whole = new_bits(1000);
-    uint64_t shares[1000];
-
-    (void)state;
-    for (size_t i = 0; i < 1000; i++) {
-        shares[i] = i % 3 == 0 ? random_at(&stream, i) : random_share((double)i / 1000.0);
-        shares[i] += i % 9 == 0; /* just below, just not */
-    }
-    random_keep_each(&stream, shares, 0, 333, whole); /* ends, and starts, within a pair */
-    random_keep_each(&stream, shares + 333, 333, 667, whole);
-    for (size_t i = 0; i < 1000; i++) {
-        assert_int_equal(bit_of(whole, i), random_at(&stream, i) < shares[i]);
-    }
-    free(whole);
-}
-
 /* Shares that a draw of some element meets, so that further bits decide; and those at the ends. */
 static void draws_the_same_under_every_instruction_set(void **state)
 {
@@ -239,7 +220,6 @@ int main(void)
         cmocka_unit_test(keeps_more_as_density_grows_and_never_less),
         cmocka_unit_test(keeps_the_share_it_was_asked_for),
         cmocka_unit_test(is_another_for_every_seed_source_and_tensor),
-        cmocka_unit_test(keeps_each_by_its_own_share),
         cmocka_unit_test(draws_the_same_under_every_instruction_set),
         cmocka_unit_test(draws_the_published_numbers),
     };

@@ -412,6 +412,30 @@ static void gives_a_pruned_vector_its_old_norm_when_rescaled(void **state)
     }
 }
 
+/* Whether or not it would be pruned away. */
+static void refuses_a_source_with_a_number_that_is_not_finite(void **state)
+{
+    const uint16_t specials[] = {0x7fc0, 0xff80};
+
+    (void)state;
+    for (size_t c = 0; c < 4 * N_ROWS; c++) {
+        struct sample *sample = make_sample(rows[c / 4].method, DTYPE_BF16);
+        struct err err = {0};
+
+        if (method_parameter_find(sample->plan.method, "density") != NULL) {
+            set_sources(sample, "density", 0.2);
+        }
+        if (method_parameter_find(sample->plan.method, "rescale") != NULL) {
+            set_whole(sample, "rescale", c / 2 % 2 != 0);
+        }
+        memcpy(sample->stored_x[1] + 2 * (17 + c), &specials[c % 2], 2);
+        assert_int_equal(blend_into(sample, sample->out, &err), ERR_NUMERIC);
+        assert_non_null(strstr(err.text, "m/f: t: element "));
+        assert_non_null(strstr(err.text, "is not finite (1 of "));
+        free_sample(sample);
+    }
+}
+
 static void drops_everything_in_place_of_mergekit_only_when_asked(void **state)
 {
     struct sample *sample = make_sample("breadcrumbs", DTYPE_F32);
@@ -582,6 +606,7 @@ int main(void)
         cmocka_unit_test(gives_the_same_bits_whichever_way_it_goes),
         cmocka_unit_test(keeps_everything_at_density_one_and_nothing_at_zero),
         cmocka_unit_test(gives_a_pruned_vector_its_old_norm_when_rescaled),
+        cmocka_unit_test(refuses_a_source_with_a_number_that_is_not_finite),
         cmocka_unit_test(drops_everything_in_place_of_mergekit_only_when_asked),
         cmocka_unit_test(says_which_densities_an_epsilon_allows),
         cmocka_unit_test(draws_by_the_seed_and_nothing_else),
