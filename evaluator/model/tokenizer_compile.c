@@ -5,8 +5,8 @@
  * arrays. What is around them becomes a document, with null for the two and a line break for each
  * of theirs, so that errors name the right line.
  *
- *   {"added_tokens": [...], "model": {"type": "BPE", "vocab": {"a": 0, ...}, "merges": ["a b",
- * ...]}} vocab (bytes)   merges (bytes)
+ *   { "added_tokens": [...], "model": { "vocab": {"a": 0, ...}, "merges": ["a b", ...] } }
+ *                                               -- bytes --               -- bytes --
  */
 #include "evaluator/model/tokenizer_compile.h"
 
