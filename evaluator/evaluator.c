@@ -107,10 +107,11 @@ static int open_engine(struct evaluator *evaluator, struct err *err)
     const struct checkpoint *first = evaluator->models[0];
     int rc = tokenizer_open(&evaluator->tokenizer, checkpoint_folder(first), err);
 
-    if (rc == 0) {
-        tokenizer_fit(evaluator->tokenizer, checkpoint_config(first)->vocab);
-        rc = config_runnable(checkpoint_config(first), err);
+    if (rc != 0) {
+        return rc; /* names its file */
     }
+    tokenizer_fit(evaluator->tokenizer, checkpoint_config(first)->vocab);
+    rc = config_runnable(checkpoint_config(first), err);
     if (rc != 0) {
         return err_wrap(err, "%s", checkpoint_folder(first));
     }
