@@ -323,17 +323,23 @@ static void look_begin(struct look *look)
 
 /* ---- what came out ---- */
 
+/* What was asked for a score; names are distinct. */
+static const struct bundle_task *asked(const struct bundle *bundle, const struct score_task *task)
+{
+    size_t t = 0;
+
+    while (strcmp(bundle->tasks[t].task.name, task->name) != 0) {
+        t++;
+    }
+    return &bundle->tasks[t];
+}
+
 /* Documents of a task that was asked; a program's is whole. */
 static size_t documents_of(const struct bundle *bundle, const struct score_task *task)
 {
-    size_t n = 0;
+    const struct bundle_task *whole = asked(bundle, task);
 
-    for (size_t t = 0; t < bundle->n_tasks; t++) {
-        if (strcmp(bundle->tasks[t].task.name, task->name) == 0) {
-            n = bundle->tasks[t].program != NULL ? task->n : bundle->tasks[t].task.n_documents;
-        }
-    }
-    return n;
+    return whole->program != NULL ? task->n : whole->task.n_documents;
 }
 
 /* A signal came before every document of every task was done. */
@@ -391,8 +397,10 @@ static void print_table(const struct score *score, const struct bundle *bundle)
     table_release(&table);
 }
 
-static json_t *task_doc(const struct score_task *task, size_t of)
+static json_t *task_doc(const struct score_task *task, const struct bundle *bundle)
 {
+    const size_t of = documents_of(bundle, task);
+    const size_t strays = asked(bundle, task)->task.n_strays;
     json_t *doc =
         json_pack("{s:o, s:o}", "n", candidate_count(task), "metrics", candidate_metrics(task));
 
@@ -401,6 +409,9 @@ static json_t *task_doc(const struct score_task *task, size_t of)
     }
     if (task->truncated > 0) {
         json_object_set_new(doc, "truncated", json_integer((json_int_t)task->truncated));
+    }
+    if (strays > 0) { /* of all its documents, also of those a stop left out */
+        json_object_set_new(doc, "golds_without_choice", json_integer((json_int_t)strays));
     }
     return doc;
 }
@@ -413,7 +424,7 @@ static void print_json(const struct arguments *arguments, const struct score *sc
 
     for (size_t t = 0; t < score->n_tasks; t++) {
         const struct score_task *task = &score->tasks[t];
-        json_t *doc = task_doc(task, documents_of(bundle, task));
+        json_t *doc = task_doc(task, bundle);
 
         if (arguments->documents) {
             json_t *documents = json_array();

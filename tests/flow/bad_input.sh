@@ -48,6 +48,7 @@ sed 's/"gold": [0-9]*/"gold": 9/; 1!d' "$top/study/examples/tasks/addition.jsonl
 sed "s#addition.jsonl#$dir/nogold.jsonl#" "$top/study/examples/tasks/addition_choice.yaml" >"$dir/nogold.yaml"
 out=$("$BRAID" eval "$models/adder" "$dir/nogold.yaml" 2>&1) || fail "a gold outside the choices ends it: $out"
 expect "gold outside the choices" 'nogold.jsonl:1: a gold is none of the choices' "$out"
+expect "and is counted" '"golds_without_choice": 1' "$("$BRAID" eval "$models/adder" "$dir/nogold.yaml" --json 2>&1)"
 refused "two tasks of one name" 1 'two tasks are named' "$BRAID" eval "$models/adder" "$dir/nogold.yaml" "$dir/nogold.yaml"
 echo '{"id": "a", "prompt": "1+1="}' >"$dir/noanswer.jsonl"
 sed "s#addition.jsonl#$dir/noanswer.jsonl#" "$top/study/examples/tasks/addition.yaml" >"$dir/noanswer.yaml"
