@@ -82,13 +82,21 @@ static int tell_own(const struct prepared *prepared, struct bundle_task *task, c
     return rc;
 }
 
+/* "exact_match" of "exact_match,strict-match", or all of it. */
+static bool names_column(const char *metric, const char *column)
+{
+    const size_t n = strlen(metric);
+
+    return strncmp(column, metric, n) == 0 && (column[n] == '\0' || column[n] == ',');
+}
+
 /* And of a program's; how many documents it has, and which, it says when it has run. */
 static int tell_program(struct prepared *prepared, const struct bundle_task *task,
                         const char *metric, struct coordinator_task *told, struct err *err)
 {
     const struct program *program = task->program;
 
-    if (metric != NULL && strcmp(metric, program_column(program)) != 0) {
+    if (metric != NULL && !names_column(metric, program_column(program))) {
         return err_set(err, ERR_CONFLICT, "task %s: metric: the command's is %s, under score",
                        program->name, program_column(program));
     }

@@ -378,7 +378,12 @@ static int add_task(json_t *tasks, const json_t *entry, struct text *notes, stru
                     "that itself\n",
                     name);
     }
-    text_printf(notes, "task %s: write its file, tasks/%s.yaml\n", name, name);
+    text_printf(notes,
+                "task %s: write its file, tasks/%s.yaml; for lm_eval to score it: {task: %s, "
+                "output_type: command, command: [lm_eval, --model, hf, --model_args, "
+                "\"pretrained={model_dir}\", --tasks, %s, --output_path, \"{out_dir}\"], score: "
+                "{metric: \"%s\"}}\n",
+                name, name, name, name, metric);
     json_array_append_new(tasks, task);
     return 0;
 }

@@ -136,7 +136,7 @@ static int find_key(json_t *row, const char *metric, const char **key, struct er
     struct err several = {0};
 
     if (json_object_get(row, metric) != NULL) {
-        *key = json_object_iter_key(json_object_iter_at(row, metric));
+        *key = metric;
         return 0;
     }
     *key = strchr(metric, ',') == NULL ? filtered_key(row, metric, &several) : NULL;

@@ -69,17 +69,18 @@ static int parse_score(struct program *made, const json_t *config, struct err *e
     json_t *score;
     const char *task;
     const char *metric;
-    int rc;
 
     if (json_object_get(config, "score") == NULL) {
         return 0;
     }
-    if ((rc = doc_object(config, "score", &score, err)) != 0) {
+    const int rc = doc_object(config, "score", &score, err);
+
+    if (rc != 0) {
         return rc;
     }
-    if ((rc = doc_only(score, known, sizeof known / sizeof *known, err)) != 0 ||
-        (rc = doc_text_or(score, "task", made->name, &task, err)) != 0 ||
-        (rc = doc_text(score, "metric", &metric, err)) != 0) {
+    if (doc_only(score, known, sizeof known / sizeof *known, err) != 0 ||
+        doc_text_or(score, "task", made->name, &task, err) != 0 ||
+        doc_text(score, "metric", &metric, err) != 0) {
         return place_within(err, score, "score");
     }
     if (*task == '\0' || *metric == '\0') {
@@ -195,19 +196,18 @@ int program_read(struct program *out, const json_t *json, struct err *err)
     json_t *config;
     const char *folder;
     const char *digest;
-    int rc;
 
-    if ((rc = doc_only(json, known, sizeof known / sizeof *known, err)) != 0 ||
-        (rc = doc_object(json, "config", &config, err)) != 0 ||
-        (rc = doc_text(json, "folder", &folder, err)) != 0 ||
-        (rc = doc_text(json, "digest", &digest, err)) != 0 ||
-        (rc = parse_all(&made, config, err)) != 0) {
+    if (doc_only(json, known, sizeof known / sizeof *known, err) != 0 ||
+        doc_object(json, "config", &config, err) != 0 ||
+        doc_text(json, "folder", &folder, err) != 0 ||
+        doc_text(json, "digest", &digest, err) != 0 || parse_all(&made, config, err) != 0) {
         program_release(&made);
         return err_wrap(err, "command");
     }
     if (strcmp(made.digest, digest) != 0) {
-        rc = err_set(err, ERR_CONFLICT, "command: digest %.64s, but its words have %s", digest,
-                     made.digest);
+        const int rc = err_set(err, ERR_CONFLICT, "command: digest %.64s, but its words have %s",
+                               digest, made.digest);
+
         program_release(&made);
         return rc;
     }
