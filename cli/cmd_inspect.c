@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/table.h"
+#include "evaluator/chat/chat.h"
 #include "evaluator/model/checkpoint.h"
 
 struct arguments {
@@ -78,6 +79,18 @@ static struct totals sum_up(const struct checkpoint *model)
     return totals;
 }
 
+/* Whether tasks in chat mode can be asked, or what the template trips over. */
+static void print_chat(const struct checkpoint *model)
+{
+    struct chat *chat = chat_open(checkpoint_folder(model));
+    struct err err = {0};
+    const int rc = chat_usable(chat, &err);
+
+    printf("  chat          %s%s\n",
+           rc == 0 ? "its template renders" : "not here: ", rc == 0 ? "" : err.text);
+    chat_close(chat);
+}
+
 static void print_people(const struct checkpoint *model, const char *digest, bool tensors)
 {
     const struct config *config = checkpoint_config(model);
@@ -97,9 +110,24 @@ static void print_people(const struct checkpoint *model, const char *digest, boo
     if (config_runnable(config, &err) != 0) {
         printf("  scoring       not here: %s\n", err.text);
     }
+    print_chat(model);
     if (tensors) {
         print_tensors(model);
     }
+}
+
+/* "chat": true, or why not. */
+static void add_chat(json_t *doc, const struct checkpoint *model)
+{
+    struct chat *chat = chat_open(checkpoint_folder(model));
+    struct err err = {0};
+
+    if (chat_usable(chat, &err) == 0) {
+        json_object_set_new(doc, "chat", json_true());
+    } else {
+        json_object_set_new(doc, "chat", json_string(err.text));
+    }
+    chat_close(chat);
 }
 
 static void print_json(const struct checkpoint *model, const char *digest, const char *weights)
@@ -114,6 +142,7 @@ static void print_json(const struct checkpoint *model, const char *digest, const
         (json_int_t)config->vocab, "parameters", (json_int_t)totals.parameters, "bytes",
         (json_int_t)totals.bytes, "digest", digest, "weights", weights);
 
+    add_chat(doc, model);
     doc_print_pretty(&text, doc);
     printf("%s\n", text_get(&text));
     text_release(&text);

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "evaluator/chat_completion.h"
 #include "evaluator/completion.h"
 #include "web/server.h"
 
@@ -25,6 +26,8 @@ struct waiting {
     struct service *service;
     struct exchange *exchange;
     json_t *body;
+    int (*answer)(struct served *served, const json_t *body, int64_t created, json_t **out,
+                  struct err *err);
 };
 
 struct service {
@@ -93,16 +96,17 @@ static void on_turn(evutil_socket_t fd, short what, void *context)
     }
     struct exchange *exchange = waiting->exchange;
     const int rc =
-        completion_answer(&service->model, waiting->body, command_calendar_ms() / 1000, &doc, &err);
+        waiting->answer(&service->model, waiting->body, command_calendar_ms() / 1000, &doc, &err);
 
     leave_queue(waiting);
     reply(exchange, rc, doc, &err);
     expect_turn(service);
 }
 
-static void on_completions(struct exchange *exchange, void *context)
+static void enqueue(struct exchange *exchange, struct service *service,
+                    int (*answer)(struct served *served, const json_t *body, int64_t created,
+                                  json_t **out, struct err *err))
 {
-    struct service *service = context;
     json_t *body = exchange_body(exchange);
 
     if (body == NULL) {
@@ -110,11 +114,22 @@ static void on_completions(struct exchange *exchange, void *context)
     }
     struct waiting *waiting = mem_alloc(sizeof *waiting);
 
-    *waiting = (struct waiting){.service = service, .exchange = exchange, .body = body};
+    *waiting =
+        (struct waiting){.service = service, .exchange = exchange, .body = body, .answer = answer};
     *service->last = waiting;
     service->last = &waiting->next;
     exchange_hold(exchange, on_gone, waiting);
     expect_turn(service);
+}
+
+static void on_completions(struct exchange *exchange, void *context)
+{
+    enqueue(exchange, context, completion_answer);
+}
+
+static void on_chat_completions(struct exchange *exchange, void *context)
+{
+    enqueue(exchange, context, chat_completion_answer);
 }
 
 /* ---- small questions ---- */
@@ -173,6 +188,8 @@ static void on_health(struct exchange *exchange, void *context)
 /* Nothing here changes anything, so no token is asked for; clients send one all the same. */
 static const struct server_route routes[] = {
     {REQUEST_POST, "/v1/completions", ACCESS_ANYONE, COMPLETIONS_BODY_MAX, on_completions},
+    {REQUEST_POST, "/v1/chat/completions", ACCESS_ANYONE, COMPLETIONS_BODY_MAX,
+     on_chat_completions},
     {REQUEST_GET, "/v1/models", ACCESS_ANYONE, 0, on_models},
     {REQUEST_GET, "/health", ACCESS_ANYONE, 0, on_health},
     {REQUEST_GET, "/tokenizer_info", ACCESS_ANYONE, 0, on_tokenizer_info},
@@ -210,6 +227,22 @@ static void introduce(const struct service *service, const char *url)
             tokenizer_bos(service->model.tokenizer, &bos) ? ",add_bos_token=True" : "");
 }
 
+/* Chats write texts only: tasks of likelihoods are the other line's. */
+static void introduce_chat(const struct service *service, const char *url)
+{
+    struct err err = {0};
+
+    if (chat_usable(service->model.chat, &err) != 0) {
+        fprintf(stderr, "no chats: %s\n", err.text);
+        return;
+    }
+    fprintf(stderr,
+            "lm_eval --model local-chat-completions --model_args "
+            "base_url=%s/v1/chat/completions,model=%s --apply_chat_template --tasks ... "
+            "(generation only)\n",
+            url, service->model.name);
+}
+
 static int listen_and_answer(struct service *service, uint16_t port, struct err *err)
 {
     const struct timeval period = {.tv_usec = LOOK_MS * 1000};
@@ -224,6 +257,7 @@ static int listen_and_answer(struct service *service, uint16_t port, struct err 
         server_route(server, routes, sizeof routes / sizeof *routes, service);
         event_add(timer, &period);
         introduce(service, server_url(server));
+        introduce_chat(service, server_url(server));
         event_base_dispatch(service->base);
         event_free(timer);
     }

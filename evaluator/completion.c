@@ -314,21 +314,29 @@ static json_t *print_answer(struct served *served, const struct completion_reque
                      (json_int_t)total);
 }
 
+int completion_carry_out(struct served *served, const struct completion_request *request,
+                         int64_t created, json_t **out, struct err *err)
+{
+    struct lines lines = {0};
+
+    lines_init(&lines, request);
+    const int rc = run(served, request, &lines, err);
+    if (rc == 0) {
+        *out = print_answer(served, request, &lines, created);
+    }
+    lines_release(&lines);
+    return rc;
+}
+
 int completion_answer(struct served *served, const json_t *body, int64_t created, json_t **out,
                       struct err *err)
 {
     struct completion_request request = {0};
-    struct lines lines = {0};
 
     int rc = completion_request_read(&request, served, body, err);
     if (rc == 0) {
-        lines_init(&lines, &request);
-        rc = run(served, &request, &lines, err);
+        rc = completion_carry_out(served, &request, created, out, err);
     }
-    if (rc == 0) {
-        *out = print_answer(served, &request, &lines, created);
-    }
-    lines_release(&lines);
     completion_request_release(&request);
     return rc;
 }

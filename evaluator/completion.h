@@ -47,4 +47,15 @@ void completion_request_release(struct completion_request *request);
 int completion_answer(struct served *served, const json_t *body, int64_t created, json_t **out,
                       struct err *err);
 
+/* ---- its parts, for chats (chat_completion.h) ---- */
+
+/* Refuse what would change the answer, by name. */
+int completion_refuse_unsupported(const json_t *body, struct err *err);
+int completion_read_stops(struct completion_request *made, const json_t *body, struct err *err);
+/* Prompt and answer together fit into the context. */
+int completion_check_lengths(const struct completion_request *made, const struct served *served,
+                             struct err *err);
+int completion_carry_out(struct served *served, const struct completion_request *request,
+                         int64_t created, json_t **out, struct err *err);
+
 #endif

@@ -63,7 +63,7 @@ static bool is_given(const json_t *body, const char *key)
     return value != NULL && !json_is_null(value);
 }
 
-static int read_stops(struct completion_request *made, const json_t *body, struct err *err)
+int completion_read_stops(struct completion_request *made, const json_t *body, struct err *err)
 {
     const json_t *stop = json_object_get(body, "stop");
     const size_t n = json_is_array(stop) ? json_array_size(stop) : 1;
@@ -99,8 +99,7 @@ static int only_number(const json_t *body, const char *key, double only, struct 
     return err_set(err, ERR_FORMAT, "%s: only %g is supported, not %g", key, only, value);
 }
 
-/* What would change the answer. */
-static int refuse_unsupported(const json_t *body, struct err *err)
+int completion_refuse_unsupported(const json_t *body, struct err *err)
 {
     static const struct {
         const char *key;
@@ -151,8 +150,8 @@ static int read_options(struct completion_request *made, const json_t *body, str
     return rc;
 }
 
-static int check_lengths(const struct completion_request *made, const struct served *served,
-                         struct err *err)
+int completion_check_lengths(const struct completion_request *made, const struct served *served,
+                             struct err *err)
 {
     for (size_t i = 0; i < made->n; i++) {
         if (made->prompts[i].n + made->max_tokens > served->positions) {
@@ -170,18 +169,18 @@ int completion_request_read(struct completion_request *out, struct served *serve
 {
     struct completion_request made = {0};
 
-    int rc = refuse_unsupported(body, err);
+    int rc = completion_refuse_unsupported(body, err);
     if (rc == 0) {
         rc = read_options(&made, body, err);
     }
     if (rc == 0) {
-        rc = read_stops(&made, body, err);
+        rc = completion_read_stops(&made, body, err);
     }
     if (rc == 0) {
         rc = read_prompts(&made, served, body, err);
     }
     if (rc == 0) {
-        rc = check_lengths(&made, served, err);
+        rc = completion_check_lengths(&made, served, err);
     }
     if (rc != 0) {
         completion_request_release(&made);

@@ -64,6 +64,7 @@ int served_open(struct served *out, const char *folder, enum numeric numeric, st
     int rc = checkpoint_open(&checkpoint, folder, err);
     if (rc == 0) {
         made.base = mem_text(checkpoint_folder(checkpoint));
+        made.chat = chat_open(made.base);
         rc = tokenizer_open(&made.tokenizer, made.base, err);
     }
     if (rc == 0) {
@@ -84,6 +85,7 @@ void served_close(struct served *served)
     forward_free(served->forward);
     weights_free(served->weights);
     tokenizer_close(served->tokenizer);
+    chat_close(served->chat);
     free(served->folder);
     free(served->base);
     *served = (struct served){0};
@@ -183,29 +185,11 @@ static json_t *member_text(const json_t *config, const char *key)
     return json_is_string(value) ? json_incref(value) : json_null();
 }
 
-/* The newer place of the chat template is a file of its own, and wins. */
-static int read_template(const struct served *served, json_t *info, struct err *err)
-{
-    char *path = file_join(served->base, "chat_template.jinja");
-    struct file_bytes bytes = {0};
-    int rc = 0;
-
-    if (file_exists(path)) {
-        rc = file_read(&bytes, path, CONFIG_FILE_MAX, err);
-        if (rc == 0) {
-            json_object_set_new(info, "chat_template",
-                                json_stringn((const char *)bytes.data, bytes.size));
-        }
-        file_release(&bytes);
-    }
-    free(path);
-    return rc;
-}
-
 int served_tokenizer_info(struct served *served, json_t **out, struct err *err)
 {
     char *path = file_join(served->base, "tokenizer_config.json");
     json_t *config = NULL;
+    char *template = NULL;
     uint32_t bos = 0;
     size_t n_eos = 0;
     const uint32_t *eos = tokenizer_eos(served->tokenizer, &n_eos);
@@ -213,20 +197,20 @@ int served_tokenizer_info(struct served *served, json_t **out, struct err *err)
     int rc = file_exists(path) ? doc_load(&config, path, CONFIG_FILE_MAX, err) : 0;
 
     if (rc == 0) {
-        json_t *info =
+        rc = chat_find(&template, served->base, err);
+    }
+    if (rc == 0) {
+        *out =
             json_pack("{s:o, s:o, s:o, s:o}", "eos_token",
                       text_of(served, n_eos > 0, n_eos > 0 ? eos[0] : 0), "bos_token",
                       text_of(served, has_bos, bos), "pad_token", member_text(config, "pad_token"),
-                      "chat_template", member_text(config, "chat_template"));
-
-        rc = read_template(served, info, err);
-        if (rc == 0) {
-            *out = info;
-        } else {
-            json_decref(info);
-        }
+                      "chat_template", *template != '\0' ? json_string(template) : json_null());
+        rc = *out != NULL
+                 ? 0
+                 : err_set(err, ERR_FORMAT, "%s: its chat template is not UTF-8", served->base);
     }
     json_decref(config);
+    free(template);
     free(path);
     return rc;
 }

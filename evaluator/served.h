@@ -11,6 +11,7 @@
 
 #include "base/doc.h"
 #include "base/err.h"
+#include "evaluator/chat/chat.h"
 #include "evaluator/model/config.h"
 #include "evaluator/model/forward.h"
 #include "evaluator/model/tokenizer.h"
@@ -25,6 +26,7 @@ struct served {
     struct config config;
     size_t positions; /* longest context, prompt and answer together */
     struct tokenizer *tokenizer;
+    struct chat *chat; /* which may have no template */
     struct weights *weights;
     struct forward *forward;
 };

@@ -1,5 +1,6 @@
 /*
- * The table tests/cases/completions.txt: requests and what a recorded run answered. Numbers are
+ * The table tests/cases/completions.txt: requests, those of chats too, and what a recorded run
+ * answered. Numbers are
  * compared within 1e-4, everything else exactly. What is not recorded is checked against the whole
  * logits.
  */
@@ -18,6 +19,7 @@
 #include "base/doc.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "evaluator/chat_completion.h"
 #include "tests/evaluator/lora.h"
 #include "tests/support/support.h"
 
@@ -83,7 +85,9 @@ static bool agree(const json_t *a, const json_t *b)
 
 /* The answer to a request, as clients read it: printed and parsed again. Without its id, which
  * differs from run to run. */
-static json_t *answer_to(struct served *served, const char *request, struct err *err)
+static json_t *answer_of(int (*ask)(struct served *served, const json_t *body, int64_t created,
+                                    json_t **out, struct err *err),
+                         struct served *served, const char *request, struct err *err)
 {
     json_t *body = NULL;
     json_t *answer = NULL;
@@ -91,7 +95,7 @@ static json_t *answer_to(struct served *served, const char *request, struct err 
     struct text text = {0};
 
     assert_int_equal(doc_parse(&body, request, strlen(request), err), 0);
-    if (completion_answer(served, body, 0, &answer, err) == 0) {
+    if (ask(served, body, 0, &answer, err) == 0) {
         doc_print(&text, answer);
         assert_int_equal(doc_parse(&back, text_get(&text), text.size, err), 0);
         json_object_del(back, "id");
@@ -102,14 +106,37 @@ static json_t *answer_to(struct served *served, const char *request, struct err 
     return back;
 }
 
+static json_t *answer_to(struct served *served, const char *request, struct err *err)
+{
+    return answer_of(completion_answer, served, request, err);
+}
+
 /* ---- the table ---- */
+
+/* Turns without marks, and no system among them. */
+static struct chat *plain_chat(void)
+{
+    char *folder = support_temp_dir();
+
+    support_write(folder, "tokenizer_config.json", "{\"bos_token\": \"<s>\"}");
+    support_write(folder, "chat_template.jinja",
+                  "{{ bos_token }}{% for m in messages %}{% if m.role == 'system' %}"
+                  "{{ raise_exception('no system turns here') }}{% endif %}{{ m.content }}"
+                  "{% endfor %}");
+    struct chat *chat = chat_open(folder);
+
+    support_remove_dir(folder);
+    return chat;
+}
 
 static bool check_case(struct served *served, const char *name, const char *request,
                        const char *expected)
 {
     struct err err = {0};
     struct text got = {0};
-    json_t *answer = answer_to(served, request, &err);
+    json_t *answer = request[1] == '>'
+                         ? answer_of(chat_completion_answer, served, request + 3, &err)
+                         : answer_to(served, request + 2, &err);
     bool good = false;
 
     if (answer == NULL) {
@@ -140,15 +167,18 @@ static void answers_as_recorded(void **state)
     char *request = mem_text("");
     size_t n = 0;
     size_t failed = 0;
+    struct served *served = *state;
+    struct chat *own = served->chat;
 
+    served->chat = plain_chat();
     assert_non_null(file);
     while (getline(&line, &capacity, file) >= 0) {
         line[strcspn(line, "\n")] = '\0';
         if (line[0] == '>') {
             free(request);
-            request = mem_text(line + 2);
+            request = mem_text(line);
         } else if (line[0] == '=' || line[0] == '!') {
-            failed += !check_case(*state, name, request, line);
+            failed += !check_case(served, name, request, line);
             n++;
         } else if (line[0] != '#' && line[0] != '\0') {
             free(name);
@@ -159,8 +189,21 @@ static void answers_as_recorded(void **state)
     free(name);
     free(request);
     fclose(file);
-    assert_true(n > 25);
+    chat_close(served->chat);
+    served->chat = own;
+    assert_true(n > 50);
     assert_int_equal(failed, 0);
+}
+
+static void a_model_without_a_template_does_not_chat(void **state)
+{
+    struct err err = {0};
+    json_t *answer = answer_of(chat_completion_answer, *state,
+                               "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", &err);
+
+    assert_null(answer);
+    assert_int_equal(err.code, ERR_MISSING);
+    assert_non_null(strstr(err.text, "no chat template"));
 }
 
 /* ---- what holds for every answer ---- */
@@ -363,6 +406,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_as_recorded),
+        cmocka_unit_test(a_model_without_a_template_does_not_chat),
         cmocka_unit_test(log_probabilities_are_those_of_the_whole_logits),
         cmocka_unit_test(the_most_likely_token_has_the_very_same_number_twice),
         cmocka_unit_test(generating_goes_on_as_scoring_says),

@@ -126,5 +126,27 @@ const long = await call("/v1/completions", { prompt: [Array(300).fill(319)], max
 assert.equal(long.status, 400);
 assert.match(long.doc.error, /300 tokens.*context of 256/);
 assert.equal((await call("/v1/completions", { prompt: "a", n: 2 })).status, 400);
-assert.equal((await call("/v1/chat/completions", { messages: [] })).status, 404);
+const mute = await call("/v1/chat/completions", { messages: [{ role: "user", content: "a" }] });
+assert.equal(mute.status, 400);
+assert.match(mute.doc.error, /no chat template/);
+
+// With the local-chat-completions backend: what is written over HTTP is what a task in chat mode scores.
+if (process.env.CHAT !== undefined) {
+  const [chatUrl, evaluated] = process.env.CHAT.split(" ");
+  const documents = JSON.parse(readFileSync(evaluated, "utf8")).tasks.addition.documents.slice(0, 60);
+  const records = new Map(readFileSync(`${folder}/addition.jsonl`, "utf8").trim().split("\n").map((line) => JSON.parse(line)).map((record) => [record.id, record]));
+  const right = await Promise.all(documents.map(async ({ id }) => {
+    const answer = await fetch(`${chatUrl}/v1/chat/completions`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Authorization: "Bearer " },
+      body: JSON.stringify({ messages: [{ role: "user", content: records.get(id).prompt, type: "text" }], model: "any", max_tokens: 32, temperature: 0, stop: ["\n"], seed: 1234 }),
+    });
+    const { choices: [{ message }] } = await answer.json();
+    assert.equal(message.role, "assistant");
+    return Number(message.content === records.get(id).answer);
+  }));
+  assert.deepEqual(right, documents.map((document) => document.metrics.exact_match), "a chat differs from a task in chat mode");
+  assert.ok(right.some((one) => one === 1));
+  checks += right.length;
+}
 console.log(`${checks} answers as expected`);

@@ -6,15 +6,25 @@ examples=$top/study/examples
 for task in addition reversal reading_choice; do
     "$BRAID" eval "$examples/models/adder" "$examples/tasks/$task.yaml" --json --documents >"$dir/$task.json" || fail "eval of $task"
 done
-"$BRAID" eval "$examples/models/adder" --serve 0 2>"$dir/serve.out" &
-serving=$!
-for _ in $(seq 100); do
-    url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$dir/serve.out" | head -n 1) && [ -n "$url" ] && break
-    sleep 0.1
-done
-[ -n "${url:-}" ] || fail "no address in: $(cat "$dir/serve.out")"
+# serve MODEL NAME: leaves its address in $url, its process in $serving, what it says in NAME.out.
+serve() {
+    "$BRAID" eval "$1" --serve 0 2>"$dir/$2.out" &
+    serving=$!
+    for _ in $(seq 100); do
+        url=$(grep -oE 'http://127\.0\.0\.1:[0-9]+' "$dir/$2.out" | head -n 1) && [ -n "$url" ] && break
+        sleep 0.1
+    done
+    [ -n "${url:-}" ] || fail "no address in: $(cat "$dir/$2.out")"
+}
+cp -r "$examples/models/adder" "$dir/chatty"
+printf '%s' '{{ bos_token }}{% for turn in messages %}{{ turn.content }}{% endfor %}' >"$dir/chatty/chat_template.jinja"
+"$BRAID" eval "$dir/chatty" "$examples/tasks/addition.yaml" --chat --json --documents >"$dir/chat.json" || fail "eval --chat"
+serve "$dir/chatty" chat
+chatting=$serving chat_url=$url
+expect "it says how to chat" 'lm_eval --model local-chat-completions .*/v1/chat/completions' "$(cat "$dir/chat.out")"
+serve "$examples/models/adder" serve
 expect "it says how to call the harness" 'lm_eval --model local-completions .*add_bos_token=True' "$(cat "$dir/serve.out")"
-node "$top/tests/flow/harness.mjs" "$url" "$examples/tasks" "$dir/addition.json" "$dir/reversal.json" "$dir/reading_choice.json" ||
+CHAT="$chat_url $dir/chat.json" node "$top/tests/flow/harness.mjs" "$url" "$examples/tasks" "$dir/addition.json" "$dir/reversal.json" "$dir/reading_choice.json" ||
     fail "the numbers over HTTP"
 ok
 
@@ -58,7 +68,7 @@ printf '{"doc_id": 0, "filter": "none", "arguments": {"gen_args_0": {"arg_0": "%
 "$BRAID" eval "$examples/models/adder" "$dir/rolling.yaml" --compare "$dir/rolling.jsonl" >"$dir/log.out" 2>&1 || fail "$(cat "$dir/log.out")"
 expect "the windows of a text are one number" '1 log-likelihoods compared' "$(cat "$dir/log.out")"
 
-kill -TERM "$serving"
-wait "$serving" || fail "it did not end well"
+kill -TERM "$serving" "$chatting"
+wait "$serving" "$chatting" || fail "it did not end well"
 ok
 echo "$checks checks"

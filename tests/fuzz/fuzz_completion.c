@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/doc.h"
+#include "evaluator/chat_completion.h"
 #include "evaluator/completion.h"
 #include "evaluator/served.h"
 
@@ -34,6 +35,7 @@ static struct served *model(void)
         must(tokenizer_parse(&served.tokenizer, TOKENIZER, strlen(TOKENIZER), NULL) == 0);
         served.config.vocab = 9;
         served.positions = 64;
+        served.chat = chat_open("/nowhere");
     }
     return &served;
 }
@@ -62,6 +64,16 @@ static void check_completion(struct served *served, const json_t *body)
     completion_request_release(&request);
 }
 
+/* Its model has no template: whatever is sent is refused, and says why. */
+static void check_chat(struct served *served, const json_t *body)
+{
+    struct completion_request request = {0};
+    struct err err = {0};
+
+    must(chat_completion_read(&request, served, body, &err) != 0);
+    must(err.text[0] != '\0' && request.prompts == NULL && request.stops.n == 0);
+}
+
 static void check_texts(struct served *served, const json_t *body,
                         int (*ask)(struct served *, const json_t *, json_t **, struct err *))
 {
@@ -85,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
         return 0;
     }
     check_completion(served, body);
+    check_chat(served, body);
     check_texts(served, body, served_tokenize);
     check_texts(served, body, served_detokenize);
     json_decref(body);
