@@ -113,6 +113,17 @@ void engine_forget(struct engine *engine)
 
 /* ---- filling weights ---- */
 
+/* All matrices are bfloat16. */
+static bool is_brain(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        if (plan->tensors[i].n_dims == 2 && plan->tensors[i].dtype != DTYPE_BF16) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What stays in the type it is stored in does so in that of embedding and head, where it is one. */
 static struct weights_form form_of(const struct plan *plan, enum numeric numeric)
 {
@@ -127,7 +138,7 @@ static struct weights_form form_of(const struct plan *plan, enum numeric numeric
             seen = true;
         }
     }
-    return (struct weights_form){.numeric = numeric, .stored = found};
+    return (struct weights_form){.kind = {numeric, is_brain(plan)}, .stored = found};
 }
 
 static int store(void *context, const struct plan_tensor *tensor, void **out, struct err *err)
@@ -234,12 +245,7 @@ static size_t one_line(const struct config *config, const struct trie_nodes *lar
 
 enum numeric engine_numeric(const struct plan *plan, enum numeric wish)
 {
-    for (size_t i = 0; i < plan->n_tensors; i++) {
-        if (plan->tensors[i].n_dims == 2 && plan->tensors[i].dtype != DTYPE_BF16) {
-            return NUMERIC_F32;
-        }
-    }
-    return wish;
+    return is_brain(plan) ? wish : NUMERIC_F32;
 }
 
 /* Of the residual stream at n positions. */
@@ -309,12 +315,17 @@ static uint64_t bytes_beyond(const struct engine *engine, const struct plan *pla
                : weights_bytes(&longest, engine->form) - weights_bytes(&plan->config, engine->form);
 }
 
+static bool same_form(struct weights_form a, struct weights_form b)
+{
+    return a.kind.numeric == b.kind.numeric && a.kind.brain == b.kind.brain && a.stored == b.stored;
+}
+
 /* Go on in the memory of the merge before: its like with other layers, as routes have them. */
 static bool adopt(struct engine *engine, const struct plan *plan, enum numeric numeric,
                   struct engine_needs *needs)
 {
     if (engine->weights == NULL || engine->forward == NULL || engine->streams != needs->streams ||
-        engine->form.numeric != numeric || engine->form.stored != form_of(plan, numeric).stored ||
+        !same_form(engine->form, form_of(plan, numeric)) ||
         plan->config.n_layers > weights_layers_max(engine->weights) ||
         bytes_beyond(engine, plan) > needs->kept ||
         !weights_adopt(engine->weights, &plan->config)) {
@@ -338,7 +349,7 @@ static int fit(struct engine *engine, const struct plan *plan, enum numeric nume
         file_drop_passed();
     }
     drop_model(engine);
-    if (engine->form.numeric != numeric) { /* activations made in another are other numbers */
+    if (engine->form.kind.numeric != numeric) { /* activations made in another are other numbers */
         forget_prefixes(engine);
     }
     engine->streams = needs->streams;

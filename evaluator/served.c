@@ -37,15 +37,15 @@ static int read_weights(struct served *made, const struct checkpoint *checkpoint
     made->config = *checkpoint_config(checkpoint);
     made->positions = positions_of(&made->config);
 
-    if (!all_brain(checkpoint)) {
-        numeric = NUMERIC_F32;
-    }
-    int rc = weights_new_on(&made->weights, &made->config, numeric, err);
+    const bool brain = all_brain(checkpoint);
+    const struct gemm_kind kind = {brain ? numeric : NUMERIC_F32, brain};
+    int rc = weights_new_on(&made->weights, &made->config, kind, err);
+
     if (rc == 0) {
         rc = weights_load(made->weights, checkpoint, err);
     }
     if (rc == 0) {
-        rc = forward_new_on(&made->forward, &made->config, numeric, 0, err);
+        rc = forward_new_on(&made->forward, &made->config, kind.numeric, 0, err);
     }
     return rc == 0 ? 0 : err_wrap(err, "%s", made->folder);
 }

@@ -92,13 +92,13 @@ static void join(struct forward *forward, const struct ending *ending, float *x,
     size_t d = forward->config.width;
 
     if (ending->norm == NULL) {
-        gemm_add(forward->numeric, x, forward->mixed, ending->weights, n, d, ending->k);
+        gemm_add(forward->kind, x, forward->mixed, ending->weights, n, d, ending->k);
         bias(forward, x, ending->bias, n, d);
         return;
     }
     const struct kernels_norm by = norm_by(forward, ending->norm);
 
-    gemm(forward->numeric, forward->normed, forward->mixed, ending->weights, n, d, ending->k);
+    gemm(forward->kind, forward->normed, forward->mixed, ending->weights, n, d, ending->k);
     bias(forward, forward->normed, ending->bias, n, d);
     forward->kernels->add_rms_norm(x, forward->normed, &by, n, d);
 }
@@ -135,7 +135,7 @@ static void attend(struct forward *forward, const struct weights_layer *layer, u
     struct attention_shape shape = forward->shape;
 
     shape.window = config_window(config, number);
-    gemm(forward->numeric, forward->wide, forward->normed, layer->qkv, rows->n, qkv, config->width);
+    gemm(forward->kind, forward->wide, forward->normed, layer->qkv, rows->n, qkv, config->width);
     bias(forward, forward->wide, layer->qkv_bias, rows->n, qkv);
     place_heads(forward, layer, number, rows->depths, rows->n);
     if (forward->lines.pass == FORWARD_SCORE) {
@@ -155,7 +155,7 @@ static void run_mlp(struct forward *forward, const struct weights_layer *layer, 
     size_t d = forward->config.width;
     size_t f = forward->config.mlp_width;
 
-    gemm(forward->numeric, forward->wide, forward->normed, layer->gate_up, n, 2 * f, d);
+    gemm(forward->kind, forward->wide, forward->normed, layer->gate_up, n, 2 * f, d);
     bias(forward, forward->wide, layer->gate_up_bias, n, 2 * f);
     if (forward->config.activation == CONFIG_GELU_TANH) {
         forward->kernels->gelu_up(forward->mixed, forward->wide, n, f);
@@ -296,7 +296,7 @@ static void make_panel(struct forward *forward, const struct weights *weights, s
     size_t d = forward->config.width;
     const float *head = weights_head_rows(weights, column, width, forward->packed, forward->panel);
 
-    gemm(forward->numeric, forward->wide, forward->normed, head, n, width, d);
+    gemm(forward->kind, forward->wide, forward->normed, head, n, width, d);
     if (forward->config.logit_cap > 0) {
         forward->kernels->soft_cap(forward->wide, n * width, (float)forward->config.logit_cap);
     }
@@ -427,23 +427,29 @@ static int check_trie(const struct forward *forward, const struct trie_nodes *no
     return 0;
 }
 
-static int pass_from(struct forward *forward, const struct weights *weights,
-                     const struct trie_nodes *nodes, const struct start *start, struct err *err)
+/* Before any layer runs over nodes. */
+static int begin(struct forward *forward, const struct weights *weights,
+                 const struct trie_nodes *nodes, struct err *err)
 {
     assert(weights_config(weights)->width == forward->config.width &&
            weights_config(weights)->n_layers == forward->config.n_layers &&
            weights_config(weights)->vocab == forward->config.vocab &&
-           weights_numeric(weights) == forward->numeric);
+           weights_kind(weights).numeric == forward->kind.numeric);
+    forward->kind = weights_kind(weights);
+    int rc = check_trie(forward, nodes, err);
+
+    return rc != 0 ? rc : forward_fit(forward, nodes, err);
+}
+
+static int pass_from(struct forward *forward, const struct weights *weights,
+                     const struct trie_nodes *nodes, const struct start *start, struct err *err)
+{
     const size_t most = forward_batch_max(forward->positions_max, nodes->depth_max);
     struct progress progress = {0};
-    int rc = check_trie(forward, nodes, err);
+    int rc = begin(forward, weights, nodes, err);
 
     assert(nodes->n <= most || forward->positions_max != FORWARD_BY_LAYER ||
            start->n_layers == forward->config.n_layers);
-
-    if (rc == 0) {
-        rc = forward_fit(forward, nodes, err);
-    }
     for (size_t first = 0, n; first < nodes->n && rc == 0; first += n) {
         n = forward_smaller(nodes->n - first, most);
         struct stretch batch = {first, n};
@@ -483,11 +489,8 @@ static int advance(struct forward *forward, const struct weights *weights,
     const struct trie_nodes *nodes = trie_nodes(start->trie);
     const size_t most = forward_batch_max(forward->positions_max, nodes->depth_max);
     size_t d = forward->config.width;
-    int rc = check_trie(forward, nodes, err);
+    int rc = begin(forward, weights, nodes, err);
 
-    if (rc == 0) {
-        rc = forward_fit(forward, nodes, err);
-    }
     for (size_t first = 0, n; first < nodes->n && rc == 0; first += n) {
         n = forward_smaller(nodes->n - first, most);
         rc = run_until(forward, weights, nodes, (struct stretch){first, n}, start, end, err);
@@ -577,10 +580,7 @@ int forward_logits(struct forward *forward, const struct weights *weights, const
         rc = trie_finish(trie, err);
     }
     if (rc == 0) {
-        rc = check_trie(forward, trie_nodes(trie), err);
-    }
-    if (rc == 0) {
-        rc = forward_fit(forward, trie_nodes(trie), err);
+        rc = begin(forward, weights, trie_nodes(trie), err);
     }
     const size_t most = forward_batch_max(forward->positions_max, n);
     for (size_t first = 0, now; first < n && rc == 0; first += now) {
@@ -614,5 +614,5 @@ uint64_t forward_blocks(const struct forward *forward)
 
 const char *forward_path(const struct forward *forward)
 {
-    return gemm_path(forward->numeric);
+    return gemm_path(forward->kind.numeric);
 }

@@ -62,7 +62,7 @@ struct forward_rows {
 
 struct forward {
     struct config config;
-    enum numeric numeric;
+    struct gemm_kind kind; /* of the weights of the pass */
     const struct kernels *kernels;
     const struct attention *attention;
     size_t positions_max; /* as forward_new was told */

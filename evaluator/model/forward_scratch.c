@@ -55,7 +55,8 @@ static int take_chunk(struct forward *forward, struct err *err)
 
 static size_t panel_floats(const struct config *config, enum numeric numeric)
 {
-    return gemm_packed_floats(numeric, FORWARD_PANEL, config->width) +
+    return gemm_packed_floats((struct gemm_kind){.numeric = numeric}, FORWARD_PANEL,
+                              config->width) +
            FORWARD_PANEL * config->width;
 }
 
@@ -63,13 +64,13 @@ static int take_panel(struct forward *forward, struct err *err)
 {
     const struct config *config = &forward->config;
 
-    forward->packed = mem_try_block(panel_floats(config, forward->numeric), sizeof(float),
+    forward->packed = mem_try_block(panel_floats(config, forward->kind.numeric), sizeof(float),
                                     "a panel of the head", err);
     if (forward->packed == NULL) {
         return ERR_MEMORY;
     }
     forward->panel =
-        forward->packed + gemm_packed_floats(forward->numeric, FORWARD_PANEL, config->width);
+        forward->packed + gemm_packed_floats(forward->kind, FORWARD_PANEL, config->width);
     return 0;
 }
 
@@ -94,7 +95,7 @@ int forward_new_on(struct forward **out, const struct config *config, enum numer
     struct forward *forward = mem_array(1, sizeof(*forward));
 
     forward->config = *config;
-    forward->numeric = numeric;
+    forward->kind.numeric = numeric;
     forward->kernels = kernels_for(isa_best());
     forward->attention = attention_for(isa_best());
     forward->positions_max = positions_max;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evaluator/model/dtype_bits.h"
 #include "evaluator/model/gemm_kernels.h"
 #include "evaluator/model/gemm_tiles.h"
 
@@ -58,48 +59,58 @@ static const struct gemm_tiles *tiles_of(enum numeric numeric)
     return gemm_tiles_here();
 }
 
-size_t gemm_packed_floats(enum numeric numeric, size_t n, size_t k)
+/* OpenBLAS takes floats. */
+static bool is_brain(struct gemm_kind kind)
 {
-    if (tiles_of(numeric) != NULL) {
-        return gemm_tiles_packed(n, k) / 2;
-    }
-    size_t panel = chosen.kernels != NULL ? chosen.kernels->panel : 1;
-
-    return (n + panel - 1) / panel * panel * k;
+    return kind.brain && chosen.kernels != NULL;
 }
 
-void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t first, size_t n,
+size_t gemm_packed_floats(struct gemm_kind kind, size_t n, size_t k)
+{
+    if (tiles_of(kind.numeric) != NULL) {
+        return gemm_tiles_packed(n, k) / 2;
+    }
+    const size_t panel = chosen.kernels != NULL ? chosen.kernels->panel : 1;
+    const size_t whole = (n + panel - 1) / panel * panel * k;
+
+    return is_brain(kind) ? (whole + 1) / 2 : whole;
+}
+
+void gemm_pack(struct gemm_kind kind, float *packed, const float *w, size_t first, size_t n,
                size_t k)
 {
-    const struct gemm_tiles *tiles = tiles_of(numeric);
+    const struct gemm_tiles *tiles = tiles_of(kind.numeric);
 
     if (tiles != NULL) {
         tiles->pack((uint16_t *)(void *)packed, w, first, n, k);
     } else if (chosen.kernels != NULL) {
-        chosen.kernels->pack(packed, w, first, n, k);
+        chosen.kernels->pack(packed, w, first, n, k, is_brain(kind));
     } else {
         memcpy(packed + first * k, w, n * k * sizeof(float));
     }
 }
 
-void gemm_unpack(enum numeric numeric, float *w, const float *packed, size_t output, size_t k)
+void gemm_unpack(struct gemm_kind kind, float *w, const float *packed, size_t output, size_t k)
 {
-    if (tiles_of(numeric) != NULL) {
+    if (tiles_of(kind.numeric) != NULL) {
         gemm_tiles_unpack(w, (const uint16_t *)(const void *)packed, output, k);
         return;
     }
     const size_t panel = chosen.kernels != NULL ? chosen.kernels->panel : 1;
-    const float *from = packed + output / panel * panel * k + output % panel;
+    const size_t first = output / panel * panel * k + output % panel;
+    const uint16_t *brains = (const uint16_t *)(const void *)packed;
 
     for (size_t i = 0; i < k; i++) {
-        w[i] = from[i * panel];
+        const size_t at = first + i * panel;
+
+        w[i] = is_brain(kind) ? bits_f32_of_bf16(brains[at]) : packed[at];
     }
 }
 
-const float *gemm_packed_from(enum numeric numeric, const float *packed, size_t first, size_t k)
+const float *gemm_packed_from(struct gemm_kind kind, const float *packed, size_t first, size_t k)
 {
     assert(first % GEMM_PANEL == 0);
-    return packed + gemm_packed_floats(numeric, first, k);
+    return packed + gemm_packed_floats(kind, first, k);
 }
 
 /* Parts of an activation. Short sums take three in amx2: there the error of two weighs most, and
@@ -109,32 +120,32 @@ static size_t parts_of(enum numeric numeric, size_t k)
     return numeric == NUMERIC_AMX1 ? 1 : k <= TILE_DEPTH_3 ? 3 : 2;
 }
 
-static void product(enum numeric numeric, float *out, const float *x, const float *packed,
+static void product(struct gemm_kind kind, float *out, const float *x, const float *packed,
                     size_t rows, size_t n, size_t k, bool add)
 {
-    const struct gemm_tiles *tiles = tiles_of(numeric);
+    const struct gemm_tiles *tiles = tiles_of(kind.numeric);
 
     if (tiles != NULL) {
         tiles->multiply(out, x, (const uint16_t *)(const void *)packed, split, rows, n, k, add,
-                        parts_of(numeric, k));
+                        parts_of(kind.numeric, k));
     } else if (chosen.kernels != NULL) {
-        chosen.kernels->multiply(out, x, packed, rows, n, k, add);
+        chosen.kernels->multiply(out, x, packed, rows, n, k, add, is_brain(kind));
     } else {
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)rows, (blasint)n, (blasint)k,
                     1.0F, x, (blasint)k, packed, (blasint)k, add ? 1.0F : 0.0F, out, (blasint)n);
     }
 }
 
-void gemm(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+void gemm(struct gemm_kind kind, float *out, const float *x, const float *packed, size_t rows,
           size_t n, size_t k)
 {
-    product(numeric, out, x, packed, rows, n, k, false);
+    product(kind, out, x, packed, rows, n, k, false);
 }
 
-void gemm_add(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+void gemm_add(struct gemm_kind kind, float *out, const float *x, const float *packed, size_t rows,
               size_t n, size_t k)
 {
-    product(numeric, out, x, packed, rows, n, k, true);
+    product(kind, out, x, packed, rows, n, k, true);
 }
 
 const char *gemm_path(enum numeric numeric)

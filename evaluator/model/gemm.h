@@ -13,6 +13,7 @@
 #ifndef MODEL_GEMM_H
 #define MODEL_GEMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "evaluator/model/numeric.h"
@@ -20,28 +21,34 @@
 /* Rows that make whole tiles of every kernel. */
 #define GEMM_ROWS ((size_t)480)
 
-/* Weights are packed once and then used for any number of rows; in amx2 and amx1, rounded to
- * bfloat16. Floats that packed weights [n, k] take. */
-size_t gemm_packed_floats(enum numeric numeric, size_t n, size_t k);
+/* Weights are packed once and then used for any number of rows. Packed as bfloat16 they take half
+ * the memory: in amx2 and amx1 all are, in f32 those that are bfloat16 may be, to the same bits. */
+struct gemm_kind {
+    enum numeric numeric;
+    bool brain; /* f32: the weights are bfloat16 */
+};
+
+/* Floats that packed weights [n, k] take. */
+size_t gemm_packed_floats(struct gemm_kind kind, size_t n, size_t k);
 
 /* Outputs [first, first + n) of weights whose inputs are k: w [n, k], row-major as stored. packed
  * has room for gemm_packed_floats of them all and starts at a multiple of 64 bytes. */
-void gemm_pack(enum numeric numeric, float *packed, const float *w, size_t first, size_t n,
+void gemm_pack(struct gemm_kind kind, float *packed, const float *w, size_t first, size_t n,
                size_t k);
 
 /* One output's weights [k] back from packed ones. */
-void gemm_unpack(enum numeric numeric, float *w, const float *packed, size_t output, size_t k);
+void gemm_unpack(struct gemm_kind kind, float *w, const float *packed, size_t output, size_t k);
 
 /* Where the outputs from `first` on, a multiple of GEMM_PANEL, begin: packed weights themselves. */
 #define GEMM_PANEL ((size_t)64)
-const float *gemm_packed_from(enum numeric numeric, const float *packed, size_t first, size_t k);
+const float *gemm_packed_from(struct gemm_kind kind, const float *packed, size_t first, size_t k);
 
-/* out [rows, n] = x [rows, k] * w [n, k]^T, all row-major. numeric is available. */
-void gemm(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+/* out [rows, n] = x [rows, k] * w [n, k]^T, all row-major. kind's arithmetic is available. */
+void gemm(struct gemm_kind kind, float *out, const float *x, const float *packed, size_t rows,
           size_t n, size_t k);
 
 /* The same, added to out. */
-void gemm_add(enum numeric numeric, float *out, const float *x, const float *packed, size_t rows,
+void gemm_add(struct gemm_kind kind, float *out, const float *x, const float *packed, size_t rows,
               size_t n, size_t k);
 
 /* "f32/avx512", "f32/openblas-SkylakeX/avx512", "amx2/avx512": arithmetic, whose products, our

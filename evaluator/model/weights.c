@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "evaluator/model/gemm.h"
 
 /* Pieces start at multiples of 64 bytes. */
 #define PIECE_FLOATS ((size_t)16)
@@ -167,7 +166,7 @@ static void place_tensor(struct weights *weights, enum tensor_role role, uint32_
     cursor->outputs += shape.n;
     if (packed) {
         cursor->at =
-            cursor->piece + gemm_packed_floats(weights->form.numeric, cursor->outputs, shape.k);
+            cursor->piece + gemm_packed_floats(weights->form.kind, cursor->outputs, shape.k);
     } else if (is_stored(weights, role)) {
         cursor->at +=
             (count_elements(shape) * dtype_size(weights->form.stored) + sizeof(float) - 1) /
@@ -329,14 +328,14 @@ static int make_weights(struct weights **out, const struct config *config,
 
 int weights_new(struct weights **out, const struct config *config, struct err *err)
 {
-    return weights_new_on(out, config, NUMERIC_F32, err);
+    return weights_new_on(out, config, (struct gemm_kind){.numeric = NUMERIC_F32}, err);
 }
 
-int weights_new_on(struct weights **out, const struct config *config, enum numeric numeric,
+int weights_new_on(struct weights **out, const struct config *config, struct gemm_kind kind,
                    struct err *err)
 {
-    return make_weights(out, config, NULL,
-                        (struct weights_form){.numeric = numeric, .stored = DTYPE_F32}, err);
+    return make_weights(out, config, NULL, (struct weights_form){.kind = kind, .stored = DTYPE_F32},
+                        err);
 }
 
 int weights_new_streamed(struct weights **out, const struct config *config,
@@ -403,7 +402,7 @@ void weights_pour(struct weights *weights, const void *values, enum dtype dtype,
         n -= now;
         desk->n += now;
         if (desk->n == outputs * desk->inputs) {
-            gemm_pack(weights->form.numeric, desk->slot->at, desk->values, first, outputs,
+            gemm_pack(weights->form.kind, desk->slot->at, desk->values, first, outputs,
                       desk->inputs);
             desk->packed += outputs;
             desk->n = 0;
@@ -581,9 +580,9 @@ const struct config *weights_config(const struct weights *weights)
     return &weights->config;
 }
 
-enum numeric weights_numeric(const struct weights *weights)
+struct gemm_kind weights_kind(const struct weights *weights)
 {
-    return weights->form.numeric;
+    return weights->form.kind;
 }
 
 const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer)
@@ -609,7 +608,7 @@ const float *weights_embedding_row(const struct weights *weights, size_t row, fl
         return scratch;
     }
     if (weights->config.tied) {
-        gemm_unpack(weights->form.numeric, scratch, matrix, row, d);
+        gemm_unpack(weights->form.kind, scratch, matrix, row, d);
         return scratch;
     }
     return matrix + row * d;
@@ -623,11 +622,11 @@ const float *weights_head_rows(const struct weights *weights, size_t first, size
     const float *matrix = piece(weights, role, 0);
 
     if (!is_stored(weights, role)) {
-        return gemm_packed_from(weights->form.numeric, matrix, first, d);
+        return gemm_packed_from(weights->form.kind, matrix, first, d);
     }
     const size_t bytes = d * dtype_size(weights->form.stored);
 
     dtype_to_f32(rows, (const unsigned char *)matrix + first * bytes, weights->form.stored, n * d);
-    gemm_pack(weights->form.numeric, packed, rows, 0, n, d);
+    gemm_pack(weights->form.kind, packed, rows, 0, n, d);
     return packed;
 }

@@ -32,7 +32,7 @@
 #include "base/err.h"
 #include "evaluator/model/checkpoint.h"
 #include "evaluator/model/config.h"
-#include "evaluator/model/numeric.h"
+#include "evaluator/model/gemm.h"
 #include "evaluator/model/tensors.h"
 
 /* D width, Q = H K of all query heads, E = G K of all key/value heads, F MLP width, V vocabulary.
@@ -53,13 +53,13 @@ struct weights;
 
 /* How matrices are held. */
 struct weights_form {
-    enum numeric numeric; /* whose products read them */
-    enum dtype stored;    /* of those that stay in the type they are stored in; F32: none does */
+    struct gemm_kind kind; /* of products that read them */
+    enum dtype stored;     /* of those that stay in the type they are stored in; F32: none does */
 };
 
 /* Values are not set. ERR_FORMAT when the model cannot be run (config_runnable), ERR_MEMORY. */
-int weights_new(struct weights **out, const struct config *config, struct err *err); /* in f32 */
-int weights_new_on(struct weights **out, const struct config *config, enum numeric numeric,
+int weights_new(struct weights **out, const struct config *config, struct err *err); /* floats */
+int weights_new_on(struct weights **out, const struct config *config, struct gemm_kind kind,
                    struct err *err);
 void weights_free(struct weights *weights); /* NULL is fine */
 
@@ -131,7 +131,7 @@ int weights_load(struct weights *weights, const struct checkpoint *checkpoint, s
 
 /* Lent, valid until weights_free; values are those of the stage that is present. */
 const struct config *weights_config(const struct weights *weights);
-enum numeric weights_numeric(const struct weights *weights);
+struct gemm_kind weights_kind(const struct weights *weights);
 const struct weights_layer *weights_layer(const struct weights *weights, uint32_t layer);
 const float *weights_final_norm(const struct weights *weights); /* [D] */
 

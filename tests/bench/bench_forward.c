@@ -2,7 +2,8 @@
  * bench_forward.c - the forward pass against the matrix product it is made of.
  *
  * Lines of name,value,unit,ratio,reference; CPU time of this thread, median of five, references
- * measured in between. Models are random: their numbers cost what trained ones cost.
+ * measured in between. Models are random and bfloat16: their numbers cost what trained ones
+ * cost.
  */
 #include <cblas.h>
 #include <math.h>
@@ -130,7 +131,7 @@ static struct weights *random_weights(const struct config *config, enum numeric 
     struct rng32 rng;
 
     rng32_seed(&rng, 1, 1);
-    if (weights_new_on(&weights, config, numeric, &err) != 0) {
+    if (weights_new_on(&weights, config, (struct gemm_kind){numeric, true}, &err) != 0) {
         fail(&err);
     }
     for (size_t i = 0; i < tensors_count(config); i++) {
@@ -140,13 +141,16 @@ static struct weights *random_weights(const struct config *config, enum numeric 
         size_t n = place.dims[0] * (place.n_dims == 2 ? place.dims[1] : 1);
         float size = place.n_dims == 2 ? 1.7F / sqrtf((float)place.dims[1]) : 0.0F;
         float *values = mem_array(n, sizeof(float));
+        uint16_t *stored = mem_array(n, sizeof(uint16_t));
         for (size_t j = 0; j < n; j++) {
             float uniform = (float)rng32_next(&rng) * 0x1p-31F - 1.0F;
 
             values[j] = place.n_dims == 2 ? uniform * size : 1.0F;
         }
-        weights_fill(weights, place.role, place.layer, values, DTYPE_F32);
+        dtype_from_f32(stored, values, DTYPE_BF16, n);
+        weights_fill(weights, place.role, place.layer, stored, DTYPE_BF16);
         free(values);
+        free(stored);
     }
     if (weights_bind(weights, &err) != 0) {
         fail(&err);

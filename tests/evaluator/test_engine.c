@@ -67,6 +67,7 @@ static void bench_open(struct bench *bench)
         struct err err = {0};
 
         model.L = LAYERS;
+        model.F = 4 * model.F; /* layers outweigh activations */
         model.V = VOCAB;
         model.name = i == 0 ? "a" : "b";
         model.seed = i;

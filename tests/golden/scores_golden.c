@@ -62,7 +62,8 @@ static struct model model_open(const char *folder)
 
     must(checkpoint_open(&model.checkpoint, folder, &err), &err);
     const struct config *config = checkpoint_config(model.checkpoint);
-    must(weights_new_on(&model.weights, config, numeric_best(), &err), &err);
+    must(weights_new_on(&model.weights, config, (struct gemm_kind){numeric_best(), true}, &err),
+         &err);
     must(weights_load(model.weights, model.checkpoint, &err), &err);
     must(forward_new_on(&model.forward, config, numeric_best(), 0, &err), &err);
     must(tokenizer_open(&model.tokenizer, folder, &err), &err);

@@ -30,6 +30,7 @@ static const char *const folders[] = {TESTS_DIR "/../study/examples/models/adder
 struct opened {
     struct checkpoint *checkpoint;
     struct weights *weights[NUMERIC_N]; /* in each arithmetic that is available */
+    struct weights *brains;             /* in f32, held as bfloat16 */
     const struct config *config;
 };
 
@@ -44,11 +45,19 @@ static struct opened open_model(const char *folder)
     }
     for (int i = 0; i < NUMERIC_N && rc == 0; i++) {
         if (numeric_available((enum numeric)i)) {
-            rc = weights_new_on(&opened.weights[i], opened.config, (enum numeric)i, &err);
+            rc = weights_new_on(&opened.weights[i], opened.config,
+                                (struct gemm_kind){(enum numeric)i, false}, &err);
         }
         if (rc == 0 && opened.weights[i] != NULL) {
             rc = weights_load(opened.weights[i], opened.checkpoint, &err);
         }
+    }
+    if (rc == 0) {
+        rc = weights_new_on(&opened.brains, opened.config, (struct gemm_kind){NUMERIC_F32, true},
+                            &err);
+    }
+    if (rc == 0) {
+        rc = weights_load(opened.brains, opened.checkpoint, &err);
     }
     if (rc != 0) {
         fail_msg("%s: %s", folder, err.text);
@@ -61,6 +70,7 @@ static void close_model(struct opened *opened)
     for (int i = 0; i < NUMERIC_N; i++) {
         weights_free(opened->weights[i]);
     }
+    weights_free(opened->brains);
     checkpoint_close(opened->checkpoint);
 }
 
@@ -98,6 +108,28 @@ static void score(const struct opened *opened, enum numeric numeric, size_t posi
     }
     assert_string_equal(forward_path(forward), gemm_path(numeric));
     forward_free(forward);
+}
+
+static void weights_held_as_bfloat16_score_the_same_in_f32(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < FOLDERS; f++) {
+        struct opened opened = open_model(folders[f]);
+        struct trie *trie = sequences(opened.config, 0, SEQUENCES);
+        struct forward_result want[SEQUENCES], got[SEQUENCES];
+        struct weights *floats = opened.weights[NUMERIC_F32];
+
+        score(&opened, NUMERIC_F32, 0, trie, want);
+        opened.weights[NUMERIC_F32] = opened.brains;
+        score(&opened, NUMERIC_F32, 0, trie, got);
+        opened.weights[NUMERIC_F32] = floats;
+        for (size_t s = 0; s < SEQUENCES; s++) {
+            assert_memory_equal(&got[s].loglikelihood, &want[s].loglikelihood, sizeof(double));
+            assert_int_equal(got[s].next, want[s].next);
+        }
+        trie_free(trie);
+        close_model(&opened);
+    }
 }
 
 /* The largest difference of a log-likelihood from f32's, relative to it. */
@@ -169,15 +201,19 @@ static void a_sequence_scores_the_same_in_any_company(void **state)
 static void packed_weights_take_half_the_memory(void **state)
 {
     (void)state;
-    assert_int_equal(gemm_packed_floats(NUMERIC_F32, 4096, 2048), 4096 * 2048);
-    assert_int_equal(gemm_packed_floats(NUMERIC_AMX2, 4096, 2048), 4096 * 1024);
-
+    const struct gemm_kind kinds[] = {{NUMERIC_AMX2, true}, {NUMERIC_F32, true}};
+    const struct gemm_kind f32 = {NUMERIC_F32, false};
     struct opened opened = open_model(folders[0]);
-    const struct weights_form f32 = {NUMERIC_F32, DTYPE_BF16};
-    const struct weights_form amx2 = {NUMERIC_AMX2, DTYPE_BF16};
-    const double whole = (double)weights_bytes(opened.config, f32);
 
-    assert_true((double)weights_bytes(opened.config, amx2) < 0.6 * whole);
+    for (size_t i = 0; i < 2; i++) {
+        const struct weights_form form = {kinds[i], DTYPE_BF16};
+        const struct weights_form whole = {f32, DTYPE_BF16};
+
+        assert_int_equal(gemm_packed_floats(kinds[i], 4096, 2048),
+                         gemm_packed_floats(f32, 4096, 2048) / 2);
+        assert_true((double)weights_bytes(opened.config, form) <
+                    0.6 * (double)weights_bytes(opened.config, whole));
+    }
     close_model(&opened);
 }
 
@@ -205,6 +241,7 @@ static void amx2_is_the_default_where_there_are_matrix_units(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_held_as_bfloat16_score_the_same_in_f32),
         cmocka_unit_test(amx2_gives_the_log_likelihoods_of_f32),
         cmocka_unit_test(amx1_gives_them_roughly),
         cmocka_unit_test(a_sequence_scores_the_same_in_any_company),

@@ -15,6 +15,8 @@
 
 #define MODELS TESTS_DIR "/../study/examples/models/"
 
+static const struct gemm_kind f32 = {NUMERIC_F32, false};
+
 static struct weights *fresh(const struct config *config)
 {
     struct weights *weights = NULL;
@@ -51,7 +53,7 @@ static float output_of(const float *matrix, size_t output, size_t k)
 {
     float row[64];
 
-    gemm_unpack(NUMERIC_F32, row, matrix, output, k);
+    gemm_unpack(f32, row, matrix, output, k);
     for (size_t i = 1; i < k; i++) {
         assert_true(row[i] == row[0]);
     }
@@ -148,7 +150,7 @@ static void a_matrix_may_be_poured_in_pieces(void **state)
                          at + step < 100 * 48 ? step : 100 * 48 - at);
         }
         for (size_t i = 0; i < 100; i++) {
-            gemm_unpack(NUMERIC_F32, row, weights_head_rows(weights, 0, 100, NULL, NULL), i, 48);
+            gemm_unpack(f32, row, weights_head_rows(weights, 0, 100, NULL, NULL), i, 48);
             assert_memory_equal(row, want + i * 48, 48 * sizeof(float));
         }
         weights_free(weights);
@@ -222,7 +224,7 @@ static void a_parent_is_loaded_as_it_is_stored(void **state)
     float *row = mem_array(d, sizeof(float));
 
     for (size_t i = 0; i < f; i++) {
-        gemm_unpack(NUMERIC_F32, row, weights_layer(weights, 5)->gate_up, f + i, d);
+        gemm_unpack(f32, row, weights_layer(weights, 5)->gate_up, f + i, d);
         assert_memory_equal(row, stored + i * d, d * sizeof(float));
     }
     free(row);
@@ -247,8 +249,8 @@ static void a_parent_of_another_shape_is_refused(void **state)
 
 /* ---- streamed ---- */
 
-static const struct weights_form floats = {NUMERIC_F32, DTYPE_F32};
-static const struct weights_form halves = {NUMERIC_F32, DTYPE_F16};
+static const struct weights_form floats = {{NUMERIC_F32, false}, DTYPE_F32};
+static const struct weights_form halves = {{NUMERIC_F32, false}, DTYPE_F16};
 
 /* Fills every tensor of a stage but one role with the stage's number. */
 struct filler {
@@ -367,7 +369,7 @@ static void a_matrix_held_as_it_is_stored_is_read_by_rows(void **state)
         const struct weights_source source = {.fill = fill_stored, .context = &filler};
         const size_t d = filler.config.width;
         float row[48], rows[2 * 48];
-        float *packed = mem_array(gemm_packed_floats(NUMERIC_F32, 2, d), sizeof *packed);
+        float *packed = mem_array(gemm_packed_floats(f32, 2, d), sizeof *packed);
 
         filler.config.tied = tied != 0;
         assert_int_equal(
@@ -378,7 +380,7 @@ static void a_matrix_held_as_it_is_stored_is_read_by_rows(void **state)
                     row[d - 1] == (float)((4 * d - 1) % 256));
         assert_int_equal(weights_stage(filler.weights, 4, NULL), 0);
         assert_ptr_equal(weights_head_rows(filler.weights, 0, 2, packed, rows), packed);
-        gemm_unpack(NUMERIC_F32, row, packed, 1, d);
+        gemm_unpack(f32, row, packed, 1, d);
         assert_true(row[0] == (float)(d % 256 + 4000));
         assert_true(weights_final_norm(filler.weights)[0] == 4.0F);
         assert_true(weights_bytes_streamed(&filler.config, halves) <=
