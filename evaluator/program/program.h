@@ -4,11 +4,11 @@
  *   task: gsm8k
  *   output_type: command
  *   command: [run-eval, --model, "{model_dir}", --out, "{out_dir}"]
- *   timeout: 45m                  # of one run, the usual 1h
+ *   timeout: 45m             # of one run, the usual 1h
  *   score: {task: gsm8k_train, metric: "exact_match,strict-match"}   # of its result file
- * (outcome.h) higher_is_better: true        # where the file does not say splits: true # it heeds
- * BRAID_SPLIT, although no word says {split} version: 1                    # another one makes it
- * another task
+ *   higher_is_better: true   # where the file does not say
+ *   splits: true             # it heeds BRAID_SPLIT, although no word says {split}
+ *   version: 1               # another one makes it another task
  *
  * The words go to exec as they are, without a shell; within them these are replaced, and the
  * environment has them as BRAID_MODEL_DIR and so on:
