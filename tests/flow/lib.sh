@@ -67,3 +67,14 @@ YAML
 search() {
     "$BRAID" search "$1" --listen 127.0.0.1:0 "${@:2}"
 }
+
+# fetch_modules SOURCE FOLDER: what the lock file of SOURCE names, fetched by npm into FOLDER of the build; once, and again
+# when the lock file changes.
+fetch_modules() {
+    mkdir -p "$2"
+    cmp -s "$1/package-lock.json" "$2/package-lock.json" && return
+    cp "$1/package.json" "$2/"
+    cp "$1/package-lock.json" "$2/fetched.json"
+    (cd "$2" && mv fetched.json package-lock.json && npm ci --no-audit --no-fund --ignore-scripts --prefer-offline --silent) ||
+        { rm -f "$2/package-lock.json"; fail "npm could not fetch $(basename "$1")"; }
+}

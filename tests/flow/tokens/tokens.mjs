@@ -2,11 +2,8 @@
 // the Rust library that defines the file format, and its rewrite in JavaScript. Every shape of shapes.mjs is written
 // into FOLDER. TEXTS a shape (default 300) and SEED (default 1) can be given in the environment.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createInterface } from "node:readline";
-import native from "@anush008/tokenizers";
-import * as script from "@huggingface/tokenizers";
+import { compare, Native, Ours, result, Script, someIds } from "./rivals.mjs";
 import { shapes } from "./shapes.mjs";
 import { random, text, words } from "./texts.mjs";
 
@@ -14,79 +11,13 @@ const [program, folder] = process.argv.slice(2);
 const texts = Number(process.env.TEXTS ?? 300);
 const seed = Number(process.env.SEED ?? 1);
 const foreignSpaces = /[\u0085\ufeff]/;
-const hex = (string) => Buffer.from(string, "utf8").toString("hex");
 
-// The rewrite knows the published families but not every option; its digits are those of ASCII; its words of GPT-2 go by JavaScript's idea of a space;
-// of byte tokens it drops a byte order mark and repairs a broken run as UTF-8 usually is, where the library writes one
-// U+FFFD a byte. It is asked only about what it does.
+// The rewrite knows the published families but not every option; its digits are those of ASCII; its words of GPT-2 go by
+// JavaScript's idea of a space; of byte tokens it drops a byte order mark and repairs a broken run as UTF-8 usually is,
+// where the library writes one U+FFFD a byte. It is asked only about what it does.
 const notInScript = new Set(["added-lowercase", "added-nfkc", "added-nfd", "added-nfkd", "split-removed", "split-next", "split-previous",
   "split-contiguous", "split-inverted", "digits", "digit-runs", "replace-regex", "metaspace-always", "metaspace-never",
   "unknown-fused", "unknown-apart", "phi3", "smollm", "falcon", "deepseek-coder", "punctuation", "punctuation-previous"]);
-
-class Ours {
-  constructor(path) {
-    this.process = spawn(program, [path], { stdio: ["pipe", "pipe", "inherit"] });
-    this.lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
-  }
-  async ask(line) {
-    this.process.stdin.write(`${line}\n`);
-    const { value, done } = await this.lines.next();
-    assert.ok(!done, `the program ended at: ${line}`);
-    return value;
-  }
-  async encode(string, special) {
-    const line = await this.ask(`${special ? "encode-special" : "encode"} ${hex(string)}`);
-    return line === "" ? [] : line.split(" ").map(Number);
-  }
-  async decode(ids, special) {
-    return Buffer.from(await this.ask(`${special ? "decode-special" : "decode"} ${ids.join(" ")}`), "hex").toString("utf8");
-  }
-  close() {
-    this.process.stdin.end();
-  }
-}
-
-class Native {
-  constructor(json) {
-    this.tokenizer = native.Tokenizer.fromString(JSON.stringify(json));
-  }
-  async encode(string, special) {
-    return (await this.tokenizer.encode(string, null, { addSpecialTokens: special })).getIds();
-  }
-  async decode(ids, special) {
-    return this.tokenizer.decode(ids, !special);
-  }
-}
-
-class Script {
-  constructor(json) {
-    this.tokenizer = new script.Tokenizer(json, { clean_up_tokenization_spaces: false });
-  }
-  async encode(string, special) {
-    return this.tokenizer.encode(string, { add_special_tokens: special }).ids;
-  }
-  async decode(ids, special) {
-    return ids.length === 0 ? "" : this.tokenizer.decode(ids, { skip_special_tokens: !special });
-  }
-}
-
-function show(string) {
-  return JSON.stringify(string).replace(/[^\x20-\x7e]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-let failures = 0;
-let checks = 0;
-
-function compare(name, other, what, input, ours, theirs) {
-  checks++;
-  if (JSON.stringify(ours) === JSON.stringify(theirs)) return;
-  failures++;
-  if (failures <= 20) console.log(`${name}, ${other}, ${what}\n  in     ${show(input)}\n  ours   ${show(ours)}\n  theirs ${show(theirs)}`);
-}
-
-function someIds(dice, size) {
-  return Array.from({ length: 1 + dice.below(12) }, () => dice.below(size));
-}
 
 async function run(name, json, at) {
   const path = `${folder}/${name}`;
@@ -94,7 +25,7 @@ async function run(name, json, at) {
   writeFileSync(`${path}/tokenizer.json`, JSON.stringify(json));
 
   const dice = random(seed * 1000 + at);
-  const ours = new Ours(path);
+  const ours = new Ours(program, path);
   const others = { native: new Native(json), ...(notInScript.has(name) ? {} : { script: new Script(json) }) };
   const tokens = json.added_tokens.map((token) => token.content);
   const ids = new Set([...Object.values(json.model.vocab), ...json.added_tokens.map((token) => token.id)]);
@@ -124,5 +55,5 @@ async function run(name, json, at) {
 
 const all = Object.entries(shapes(words));
 for (let at = 0; at < all.length; at++) await run(...all[at], at);
-assert.equal(failures, 0, `${failures} of ${checks} comparisons differ`);
-console.log(`${all.length} tokenizers, ${checks} comparisons equal`);
+assert.equal(result.failures, 0, `${result.failures} of ${result.checks} comparisons differ`);
+console.log(`${all.length} tokenizers, ${result.checks} comparisons equal`);
