@@ -73,18 +73,12 @@ static struct blend_block block_of(const struct sample *sample, size_t k, bool h
     return block;
 }
 
-static struct random_stream stream_of(size_t s)
-{
-    struct random_stream stream;
-
-    random_open(&stream, 9, s, "t");
-    return stream;
-}
+static struct random_stream streams[K]; /* of mixes_what_is_drawn */
 
 /* Whether element i of source s stays, whose change is d. */
 static bool stays(const struct blend_block *block, size_t s, size_t i, float d)
 {
-    const struct random_stream stream = stream_of(s);
+    const struct random_draws *draws = &block->draws[s];
     uint32_t bits = bits_of(fabsf(d));
 
     switch (block->stays) {
@@ -95,7 +89,7 @@ static bool stays(const struct blend_block *block, size_t s, size_t i, float d)
     case BLEND_MARKED:
         return (block->keep[s][i / 8] >> i % 8 & 1) != 0;
     case BLEND_DRAWN:
-        return random_at(&stream, block->draws[s].first + i) < block->draws[s].share;
+        return random_at(&streams[s], draws->first + i) < draws->share;
     case BLEND_ALL:
         break;
     }
@@ -293,9 +287,8 @@ static void mixes_what_is_drawn(void **state)
 
     (void)state;
     for (size_t s = 0; s < K; s++) {
-        const struct random_stream stream = stream_of(s);
-
-        shares[s] = random_at(&stream, 64 + 100 * s) + 1;
+        random_open(&streams[s], 9, s, "t");
+        shares[s] = random_at(&streams[s], 64 + 100 * s) + 1;
     }
     shares[1] = random_share(0.0);
     shares[2] = random_share(1.0);
@@ -307,9 +300,7 @@ static void mixes_what_is_drawn(void **state)
         block.normalize = c % 2 != 0;
         block.divisor = block.normalize ? 1.7F : 1.0F;
         for (size_t s = 0; s < K; s++) {
-            const struct random_stream stream = stream_of(s);
-
-            random_draws_from(&block.draws[s], &stream, shares[s], 64);
+            random_draws_from(&block.draws[s], &streams[s], shares[s], 64);
         }
         for (int isa = ISA_PLAIN; isa <= (int)isa_best(); isa++) {
             const struct blend_kernels *kernels = blend_kernels_for((enum isa)isa);
