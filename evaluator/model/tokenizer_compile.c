@@ -51,9 +51,9 @@ static int check_type(const json_t *model, struct err *err)
                : err_set(err, ERR_FORMAT, "type %s is not supported, only BPE", type);
 }
 
-/* At the member's first bracket. */
-static int begin_member(const struct compile *made, int which, char bracket,
-                        struct json_reader *reader, struct err *err)
+/* Past the member's first bracket; *more: an element follows, else nothing does. */
+static int begin_member(const struct compile *made, int which, const char brackets[2],
+                        struct json_reader *reader, bool *more, struct err *err)
 {
     const struct json_span *span = &made->members[which];
 
@@ -61,9 +61,13 @@ static int begin_member(const struct compile *made, int which, char bracket,
         return err_set(err, ERR_MISSING, "missing");
     }
     *reader = (struct json_reader){made->sources->tokenizer, span->begin, span->end};
-    return json_reader_take(reader, bracket)
+    if (!json_reader_take(reader, brackets[0])) {
+        return json_reader_expected(reader, brackets[0] == '{' ? "an object" : "a list", err);
+    }
+    *more = !json_reader_take(reader, brackets[1]);
+    return *more || json_reader_at_end(reader)
                ? 0
-               : json_reader_expected(reader, bracket == '{' ? "an object" : "a list", err);
+               : json_reader_expected(reader, "nothing behind its end", err);
 }
 
 /* After an element: true when another follows, and at the member's last bracket when none does. */
@@ -96,9 +100,10 @@ static int read_word(struct compile *made, struct json_reader *reader, struct er
 static int read_vocab(struct compile *made, struct err *err)
 {
     struct json_reader reader;
+    bool more = false;
 
-    int rc = begin_member(made, VOCAB, '{', &reader, err);
-    for (bool more = rc == 0 && !json_reader_take(&reader, '}'); rc == 0 && more;) {
+    int rc = begin_member(made, VOCAB, "{}", &reader, &more, err);
+    while (rc == 0 && more) {
         rc = read_word(made, &reader, err);
         if (rc == 0) {
             rc = next_element(&reader, '}', &more, err);
@@ -203,15 +208,16 @@ static int read_merges(struct compile *made, const json_t *model, struct err *er
 {
     struct json_reader reader;
     const char *prefix = "";
+    bool more = false;
     int rc = 0;
 
     if (!json_is_null(json_object_get(model, "continuing_subword_prefix"))) {
         rc = doc_text_or(model, "continuing_subword_prefix", "", &prefix, err);
     }
     if (rc == 0) {
-        rc = begin_member(made, MERGES, '[', &reader, err);
+        rc = begin_member(made, MERGES, "[]", &reader, &more, err);
     }
-    for (bool more = rc == 0 && !json_reader_take(&reader, ']'); rc == 0 && more;) {
+    while (rc == 0 && more) {
         if (made->n_merges == MERGES_MAX) {
             return err_set(err, ERR_LIMIT, "more than %zu merges", MERGES_MAX);
         }

@@ -65,8 +65,18 @@ static const json_t *gold_value(const json_t *value, size_t i)
     return json_is_array(value) ? json_array_get(value, i) : value;
 }
 
-/* Add the choice that a gold value means, by index or by text; a value that is none adds nothing.
- */
+static bool has_gold(const struct document *document, size_t choice)
+{
+    bool has = false;
+
+    for (size_t k = 0; k < document->n_golds; k++) {
+        has = has || document->golds[k] == choice;
+    }
+    return has;
+}
+
+/* Add the choice that a gold value means, by index or by text; a value that is none, or one that
+ * is there already, adds nothing. */
 static int add_gold(struct document *made, const json_t *gold, struct err *err)
 {
     const char *text = json_string_value(gold);
@@ -78,7 +88,9 @@ static int add_gold(struct document *made, const json_t *gold, struct err *err)
     for (size_t i = 0; i < made->choices.n; i++) {
         if (text != NULL ? strcmp(text, made->choices.all[i]) == 0
                          : json_integer_value(gold) == (json_int_t)i) {
-            made->golds[made->n_golds++] = (uint32_t)i;
+            if (!has_gold(made, i)) {
+                made->golds[made->n_golds++] = (uint32_t)i;
+            }
             break;
         }
     }
