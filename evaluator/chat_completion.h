@@ -19,8 +19,8 @@
 #include "evaluator/served.h"
 
 #define CHAT_COMPLETION_MESSAGES_MAX ((size_t)4096)
-#define CHAT_COMPLETION_TOKENS 1024 /* at most, when the request is silent and the context allows \
-                                     */
+/* At most, when the request is silent and the context allows. */
+#define CHAT_COMPLETION_TOKENS 1024
 
 /* As completion_request_read, with one prompt. */
 int chat_completion_read(struct completion_request *out, struct served *served, const json_t *body,

@@ -72,10 +72,10 @@ struct trim_counts {
     struct {
         size_t keep; /* 0: none yet */
         struct trim trim;
-    } known[TRIM_KNOWN];  /* the last that were looked for, the latest first */
-    double magnitudes;    /* sum of |delta|; 0: not taken yet */
-    uint64_t kept_key[PRUNE_KEY]; /* what was kept (prune.c) when last asked; all zero: never asked */
-    double kept;          /* sum of |delta| over it */
+    } known[TRIM_KNOWN];          /* the last that were looked for, the latest first */
+    double magnitudes;            /* sum of |delta|; 0: not taken yet */
+    uint64_t kept_key[PRUNE_KEY]; /* what was kept when last asked (prune.c); zero: never asked */
+    double kept;                  /* sum of |delta| over it */
 };
 
 void trim_counts_release(struct trim_counts *counts);
