@@ -495,77 +495,84 @@ static int evaluate(const struct arguments *arguments, struct bundle *bundle,
     return rc;
 }
 
-int cmd_eval(int argc, char **argv)
+static int score_and_print(const struct arguments *arguments, bool *partial, struct err *err)
 {
-    static const struct argp_option options[] = {
-        {"json", 'j', NULL, 0, "print one JSON object", 0},
-        {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
-        {"dtype", KEY_DTYPE, "TYPE", 0,
-         "round weights to float32, float16 or bfloat16 (default: as stored)", 0},
-        {"chat", KEY_CHAT, NULL, 0,
-         "ask every task by the model's chat template, as if it said chat: true", 0},
-        {"compare", KEY_COMPARE, "LOG.jsonl", 0,
-         "say how far the numbers are from those of lm-evaluation-harness for this model: a log of "
-         "its --log_samples",
-         0},
-        {"serve", KEY_SERVE, "PORT", 0,
-         "answer lm-evaluation-harness on this machine: /v1/completions with log-probabilities, "
-         "/tokenize, /detokenize (0 picks a port)",
-         0},
-        {"memory", KEY_MEMORY, "SIZE", 0,
-         "where the model does not fit, run it a layer at a time: all documents that memory holds "
-         "go "
-         "through a layer before the next is made (default: no limit)",
-         0},
-        {"numeric", KEY_NUMERIC, "PATH", 0,
-         "f32, or for bfloat16 weights amx2 or amx1 on the processor's matrix units (default: amx2 "
-         "where there are any)",
-         0},
-        {0}};
-    static const struct argp argp = {
-        options,
-        parse_option,
-        "MODEL TASK.yaml...\nMODEL --serve PORT",
-        "Score a model on tasks, all documents of them. MODEL is a Hugging "
-        "Face folder, or folder+adapter for a LoRA on it.\v"
-        "What it will take is said first. A signal stops it: the documents that are done are "
-        "printed with their counts, exit code 3.\n"
-        "Examples: braid eval best/ tasks/addition.yaml --json\n"
-        "          braid eval best/ --serve 8000",
-        NULL,
-        NULL,
-        NULL};
-    struct arguments arguments = {.numeric = numeric_best()};
     struct bundle bundle = {0};
     struct score score = {0};
     struct evaluator_needs needs = {0};
-    struct err err = {0};
 
-    command_parse(&argp, argc, argv, &arguments);
-    command_catch_signals();
-    if (arguments.serve) {
-        return serve_model(arguments.model, arguments.port, arguments.numeric, &err) == 0
-                   ? COMMAND_DONE
-                   : command_fail(argv[0], &err);
-    }
-    int rc = evaluate(&arguments, &bundle, &needs, &score, &err);
-    if (rc == 0 && arguments.json) {
-        print_json(&arguments, &score, &bundle, &needs);
+    int rc = evaluate(arguments, &bundle, &needs, &score, err);
+    if (rc == 0 && arguments->json) {
+        print_json(arguments, &score, &bundle, &needs);
     } else if (rc == 0) {
         print_table(&score, &bundle);
     }
-    if (rc == 0 && arguments.log != NULL && score.n_tasks == 1) {
-        rc = compare_log(&score.tasks[0], bundle.tasks[0].task.output, arguments.log, &err);
+    if (rc == 0 && arguments->log != NULL && score.n_tasks == 1) {
+        rc = compare_log(&score.tasks[0], bundle.tasks[0].task.output, arguments->log, err);
     }
-    const bool partial = rc == 0 && is_partial(&score, &bundle);
-
-    if (partial) {
+    *partial = rc == 0 && is_partial(&score, &bundle);
+    if (*partial) {
         fprintf(stderr, score.n_tasks > 0
                             ? "stopped: these are partial results, on the documents counted\n"
                             : "stopped before any document was done: no results\n");
     }
     score_release(&score);
     bundle_release(&bundle);
+    return rc;
+}
+
+/* ---- the command ---- */
+
+static const struct argp_option options[] = {
+    {"json", 'j', NULL, 0, "print one JSON object", 0},
+    {"documents", KEY_DOCUMENTS, NULL, 0, "with --json: every document's numbers", 0},
+    {"dtype", KEY_DTYPE, "TYPE", 0,
+     "round weights to float32, float16 or bfloat16 (default: as stored)", 0},
+    {"chat", KEY_CHAT, NULL, 0,
+     "ask every task by the model's chat template, as if it said chat: true", 0},
+    {"compare", KEY_COMPARE, "LOG.jsonl", 0,
+     "say how far the numbers are from those of lm-evaluation-harness for this model: a log of "
+     "its --log_samples",
+     0},
+    {"serve", KEY_SERVE, "PORT", 0,
+     "answer lm-evaluation-harness on this machine: /v1/completions with log-probabilities, "
+     "/v1/chat/completions, /tokenize, /detokenize (0 picks a port)",
+     0},
+    {"memory", KEY_MEMORY, "SIZE", 0,
+     "where the model does not fit, run it a layer at a time: all documents that memory holds "
+     "go through a layer before the next is made (default: no limit)",
+     0},
+    {"numeric", KEY_NUMERIC, "PATH", 0,
+     "f32, or for bfloat16 weights amx2 or amx1 on the processor's matrix units (default: amx2 "
+     "where there are any)",
+     0},
+    {0}};
+static const struct argp argp = {
+    options,
+    parse_option,
+    "MODEL TASK.yaml...\nMODEL --serve PORT",
+    "Score a model on tasks, all documents of them. MODEL is a Hugging "
+    "Face folder, or folder+adapter for a LoRA on it.\v"
+    "What it will take is said first. A signal stops it: the documents that are done are "
+    "printed with their counts, exit code 3.\n"
+    "Examples: braid eval best/ tasks/addition.yaml --json\n"
+    "          braid eval best/ --serve 8000",
+    NULL,
+    NULL,
+    NULL};
+
+int cmd_eval(int argc, char **argv)
+{
+    struct arguments arguments = {.numeric = numeric_best()};
+    bool partial = false;
+    struct err err = {0};
+
+    command_parse(&argp, argc, argv, &arguments);
+    command_catch_signals();
+    const int rc = arguments.serve
+                       ? serve_model(arguments.model, arguments.port, arguments.numeric, &err)
+                       : score_and_print(&arguments, &partial, &err);
+
     if (rc != 0) {
         return command_fail(argv[0], &err);
     }

@@ -11,28 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
-#ifndef KERNELS_ISA
-#define KERNELS_ISA plain
-#endif
-#define KERNELS_PASTE(stem, isa) stem##_##isa
-#define KERNELS_NAME(stem, isa) KERNELS_PASTE(stem, isa)
-#ifdef KERNELS_CALL
-#define INLINED static inline
-#else
-#define INLINED static inline __attribute__((always_inline))
-#endif
-
-#if defined(__AVX512F__)
-#define WIDTH 64
-#elif defined(__AVX2__)
-#define WIDTH 32
-#else
-#define WIDTH 16
-#endif
+#include "evaluator/merge/kernel_set.h"
 
 #define LANES 16
 #define PART (WIDTH / sizeof(double)) /* lanes a register */

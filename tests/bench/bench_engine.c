@@ -6,12 +6,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "evaluator/engine.h"
 #include "study/recipe.h"
+#include "tests/bench/measure.h"
 #include "tests/support/families.h"
 #include "tests/support/support.h"
 
@@ -19,36 +19,6 @@
 #define SOURCES 3
 #define SEQUENCES 20
 #define TOKENS 100
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int by_value(const void *x, const void *y)
-{
-    double a = *(const double *)x;
-    double b = *(const double *)y;
-
-    return a < b ? -1 : a > b;
-}
-
-static double median(double values[ROUNDS])
-{
-    qsort(values, ROUNDS, sizeof(double), by_value);
-    return values[ROUNDS / 2];
-}
-
-static void must(int rc, const struct err *err)
-{
-    if (rc != 0) {
-        fprintf(stderr, "bench_engine: %s\n", err->text);
-        exit(1);
-    }
-}
 
 static struct trie *random_trie(uint32_t vocab)
 {
@@ -63,9 +33,9 @@ static struct trie *random_trie(uint32_t vocab)
         for (size_t i = 0; i < TOKENS; i++) {
             tokens[i] = rng32_below(&rng, vocab);
         }
-        must(trie_add(trie, tokens, TOKENS, TOKENS - 5, false, &err), &err);
+        measure_must(trie_add(trie, tokens, TOKENS, TOKENS - 5, false, &err), &err);
     }
-    must(trie_finish(trie, &err), &err);
+    measure_must(trie_finish(trie, &err), &err);
     return trie;
 }
 
@@ -76,12 +46,13 @@ static double candidate_seconds(struct engine *engine, const struct plan *plan,
     struct forward_result results[SEQUENCES];
     char digest[DIGEST_HEX];
     struct err err;
-    double start = cpu_seconds();
+    double start = measure_cpu();
 
-    must(engine_load(engine, plan, trie_nodes(trie), &err), &err);
-    must(forward_score(engine_forward(engine), engine_weights(engine), trie, results, &err), &err);
-    must(engine_digest(engine, digest, &err), &err);
-    return cpu_seconds() - start;
+    measure_must(engine_load(engine, plan, trie_nodes(trie), &err), &err);
+    measure_must(forward_score(engine_forward(engine), engine_weights(engine), trie, results, &err),
+                 &err);
+    measure_must(engine_digest(engine, digest, &err), &err);
+    return measure_cpu() - start;
 }
 
 /* Every round has a weight of its own, so that nothing of a candidate stands there already. */
@@ -98,8 +69,8 @@ static void compare(const struct plan *plan, double *weight, const struct trie *
         seconds[i] = candidate_seconds(streamed, plan, trie);
         ratios[i] = candidate_seconds(whole, plan, trie) / seconds[i];
     }
-    printf("engine_streamed,%.2f,s/candidate,%.3f,resident; 2000 positions\n", median(seconds),
-           median(ratios));
+    printf("engine_streamed,%.2f,s/candidate,%.3f,resident; 2000 positions\n",
+           measure_median(seconds, ROUNDS), measure_median(ratios, ROUNDS));
     printf("engine_streamed_bytes,%.1f,MiB,%.3f,resident\n", (double)bytes / 1048576.0,
            (double)bytes / (double)engine_bytes(plan, NUMERIC_F32, trie_nodes(trie), false));
     engine_free(whole);
@@ -130,16 +101,16 @@ int main(void)
         model.name = name;
         model.seed = i;
         char *path = family_model_write(folder, &model);
-        must(checkpoint_open(&sources[i], path, &err), &err);
-        must(checkpoint_digest(sources[i], digests[i], &err), &err);
+        measure_must(checkpoint_open(&sources[i], path, &err), &err);
+        measure_must(checkpoint_digest(sources[i], digests[i], &err), &err);
         named[i] = (struct plan_model){digests[i], sources[i]};
         names[i] = digests[i];
         free(path);
         free(name);
     }
-    must(method_find(&method, "linear", &err), &err);
+    measure_must(method_find(&method, "linear", &err), &err);
     recipe_init(&recipe, method, RECIPE_BFLOAT16, 1, 4, names, SOURCES, NULL);
-    must(plan_make(&plan, &recipe, named, SOURCES, &err), &err);
+    measure_must(plan_make(&plan, &recipe, named, SOURCES, &err), &err);
     struct trie *trie = random_trie(20000);
     compare(&plan, &recipe.groups[0].source_values[0], trie);
     trie_free(trie);

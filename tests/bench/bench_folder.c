@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/crew.h"
@@ -32,6 +31,7 @@
 #include "evaluator/merge/carry.h"
 #include "evaluator/merge/export.h"
 #include "evaluator/model/safetensors_write.h"
+#include "tests/bench/measure.h"
 #include "tests/support/support.h"
 
 #define TURNS 5
@@ -46,36 +46,6 @@ static const char config_text[] =
     "\"num_key_value_heads\":4,\"vocab_size\":32000,\"torch_dtype\":\"bfloat16\"}";
 
 #define LAYERS 22
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int upwards(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-    qsort(values, TURNS, sizeof(double), upwards);
-    return values[TURNS / 2];
-}
-
-static void must(int rc, const struct err *err)
-{
-    if (rc != 0) {
-        fprintf(stderr, "bench_folder: %s\n", err->text);
-        exit(1);
-    }
-}
 
 /* ---- models on the disk ---- */
 
@@ -95,7 +65,7 @@ static size_t list_tensors(const char *path, struct tensor_place *places,
     struct config config;
     struct err err;
 
-    must(config_load(&config, path, &err), &err);
+    measure_must(config_load(&config, path, &err), &err);
     size_t n = tensors_count(&config);
     for (size_t i = 0; i < n; i++) {
         tensors_at(&config, i, &places[i]);
@@ -137,20 +107,22 @@ static void write_model(const struct pools *pools, const char *path, size_t mode
     size_t block = 0;
     struct err err;
 
-    must(file_make_dirs(path, &err), &err);
+    measure_must(file_make_dirs(path, &err), &err);
     support_write(path, "config.json", config_text);
     size_t n = list_tensors(path, places, outputs);
-    must(safetensors_write_begin(&writer, path, outputs, n, SAFETENSORS_SHARD_BYTES, &err), &err);
+    measure_must(safetensors_write_begin(&writer, path, outputs, n, SAFETENSORS_SHARD_BYTES, &err),
+                 &err);
     for (size_t i = 0; i < n; i++) {
         for (size_t at = 0; at < outputs[i].n_bytes; at += POOL * 2) {
             size_t left = outputs[i].n_bytes - at;
 
             draw(pools, block++, model, stored);
-            must(safetensors_write_bytes(writer, stored, left < POOL * 2 ? left : POOL * 2, &err),
-                 &err);
+            measure_must(
+                safetensors_write_bytes(writer, stored, left < POOL * 2 ? left : POOL * 2, &err),
+                &err);
         }
     }
-    must(safetensors_write_end(writer, &err), &err);
+    measure_must(safetensors_write_end(writer, &err), &err);
     free(stored);
 }
 
@@ -204,7 +176,7 @@ static void open_kitchen(struct kitchen *kitchen)
     for (size_t i = 0; i < MODELS; i++) {
         char *path = mem_printf("%s/%zu", kitchen->folder, i);
 
-        must(checkpoint_open(&kitchen->models[i], path, &err), &err);
+        measure_must(checkpoint_open(&kitchen->models[i], path, &err), &err);
         digest_hex_of(&i, sizeof(i), kitchen->digests[i]);
         kitchen->named[i] = (struct plan_model){kitchen->digests[i], kitchen->models[i]};
         free(path);
@@ -227,7 +199,7 @@ static void close_kitchen(struct kitchen *kitchen)
 /* Every byte of the inputs, where it is mapped. */
 static double time_reading(const struct kitchen *kitchen)
 {
-    double before = seconds();
+    double before = measure_wall();
     uint64_t sum = 0;
 
     for (size_t m = 0; m < MODELS; m++) {
@@ -244,7 +216,7 @@ static double time_reading(const struct kitchen *kitchen)
             }
         }
     }
-    double spent = seconds() - before;
+    double spent = measure_wall() - before;
     return sum == 1 ? spent + 1e-9 : spent; /* so that it is not left out */
 }
 
@@ -255,7 +227,7 @@ static double time_writing(const struct kitchen *kitchen)
     size_t n_bytes = kitchen->n_elements * 2;
 
     memset(block, 7, BLOCK_BYTES);
-    double before = seconds();
+    double before = measure_wall();
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     for (size_t at = 0; at < n_bytes;) {
         size_t part = n_bytes - at < BLOCK_BYTES ? n_bytes - at : BLOCK_BYTES;
@@ -269,7 +241,7 @@ static double time_writing(const struct kitchen *kitchen)
     }
     fsync(fd);
     close(fd);
-    double spent = seconds() - before;
+    double spent = measure_wall() - before;
     unlink(path);
     free(path);
     free(block);
@@ -291,10 +263,10 @@ static void plan_for(const struct kitchen *kitchen, const char *name, struct rec
     const struct method *method;
     struct err err;
 
-    must(method_find(&method, name, &err), &err);
+    measure_must(method_find(&method, name, &err), &err);
     recipe_init(recipe, method, RECIPE_BFLOAT16, 1, LAYERS, sources, MODELS - 1,
                 kitchen->digests[0]);
-    must(plan_make(plan, recipe, kitchen->named, MODELS, &err), &err);
+    measure_must(plan_make(plan, recipe, kitchen->named, MODELS, &err), &err);
 }
 
 static double time_merge(struct kitchen *kitchen, const struct contest *contest)
@@ -306,12 +278,13 @@ static double time_merge(struct kitchen *kitchen, const struct contest *contest)
     struct err err;
 
     plan_for(kitchen, contest->method, &recipe, &plan);
-    double before = seconds();
-    must(export_write(&plan, out, NULL, 0, 0, NULL, contest->digests ? weights : NULL, &err), &err);
-    double spent = seconds() - before;
+    double before = measure_wall();
+    measure_must(
+        export_write(&plan, out, NULL, 0, 0, NULL, contest->digests ? weights : NULL, &err), &err);
+    double spent = measure_wall() - before;
     size_t stated = carry_memory(&plan, 0);
     kitchen->stated_bytes = stated > kitchen->stated_bytes ? stated : kitchen->stated_bytes;
-    must(file_remove_tree(out, &err), &err);
+    measure_must(file_remove_tree(out, &err), &err);
     plan_release(&plan);
     recipe_release(&recipe);
     free(out);
@@ -333,11 +306,11 @@ static void contend(struct kitchen *kitchen)
             contests[c].spent[turn] = time_merge(kitchen, &contests[c]);
         }
     }
-    double read_s = median(reading);
-    double write_s = median(writing);
+    double read_s = measure_median(reading, TURNS);
+    double write_s = measure_median(writing, TURNS);
     double limit = read_s > write_s ? read_s : write_s;
     for (size_t c = 0; c < 3; c++) {
-        double spent = median(contests[c].spent);
+        double spent = measure_median(contests[c].spent, TURNS);
 
         printf("%s,%.3f,s,%.2f,plain reading %.3f s; plain writing %.3f s; %.2f Gparam; %zu "
                "processes\n",

@@ -11,23 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "evaluator/model/forward.h"
 #include "evaluator/model/gemm.h"
 #include "evaluator/model/generate.h"
+#include "tests/bench/measure.h"
 
 #define ROUNDS 5
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static long minor_faults(void)
 {
@@ -35,20 +27,6 @@ static long minor_faults(void)
 
     getrusage(RUSAGE_SELF, &usage);
     return usage.ru_minflt;
-}
-
-static int by_value(const void *x, const void *y)
-{
-    double a = *(const double *)x;
-    double b = *(const double *)y;
-
-    return a < b ? -1 : a > b;
-}
-
-static double median(double values[ROUNDS])
-{
-    qsort(values, ROUNDS, sizeof(double), by_value);
-    return values[ROUNDS / 2];
 }
 
 /* The reference: GFLOP/s of sgemm at 2048^3. */
@@ -74,11 +52,11 @@ static struct product product_new(void)
 static double product_rate(const struct product *product)
 {
     const int n = (int)PRODUCT;
-    double start = cpu_seconds();
+    double start = measure_cpu();
 
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, n, n, 1.0F, product->a, n, product->b,
                 n, 0.0F, product->c, n);
-    return 2e-9 * (double)PRODUCT * (double)PRODUCT * (double)PRODUCT / (cpu_seconds() - start);
+    return 2e-9 * (double)PRODUCT * (double)PRODUCT * (double)PRODUCT / (measure_cpu() - start);
 }
 
 static void product_free(struct product *product)
@@ -258,12 +236,12 @@ static double score_seconds(struct forward *forward, const struct weights *weigh
 {
     struct err err;
     struct forward_result *results = mem_array(trie_sequences(trie), sizeof(*results));
-    double start = cpu_seconds();
+    double start = measure_cpu();
 
     if (forward_score(forward, weights, trie, results, &err) != 0) {
         fail(&err);
     }
-    double seconds = cpu_seconds() - start;
+    double seconds = measure_cpu() - start;
     free(results);
     return seconds;
 }
@@ -301,11 +279,11 @@ static void bench_tiny(const struct product *product)
         all_rates[i] = (double)trie_positions(all) / score_seconds(forward, weights, all);
         last_rates[i] = (double)trie_positions(last) / score_seconds(forward, weights, last);
     }
-    double reference = median(peak);
-    double rate = median(all_rates);
+    double reference = measure_median(peak, ROUNDS);
+    double rate = measure_median(all_rates, ROUNDS);
     printf("forward_tiny_every_position,%.0f,tokens/s,%.3f,sgemm 2048^3 %.1f GFLOP/s\n", rate,
            rate * flops * 1e-9 / reference, reference);
-    printf("forward_tiny_answers,%.0f,tokens/s,,\n", median(last_rates));
+    printf("forward_tiny_answers,%.0f,tokens/s,,\n", measure_median(last_rates, ROUNDS));
     trie_free(all);
     trie_free(last);
     forward_free(forward);
@@ -327,8 +305,8 @@ static void bench_prefill(const struct product *product)
         peak[i] = product_rate(product);
         rates[i] = (double)trie_positions(trie) / score_seconds(forward, weights, trie);
     }
-    double reference = median(peak);
-    double rate = median(rates);
+    double reference = measure_median(peak, ROUNDS);
+    double rate = measure_median(rates, ROUNDS);
     printf("forward_prefill_768,%.1f,GFLOP/s,%.3f,sgemm 2048^3 %.1f GFLOP/s\n", rate * flops * 1e-9,
            rate * flops * 1e-9 / reference, reference);
     trie_free(trie);
@@ -357,7 +335,7 @@ static void bench_matrix_units(enum numeric numeric)
         ratios[i] = score_seconds(reference, floats, trie) / seconds;
     }
     printf("forward_prefill_768_%s,%.1f,GFLOP/s,%.3f,f32 path\n", numeric_name(numeric),
-           median(rates), median(ratios));
+           measure_median(rates, ROUNDS), measure_median(ratios, ROUNDS));
     trie_free(trie);
     forward_free(reference);
     forward_free(forward);
@@ -392,10 +370,10 @@ static void bench_choices(void)
             score_seconds(forward, weights, apart) / score_seconds(forward, weights, joined);
     }
     faults = minor_faults() - faults;
-    printf("forward_choices_time,%.1f,times,%.3f,positions saved %.1f times\n", median(ratios),
-           median(ratios) / positions, positions);
+    printf("forward_choices_time,%.1f,times,%.3f,positions saved %.1f times\n",
+           measure_median(ratios, ROUNDS), measure_median(ratios, ROUNDS) / positions, positions);
     printf("forward_choices_arithmetic,%.1f,times,%.3f,multiply-adds saved %.1f times\n",
-           median(ratios), median(ratios) / work, work);
+           measure_median(ratios, ROUNDS), measure_median(ratios, ROUNDS) / work, work);
     printf("forward_steady_faults,%.1f,faults/candidate,,\n", (double)faults / (2.0 * ROUNDS));
     trie_free(joined);
     trie_free(apart);
@@ -434,12 +412,12 @@ static double decode_seconds(struct forward *forward, const struct weights *weig
         for (size_t i = 0; i < n; i++) {
             prompts[i] = (struct generate_prompt){tokens[i], 64, k == 0 ? 1 : 1 + NEW_TOKENS};
         }
-        double start = cpu_seconds();
+        double start = measure_cpu();
 
         if (generate(forward, weights, prompts, n, &sink, &err) != 0) {
             fail(&err);
         }
-        seconds[k] = cpu_seconds() - start;
+        seconds[k] = measure_cpu() - start;
     }
     return seconds[1] - seconds[0];
 }
@@ -460,12 +438,12 @@ static void bench_decode(const char *name, struct config config)
         single[i] = (double)NEW_TOKENS / decode_seconds(forward, weights, 1);
         reading[i] = (double)trie_positions(text) / score_seconds(forward, weights, text);
     }
-    const double rate = median(many);
+    const double rate = measure_median(many, ROUNDS);
 
     printf("forward_decode_%s,%.0f,tokens/s,%.3f,reading %.0f tokens/s with every place scored\n",
-           name, rate, rate / median(reading), median(reading));
+           name, rate, rate / measure_median(reading, ROUNDS), measure_median(reading, ROUNDS));
     printf("forward_decode_%s_lines,%.0f,tokens/s,%.1f,one line at a time %.1f tokens/s\n", name,
-           rate, rate / median(single), median(single));
+           rate, rate / measure_median(single, ROUNDS), measure_median(single, ROUNDS));
     trie_free(text);
     forward_free(forward);
     weights_free(weights);

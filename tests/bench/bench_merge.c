@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -32,46 +31,12 @@
 #include "evaluator/merge/export.h"
 #include "evaluator/merge/trim.h"
 #include "evaluator/model/safetensors_write.h"
+#include "tests/bench/measure.h"
 #include "tests/support/support.h"
 
 #define TURNS 5
 #define LAYERS 4
 #define MODELS 4 /* a base and three fine-tunes of it */
-
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static double cpu(void)
-{
-    return seconds(CLOCK_THREAD_CPUTIME_ID);
-}
-
-static int upwards(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-    qsort(values, TURNS, sizeof(double), upwards);
-    return values[TURNS / 2];
-}
-
-static void must(int rc, const struct err *err)
-{
-    if (rc != 0) {
-        fprintf(stderr, "bench_merge: %s\n", err->text);
-        exit(1);
-    }
-}
 
 /* ---- models on the disk ---- */
 
@@ -106,9 +71,9 @@ static void write_model(const char *path, size_t model)
     struct rng64 base_rng;
     struct rng64 rng;
 
-    must(file_make_dirs(path, &err), &err);
+    measure_must(file_make_dirs(path, &err), &err);
     support_write(path, "config.json", config_text);
-    must(config_load(&config, path, &err), &err);
+    measure_must(config_load(&config, path, &err), &err);
     size_t n = tensors_count(&config);
     for (size_t i = 0; i < n; i++) {
         tensors_at(&config, i, &places[i]);
@@ -125,7 +90,8 @@ static void write_model(const char *path, size_t model)
     }
     rng64_seed(&base_rng, 1, 1);
     rng64_seed(&rng, 2, model);
-    must(safetensors_write_begin(&writer, path, outputs, n, SAFETENSORS_SHARD_BYTES, &err), &err);
+    measure_must(safetensors_write_begin(&writer, path, outputs, n, SAFETENSORS_SHARD_BYTES, &err),
+                 &err);
     for (size_t i = 0; i < n; i++) {
         for (size_t at = 0; at < outputs[i].n_bytes; at += 2048) {
             float floats[1024];
@@ -136,10 +102,11 @@ static void write_model(const char *path, size_t model)
             }
             dtype_from_f32(stored, floats, DTYPE_BF16, 1024);
             size_t left = outputs[i].n_bytes - at;
-            must(safetensors_write_bytes(writer, stored, left < 2048 ? left : 2048, &err), &err);
+            measure_must(safetensors_write_bytes(writer, stored, left < 2048 ? left : 2048, &err),
+                         &err);
         }
     }
-    must(safetensors_write_end(writer, &err), &err);
+    measure_must(safetensors_write_end(writer, &err), &err);
 }
 
 struct kitchen {
@@ -160,8 +127,8 @@ static void open_kitchen(struct kitchen *kitchen)
         char *path = mem_printf("%s/%zu", kitchen->folder, i);
 
         write_model(path, i);
-        must(checkpoint_open(&kitchen->models[i], path, &err), &err);
-        must(checkpoint_digest(kitchen->models[i], kitchen->digests[i], &err), &err);
+        measure_must(checkpoint_open(&kitchen->models[i], path, &err), &err);
+        measure_must(checkpoint_digest(kitchen->models[i], kitchen->digests[i], &err), &err);
         kitchen->named[i] = (struct plan_model){kitchen->digests[i], kitchen->models[i]};
         free(path);
     }
@@ -169,7 +136,7 @@ static void open_kitchen(struct kitchen *kitchen)
         kitchen->n_elements += checkpoint_at(kitchen->models[0], i)->n_elements;
     }
     kitchen->memory = mem_try_block(kitchen->n_elements + 4096, sizeof(float), "results", &err);
-    must(kitchen->memory == NULL ? ERR_MEMORY : 0, &err);
+    measure_must(kitchen->memory == NULL ? ERR_MEMORY : 0, &err);
     memset(kitchen->memory, 0, kitchen->n_elements * sizeof(float));
 }
 
@@ -220,7 +187,7 @@ static void stream_sse2(char *out, const char *const *in, size_t n_bytes)
 /* As fast as this processor moves the bytes of a merge, by plain loops over the same maps. */
 static double stream_limit(const struct kitchen *kitchen)
 {
-    double before = cpu();
+    double before = measure_cpu();
     size_t out = 0;
 
     for (size_t i = 0; i < checkpoint_count(kitchen->models[0]); i++) {
@@ -244,7 +211,7 @@ static double stream_limit(const struct kitchen *kitchen)
 #endif
         out += (n_bytes + 63) / 64 * 64;
     }
-    return cpu() - before;
+    return measure_cpu() - before;
 }
 
 /* ---- recipes ---- */
@@ -280,7 +247,7 @@ static void make_recipe(const struct kitchen *kitchen, const char *name, struct 
     const char *sources[MODELS];
     struct err err;
 
-    must(method_find(&method, name, &err), &err);
+    measure_must(method_find(&method, name, &err), &err);
     size_t first = method->needs_base ? 1 : 0;
     for (size_t i = first; i < MODELS; i++) {
         sources[i - first] = kitchen->digests[i];
@@ -315,10 +282,10 @@ static double time_blend(const struct kitchen *kitchen, struct blend *blend,
     } else {
         sink.place = place_next;
     }
-    double before = cpu();
-    must(plan_make(&plan, recipe, kitchen->named, MODELS, &err), &err);
-    must(blend_run(blend, &plan, &sink, ending == TO_MEMORY ? NULL : weights, &err), &err);
-    double spent = cpu() - before;
+    double before = measure_cpu();
+    measure_must(plan_make(&plan, recipe, kitchen->named, MODELS, &err), &err);
+    measure_must(blend_run(blend, &plan, &sink, ending == TO_MEMORY ? NULL : weights, &err), &err);
+    double spent = measure_cpu() - before;
     plan_release(&plan);
     return spent;
 }
@@ -326,8 +293,8 @@ static double time_blend(const struct kitchen *kitchen, struct blend *blend,
 static void print_rate(const struct kitchen *kitchen, const char *name, double *spent,
                        double *limit)
 {
-    double rate = (double)kitchen->n_elements / median(spent) / 1e9;
-    double peak = (double)kitchen->n_elements / median(limit) / 1e9;
+    double rate = (double)kitchen->n_elements / measure_median(spent, TURNS) / 1e9;
+    double peak = (double)kitchen->n_elements / measure_median(limit, TURNS) / 1e9;
 
     printf("%s,%.3f,Gparam/s,%.2f,stream limit %.3f Gparam/s (%.1f GB/s)\n", name, rate,
            rate / peak, peak, peak * 10.0);
@@ -415,10 +382,10 @@ static void bench_selection(const struct kitchen *kitchen)
             struct trim_delta delta = delta_of(kitchen, model, tensor);
             struct trim_counts counts = {0};
             struct trim trim;
-            double before = cpu();
+            double before = measure_cpu();
 
             trim_find(&trim, &counts, &delta, n / 2);
-            spent[turn] += cpu() - before;
+            spent[turn] += measure_cpu() - before;
             trim_counts_release(&counts);
             dtype_to_f32(magnitudes, delta.source, DTYPE_BF16, n);
             dtype_to_f32(bases, delta.base, DTYPE_BF16, n);
@@ -426,14 +393,14 @@ static void bench_selection(const struct kitchen *kitchen)
                 magnitudes[i] =
                     magnitudes[i] < bases[i] ? bases[i] - magnitudes[i] : magnitudes[i] - bases[i];
             }
-            before = cpu();
+            before = measure_cpu();
             qsort(magnitudes, n, sizeof(float), by_magnitude);
-            limit[turn] += cpu() - before;
+            limit[turn] += measure_cpu() - before;
             check |= memcmp(&magnitudes[n / 2 - 1], &trim.bits, 4) != 0;
         }
     }
-    double rate = 3.0 * (double)n / median(spent) / 1e9;
-    double peak = 3.0 * (double)n / median(limit) / 1e9;
+    double rate = 3.0 * (double)n / measure_median(spent, TURNS) / 1e9;
+    double peak = 3.0 * (double)n / measure_median(limit, TURNS) / 1e9;
     printf("exact_selection,%.3f,Gparam/s,%.1f,qsort %.4f Gparam/s%s\n", rate, rate / peak, peak,
            check != 0 ? " (WRONG)" : "");
     free(magnitudes);
@@ -446,7 +413,7 @@ static double time_write(const struct kitchen *kitchen)
 {
     char *path = mem_printf("%s/plain", kitchen->folder);
     size_t n_bytes = kitchen->n_elements * 2;
-    double before = seconds(CLOCK_MONOTONIC);
+    double before = measure_wall();
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
     for (size_t at = 0; at < n_bytes;) {
@@ -460,7 +427,7 @@ static double time_write(const struct kitchen *kitchen)
     }
     fsync(fd);
     close(fd);
-    double spent = seconds(CLOCK_MONOTONIC) - before;
+    double spent = measure_wall() - before;
     unlink(path);
     free(path);
     return spent;
@@ -477,19 +444,19 @@ static void bench_export(const struct kitchen *kitchen)
     struct err err;
 
     make_recipe(kitchen, "task_arithmetic", &recipe);
-    must(plan_make(&plan, &recipe, kitchen->named, MODELS, &err), &err);
+    measure_must(plan_make(&plan, &recipe, kitchen->named, MODELS, &err), &err);
     for (size_t turn = 0; turn < TURNS; turn++) {
-        double before = seconds(CLOCK_MONOTONIC);
+        double before = measure_wall();
 
-        must(export_write(&plan, out, NULL, 0, 0, NULL, weights, &err), &err);
-        spent[turn] = seconds(CLOCK_MONOTONIC) - before;
-        must(file_remove_tree(out, &err), &err);
+        measure_must(export_write(&plan, out, NULL, 0, 0, NULL, weights, &err), &err);
+        spent[turn] = measure_wall() - before;
+        measure_must(file_remove_tree(out, &err), &err);
         double reading = stream_limit(kitchen);
         double writing = time_write(kitchen);
         limit[turn] = reading > writing ? reading : writing;
     }
-    double mine = median(spent);
-    double plain = median(limit);
+    double mine = measure_median(spent, TURNS);
+    double plain = measure_median(limit, TURNS);
     printf("export,%.3f,s,%.2f,plain reading or writing %.3f s\n", mine, plain / mine, plain);
     plan_release(&plan);
     recipe_release(&recipe);

@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
 #include "evaluator/engine.h"
 #include "search/lease_order.h"
 #include "study/recipe.h"
+#include "tests/bench/measure.h"
 #include "tests/support/families.h"
 #include "tests/support/support.h"
 
@@ -27,22 +27,6 @@
 #define VOCAB 2000U
 #define SEQUENCES 8
 #define TOKENS 64
-
-static void must(int rc, const struct err *err)
-{
-    if (rc != 0) {
-        fprintf(stderr, "bench_routes: %s\n", err->text);
-        exit(1);
-    }
-}
-
-static double cpu_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- routes ---- */
 
@@ -150,8 +134,8 @@ static void open_models(struct models *out, const char *folder)
         model.H = model.G = 4;
         model.V = VOCAB;
         char *path = family_model_write(folder, &model);
-        must(checkpoint_open(&out->all[i], path, &err), &err);
-        must(checkpoint_digest(out->all[i], out->digests[i], &err), &err);
+        measure_must(checkpoint_open(&out->all[i], path, &err), &err);
+        measure_must(checkpoint_digest(out->all[i], out->digests[i], &err), &err);
         out->named[i] = (struct plan_model){out->digests[i], out->all[i]};
         free(path);
     }
@@ -164,7 +148,7 @@ static struct recipe recipe_of(const struct models *models, const struct hops *h
     struct recipe recipe;
     struct err err = {0};
 
-    must(method_find(&method, "passthrough", &err), &err);
+    measure_must(method_find(&method, "passthrough", &err), &err);
     recipe_init(&recipe, method, RECIPE_BFLOAT16, 1, LAYERS, sources, 1, NULL);
     for (size_t k = 0; k < hops->n; k++) {
         bool is_other = hops->all[k] >= LAYERS;
@@ -226,9 +210,9 @@ static struct trie *new_trie(void)
         for (size_t i = 0; i < TOKENS; i++) {
             tokens[i] = rng32_below(&rng, VOCAB);
         }
-        must(trie_add(trie, tokens, TOKENS, TOKENS - 4, false, &err), &err);
+        measure_must(trie_add(trie, tokens, TOKENS, TOKENS - 4, false, &err), &err);
     }
-    must(trie_finish(trie, &err), &err);
+    measure_must(trie_finish(trie, &err), &err);
     return trie;
 }
 
@@ -250,22 +234,23 @@ static void run_all(struct outcome *out, const struct models *models,
     if (shares) {
         engine_expect(engine, &(struct engine_work){.tries = &trie, .n_tries = 1, .keeps = true});
     }
-    out->seconds = cpu_seconds();
+    out->seconds = measure_cpu();
     for (size_t i = 0; i < ROUTES; i++) {
         struct plan *plan = &plans[i % 2];
 
         plan_release(plan);
-        must(plan_make(plan, &recipes[order[i]], models->named, 2, &err), &err);
-        must(engine_load(engine, plan, trie_nodes(trie), &err), &err);
+        measure_must(plan_make(plan, &recipes[order[i]], models->named, 2, &err), &err);
+        measure_must(engine_load(engine, plan, trie_nodes(trie), &err), &err);
         struct forward *forward = engine_forward(engine);
         uint64_t before = forward_blocks(forward);
 
-        must(forward_score(forward, engine_weights(engine), trie, out->results[order[i]], &err),
-             &err);
-        must(engine_digest(engine, out->digests[order[i]], &err), &err);
+        measure_must(
+            forward_score(forward, engine_weights(engine), trie, out->results[order[i]], &err),
+            &err);
+        measure_must(engine_digest(engine, out->digests[order[i]], &err), &err);
         blocks += forward_blocks(forward) - before;
     }
-    out->seconds = cpu_seconds() - out->seconds;
+    out->seconds = measure_cpu() - out->seconds;
     out->layers = (double)blocks / (double)trie_positions(trie);
     engine_free(engine);
     plan_release(&plans[0]);

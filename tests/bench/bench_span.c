@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -25,6 +24,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "evaluator/merge/blend.h"
+#include "tests/bench/measure.h"
 
 #define TURNS 5
 #define ROWS 16384
@@ -38,42 +38,12 @@ struct table {
     const struct checkpoint_tensor *sources[MODELS];
 };
 
-static double cpu(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int upwards(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-    qsort(values, TURNS, sizeof(double), upwards);
-    return values[TURNS / 2];
-}
-
-static void must(int rc, const struct err *err)
-{
-    if (rc != 0) {
-        fprintf(stderr, "bench_span: %s\n", err->text);
-        exit(1);
-    }
-}
-
 static void *block_of(size_t n)
 {
     struct err err;
     void *block = mem_try_block(n, sizeof(uint16_t), "weights", &err);
 
-    must(block == NULL ? ERR_MEMORY : 0, &err);
+    measure_must(block == NULL ? ERR_MEMORY : 0, &err);
     return block;
 }
 
@@ -156,11 +126,11 @@ static double time_streams(const struct table *table, size_t n_in)
     for (size_t s = 0; s < n_in; s++) {
         in[s] = (const char *)table->weights[s];
     }
-    double before = cpu();
+    double before = measure_cpu();
 
     stream((char *)table->out, in, n_in, N * sizeof(uint16_t), false);
     stream((char *)table->out, in, n_in, N * sizeof(uint16_t), true);
-    return cpu() - before;
+    return measure_cpu() - before;
 }
 
 /* ---- methods ---- */
@@ -202,10 +172,10 @@ static double time_method(struct table *table, const struct method *method, size
     for (size_t i = 0; i < MODELS * METHOD_PARAMETERS_MAX; i++) {
         source_values[i] = 1.0;
     }
-    double before = cpu();
+    double before = measure_cpu();
 
-    must(blend_run(blend, &plan, &sink, NULL, &err), &err);
-    double spent = cpu() - before;
+    measure_must(blend_run(blend, &plan, &sink, NULL, &err), &err);
+    double spent = measure_cpu() - before;
     blend_free(blend);
     return spent;
 }
@@ -220,7 +190,7 @@ static void bench(struct table *table, const char *line, const char *name, size_
     double limit[TURNS];
     struct err err;
 
-    must(method_find(&method, name, &err), &err);
+    measure_must(method_find(&method, name, &err), &err);
     for (size_t p = 0; p < method_count(method, METHOD_WHOLE); p++) {
         const struct method_parameter *row = method_at(method, METHOD_WHOLE, p);
         bool is_set = parameter != NULL && strcmp(row->name, parameter) == 0;
@@ -231,8 +201,8 @@ static void bench(struct table *table, const char *line, const char *name, size_
         limit[turn] = time_streams(table, n_sources + method->needs_base);
         spent[turn] = time_method(table, method, n_sources, whole);
     }
-    double rate = (double)N / median(spent) / 1e9;
-    double peak = (double)N / median(limit) / 1e9;
+    double rate = (double)N / measure_median(spent, TURNS) / 1e9;
+    double peak = (double)N / measure_median(limit, TURNS) / 1e9;
 
     printf("%s,%.3f,Gparam/s,%.2f,two passes over %zu streams %.3f Gparam/s\n", line, rate,
            rate / peak, n_sources + method->needs_base, peak);

@@ -15,13 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/doc.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "evaluator/model/pretokenize.h"
 #include "evaluator/model/tokenizer.h"
+#include "tests/bench/measure.h"
 #include "tests/support/large_tokenizer.h"
 #include "tests/support/support.h"
 
@@ -29,47 +29,17 @@
 #define WORDS 128000
 #define TEXT_BYTES ((size_t)4 << 20)
 
-static double cpu(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static int upwards(const void *a, const void *b)
-{
-    const double x = *(const double *)a;
-    const double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values)
-{
-    qsort(values, TURNS, sizeof(double), upwards);
-    return values[TURNS / 2];
-}
-
-static void must(int rc, const struct err *err)
-{
-    if (rc != 0) {
-        fprintf(stderr, "bench_tokenizer: %s\n", err->text);
-        exit(1);
-    }
-}
-
 static double time_of_document(const char *folder)
 {
     char *path = file_join(folder, "tokenizer.json");
-    const double began = cpu();
+    const double began = measure_cpu();
     json_t *json = NULL;
     struct err err;
 
-    must(doc_load(&json, path, (size_t)256 << 20, &err), &err);
+    measure_must(doc_load(&json, path, (size_t)256 << 20, &err), &err);
     json_decref(json);
     free(path);
-    return cpu() - began;
+    return measure_cpu() - began;
 }
 
 /* cache: where it is kept; a folder that cannot be made for none. */
@@ -79,11 +49,11 @@ static double time_of_load(const char *folder, const char *cache)
     struct err err;
 
     setenv("XDG_CACHE_HOME", cache, 1);
-    const double began = cpu();
+    const double began = measure_cpu();
 
-    must(tokenizer_open(&tokenizer, folder, &err), &err);
+    measure_must(tokenizer_open(&tokenizer, folder, &err), &err);
     tokenizer_close(tokenizer);
-    return cpu() - began;
+    return measure_cpu() - began;
 }
 
 static void bench_load(const char *folder, const char *cache)
@@ -98,9 +68,9 @@ static void bench_load(const char *folder, const char *cache)
         compiled[turn] = time_of_load(folder, "/dev/null/none");
         cached[turn] = time_of_load(folder, cache);
     }
-    const double d = median(document);
-    const double c = median(compiled);
-    const double k = median(cached);
+    const double d = measure_median(document, TURNS);
+    const double c = measure_median(compiled, TURNS);
+    const double k = measure_median(cached, TURNS);
 
     printf("tokenizer_compiled,%.1f,ms,%.2f,a JSON document alone\n", 1e3 * c, d / c);
     printf("tokenizer_cached,%.1f,ms,%.1f,a JSON document alone\n", 1e3 * k, d / k);
@@ -112,34 +82,34 @@ static double time_of_words(struct pretokenizer *pretokenizer, const struct text
 {
     struct pieces words = {0};
     struct err err;
-    const double began = cpu();
+    const double began = measure_cpu();
 
     for (const char *at = text_get(text); *at != '\0';) {
         const size_t n = strcspn(at, "\n") + 1;
 
         pieces_clear(&words);
-        must(pretokenizer_run(pretokenizer, at, n, true, &words, &err), &err);
+        measure_must(pretokenizer_run(pretokenizer, at, n, true, &words, &err), &err);
         at += n;
     }
     pieces_release(&words);
-    return cpu() - began;
+    return measure_cpu() - began;
 }
 
 static double time_of_ids(struct tokenizer *tokenizer, const struct text *text)
 {
     struct tokens ids = {0};
     struct err err;
-    const double began = cpu();
+    const double began = measure_cpu();
 
     for (const char *at = text_get(text); *at != '\0';) {
         const size_t n = strcspn(at, "\n") + 1;
 
         tokens_clear(&ids);
-        must(tokenizer_encode(tokenizer, at, n, TOKENIZER_PLAIN, &ids, &err), &err);
+        measure_must(tokenizer_encode(tokenizer, at, n, TOKENIZER_PLAIN, &ids, &err), &err);
         at += n;
     }
     tokens_release(&ids);
-    return cpu() - began;
+    return measure_cpu() - began;
 }
 
 static struct pretokenizer *pretokenizer_of(const char *folder)
@@ -149,8 +119,8 @@ static struct pretokenizer *pretokenizer_of(const char *folder)
     json_t *json = NULL;
     struct err err;
 
-    must(doc_load(&json, path, (size_t)256 << 20, &err), &err);
-    must(pretokenizer_parse(&made, json_object_get(json, "pre_tokenizer"), &err), &err);
+    measure_must(doc_load(&json, path, (size_t)256 << 20, &err), &err);
+    measure_must(pretokenizer_parse(&made, json_object_get(json, "pre_tokenizer"), &err), &err);
     json_decref(json);
     free(path);
     return made;
@@ -164,13 +134,13 @@ static void bench_encode(const char *folder, const char *name, const struct text
     double ids[TURNS];
     struct err err;
 
-    must(tokenizer_open(&tokenizer, folder, &err), &err);
+    measure_must(tokenizer_open(&tokenizer, folder, &err), &err);
     for (int turn = 0; turn < TURNS; turn++) {
         words[turn] = time_of_words(pretokenizer, text);
         ids[turn] = time_of_ids(tokenizer, text);
     }
-    const double w = median(words);
-    const double i = median(ids);
+    const double w = measure_median(words, TURNS);
+    const double i = measure_median(ids, TURNS);
 
     printf("%s,%.1f,MB/s,%.2f,cut into words alone\n", name, (double)text->size / i / 1e6, w / i);
     tokenizer_close(tokenizer);
