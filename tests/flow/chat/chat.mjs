@@ -47,7 +47,7 @@ function words(dice) {
   if (kind === 1) return dice.pick([" ", "\n", "\n\n ", "\t", "  \u3000"]);
   if (kind === 2) return dice.pick(["<|im_end|>", "{{ bos_token }}", "{% if x %}", "</s>", "[INST] x [/INST]", "<think>\nhm\n</think>\n\nyes", "</think>", "\"quoted\"\\n"]);
   const made = text(dice, ["<|im_start|>", "<s>", "{{", "%}"]).replace(/[\u0000\u0085\ufeff\u001c-\u001f\u200b\u180e]/g, " ");
-  return made.toWellFormed();
+  return made.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd"); // halves of a pair
 }
 
 const tool = { type: "function", function: { name: "add", description: "Adds \u4e24 numbers", parameters: { type: "object", properties: { a: { type: "integer" }, b: { type: ["number", "null"] } }, required: ["a"] } } };
