@@ -289,8 +289,8 @@ static void takes_none_that_do_not_account_for_the_value(void **state)
         "{'doc_id': 1, 'filter': 'strict', 'exact_match': 0.75}\n",
         "{'doc_id': 1, 'filter': 'strict', 'exact_match': [0.5]}\n",
         "{'doc_id': 'a', 'filter': 'strict', 'exact_match': 0.5}\n",
-        "{'doc_id': 1, 'filter': 'strict', 'exact_match': 0.5}\n"
-        "{'doc_id': 1, 'filter': 'strict', 'exact_match': 0.5}\n",
+        ("{'doc_id': 1, 'filter': 'strict', 'exact_match': 0.5}\n"
+         "{'doc_id': 1, 'filter': 'strict', 'exact_match': 0.5}\n"),
         "{'doc_id': 1, 'filter': 'strict', 'exact_match': 0.5}\n{'doc_id': 2, 'filt"};
 
     (void)state;
